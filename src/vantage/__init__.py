@@ -1,0 +1,1 @@
+"""Vantage: fine-tune VLA robot policies from sparse episode outcomes."""

@@ -1,0 +1,82 @@
+"""What every policy must offer so that Vantage can weight, train, run and store it."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from vantage.types import Batch, Observation
+
+
+class ActorLoss(NamedTuple):
+    """One pass of an actor over a batch."""
+
+    elementwise: Float[Tensor, "B H A"]
+    """Squared flow-matching error (Eq. 1), neither masked nor weighted nor reduced. Requires grad."""
+    features: Float[Tensor, "B D"]
+    """phi(s), detached, of the same pass: what a critic reads."""
+
+
+class Draw(NamedTuple):
+    """The randomness of one loss evaluation; its shapes are the actor's own business."""
+
+    noise: Float[Tensor, "B H *A"]
+    time: Float[Tensor, "B"]
+
+
+@runtime_checkable
+class Actor(Protocol):
+    """A policy that predicts chunks of actions. Masks and weights are applied outside."""
+
+    chunk: int
+    """H: steps predicted."""
+    execute: int
+    """Steps executed before the next prediction."""
+    action_dim: int
+    """A."""
+    feature_dim: int
+    """D."""
+    image_size: int | None
+    """Side in pixels of the square pictures it wants; None: it looks at no pictures."""
+    cameras: tuple[str, ...]
+    """The cameras it looks at."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Everything trainable."""
+        ...
+
+    def draw(self, batch_size: int, generator: Generator) -> Draw:
+        """Noise and time for one loss evaluation."""
+        ...
+
+    def loss(self, batch: Batch, noise: Tensor, time: Tensor) -> ActorLoss:
+        """Elementwise flow-matching loss and features of the same pass."""
+        ...
+
+    def features(self, observation: Observation) -> Float[Tensor, "B D"]:
+        """phi(s) alone, without gradient; equals what `loss` returns for the same parameters."""
+        ...
+
+    def act(self, observation: Observation, generator: Generator) -> Float[Tensor, "B H A"]:
+        """A chunk of actions in the world's units."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint in the actor's own format."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        ...
+
+
+@runtime_checkable
+class StochasticActor(Actor, Protocol):
+    """An actor whose chunks have a tractable density."""
+
+    def log_prob(self, observation: Observation, actions: Float[Tensor, "B H A"]) -> Float[Tensor, "B H"]:
+        """Log density of every step of the chunk."""
+        ...

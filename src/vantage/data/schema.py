@@ -1,0 +1,36 @@
+"""Every column name, spelled once. What each column means: docs/data.md."""
+
+IMAGE_PREFIX = "observation.images."
+STATE = "observation.state"
+ENVIRONMENT_STATE = "observation.environment_state"
+ACTION = "action"
+POLICY_ACTION = "policy_action"
+INTERVENTION = "intervention"
+POLICY_VERSION = "policy_version"
+SUCCESS = "next.success"
+DONE = "next.done"
+TASK = "task"
+
+INDEX = "index"
+EPISODE = "episode_index"
+FRAME = "frame_index"
+TIMESTAMP = "timestamp"
+ROUND = "round"
+
+INTERVENTION_ALIASES = (INTERVENTION, "complementary_info.is_intervention", "is_intervention")
+"""Where LeRobot's tools may have written who was driving, most trusted first."""
+
+LABEL_COLUMNS = (
+    INDEX, EPISODE, FRAME, "segment", "controller", "route",
+    "viability_target", "viability_mask", "efficiency_target_mc", "efficiency_mask",
+)  # fmt: skip
+"""2-labels.parquet, in order."""
+
+WEIGHT_COLUMNS = (
+    ROUND, INDEX, "route", "z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent",
+    "raw_weight", "weight", "sampling",
+)  # fmt: skip
+"""4-weights.parquet, in order."""
+
+EVAL_COLUMNS = ("task", "prompt", "seed", "success", "steps", "limit")
+"""6-eval.parquet, in order; one row per trial. `steps` = actions executed (up to success where there is one)."""
