@@ -1,0 +1,43 @@
+"""The dual-head critic: features in, viability logit and (negative) steps to success out (Eq. 2); the parent head beside it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vantage.nets.blocks import Standardise, mlp
+
+
+class DualCritic(nn.Module):
+    """z_v = f_v(phi(s)) and V_e = f_e(phi(s)), two trunks on the same detached features.
+
+    V_e is bounded by construction: -T_max sigmoid(.), in control steps (Eq. 3's targets lie in [-T_max, 0]).
+    """
+
+    t_max: Tensor
+
+    def __init__(self, features: int, t_max: float, width: int = 128, dropout: float = 0.1) -> None:
+        """`features`: D; `t_max`: the longest possible episode in control steps."""
+        super().__init__()
+        self.standardise = Standardise(features, clip=8.0)
+        self.viability = mlp(features, width, width, 1, dropout=dropout)
+        self.efficiency = mlp(features, width, width, 1, dropout=dropout)
+        self.register_buffer("t_max", torch.tensor(float(t_max)))
+
+    def forward(self, features: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+        """(z_v in logits, V_e in control steps)."""
+        x = self.standardise(features)
+        return self.viability(x).squeeze(-1), -self.t_max * torch.sigmoid(self.efficiency(x).squeeze(-1))
+
+
+class ParentHead(nn.Module):
+    """Distributional value head of Appendix A: features to logits over value bins. Used by Imit-Recap only."""
+
+    def __init__(self, features: int, bins: int, width: int = 128, dropout: float = 0.1) -> None:
+        """`bins`: number of value bins."""
+        super().__init__()
+        self.standardise = Standardise(features, clip=8.0)
+        self.value = mlp(features, width, width, bins, dropout=dropout)
+
+    def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B bins"]:
+        """Logits."""
+        return self.value(self.standardise(features))

@@ -1,0 +1,123 @@
+"""A small vision-language-action network: pictures, proprioception and a prompt in, features and chunk velocities out.
+
+    camera 1 ── conv ──┐
+    camera 2 ── conv ──┤
+    proprioception ────┼── MLP ──> phi(s) [D] ──┐
+    prompt ── words ───┘                        ├── residual MLP ──> velocity [H, A]
+    noisy chunk [H, A], time ───────────────────┘
+
+The true-state form replaces the pictures by the simulator's state; everything after phi is the same code.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vantage.nets.blocks import ResidualBlock, mlp, time_features
+from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder
+from vantage.types import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """See through cameras, as a real robot must."""
+
+    cameras: tuple[str, ...] = ("corner4", "gripperPOV")
+    size: int = 48
+    """Side of the pictures in pixels."""
+    width: int = 96
+    """Vector per camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrueState:
+    """Read the simulator's true state: for cheap research runs, never a VLA."""
+
+    dim: int = 39
+    """E, numbers in the environment state."""
+    width: int = 128
+    """Vector of the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetConfig:
+    """Sizes of the network; part of the checkpoint."""
+
+    sight: Pixels | TrueState = Pixels()
+    state_dim: int = 4
+    """S, proprioception."""
+    action_dim: int = 4
+    """A."""
+    chunk: int = 16
+    """H, steps predicted."""
+    execute: int = 8
+    """Steps executed before the next prediction."""
+    width: int = 256
+    """D, width of phi and of the head."""
+    depth: int = 3
+    """Residual layers of the head."""
+    text: int = 32
+    """Vector of the prompt."""
+    proprioception: int = 32
+    """Vector of the proprioception."""
+
+
+class Backbone(nn.Module):
+    """phi: an observation to D features."""
+
+    def __init__(self, config: NetConfig) -> None:
+        """Build the encoders that `config.sight` names."""
+        super().__init__()
+        self.config = config
+        match config.sight:
+            case Pixels(cameras, size, width):
+                self.eyes = nn.ModuleDict({name: ImageEncoder(size, width) for name in cameras})
+                seen = width * len(cameras)
+            case TrueState(dim, width):
+                self.truth = StateEncoder(dim, width)
+                seen = width
+        self.text = TextEncoder(config.text)
+        self.state = StateEncoder(config.state_dim, config.proprioception)
+        self.mix = mlp(seen + config.text + config.proprioception, config.width, config.width)
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, observation: Observation) -> Float[Tensor, "B D"]:
+        """Features of B observations."""
+        match self.config.sight:
+            case Pixels(cameras):
+                seen = [self.eyes[name](observation.images[name]) for name in cameras]
+            case TrueState():
+                assert observation.environment_state is not None, "a true-state policy needs observation.environment_state"
+                seen = [self.truth(observation.environment_state)]
+        parts = [*seen, self.state(observation.state), self.text(observation.prompts)]
+        return self.norm(self.mix(torch.cat(parts, dim=-1)))
+
+
+class ChunkHead(nn.Module):
+    """Features (and, for a flow, a noisy chunk and its time) to one vector per step of a chunk."""
+
+    def __init__(self, config: NetConfig, *, flow: bool) -> None:
+        """`flow`: take a noisy chunk and a time; otherwise predict from features alone."""
+        super().__init__()
+        self.shape = (config.chunk, config.action_dim)
+        flat = config.chunk * config.action_dim
+        self.condition = nn.Linear(config.width + (32 if flow else 0), config.width)
+        self.enter = nn.Linear(flat, config.width) if flow else None
+        self.blocks = nn.ModuleList(ResidualBlock(config.width) for _ in range(config.depth))
+        self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, flat))
+
+    def forward(
+        self, features: Float[Tensor, "B D"], noisy: Float[Tensor, "B H A"] | None = None, time: Float[Tensor, "B"] | None = None
+    ) -> Float[Tensor, "B H A"]:
+        """Velocity of the noisy chunk, or the chunk itself where there is none."""
+        if self.enter is None or noisy is None or time is None:
+            condition = self.condition(features)
+            x = condition
+        else:
+            condition = self.condition(torch.cat([features, time_features(time, 32)], dim=-1))
+            x = self.enter(noisy.flatten(1)) + condition
+        for block in self.blocks:
+            x = block(x, condition)
+        return self.leave(x).unflatten(-1, self.shape)
