@@ -1,0 +1,37 @@
+"""A checkpoint folder in, the actor that wrote it out."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from vantage.actors.flow import FlowActor, FlowConfig, read_config
+from vantage.actors.gaussian import GaussianActor, GaussianConfig
+from vantage.actors.protocol import Actor
+from vantage.types import VantageError
+
+ActorConfig = FlowConfig | GaussianConfig
+"""Every actor that is built from scratch."""
+
+
+def build_actor(config: ActorConfig, seed: int) -> FlowActor | GaussianActor:
+    """An untrained actor, a pure function of its settings and the seed."""
+    match config:
+        case FlowConfig():
+            return FlowActor(config, seed)
+        case GaussianConfig():
+            return GaussianActor(config, seed)
+
+
+def load_actor(folder: Path) -> Actor:
+    """Read a checkpoint: ours say what they are ("is"), LeRobot's carry a policy type ("type")."""
+    config = cast(dict[str, Any], read_config(folder))
+    match config:
+        case {"is": "FlowConfig"}:
+            return FlowActor.load(folder)
+        case {"is": "GaussianConfig"}:
+            return GaussianActor.load(folder)
+        case {"type": str()}:
+            from vantage.actors.lerobot import LeRobotActor  # an extra, and slow to import
+
+            return LeRobotActor.load(folder)
+        case _:
+            raise VantageError(f"{folder}/config.json is not a checkpoint that Vantage or LeRobot wrote; name a folder that fit-actor wrote")

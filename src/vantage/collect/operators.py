@@ -1,0 +1,165 @@
+"""Operators: who may take the controls from the policy, when, and what they do with them.
+
+A setting (`NoOne`, `Demonstrate`, `Rescue`) builds, for one episode, an `Operator` that watches every control step, says what it notices,
+and acts while it drives. Scripted operators may look at the world's true state; the policy never does.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from vantage.collect.handover import Event, Phase
+from vantage.envs.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
+
+
+class Operator(Protocol):
+    """One operator in one episode."""
+
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        """What the operator notices before control step t."""
+        ...
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        """The operator's action; called only while the human drives."""
+        ...
+
+
+class _Absent:
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        return None
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        raise AssertionError("nobody is at the controls")
+
+
+@dataclass(frozen=True, slots=True)
+class NoOne:
+    """The policy is alone."""
+
+    @property
+    def extension(self) -> int:
+        """Steps that human time may add to an episode's limit."""
+        return 0
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """An operator who never comes."""
+        return _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstrate:
+    """A human drives from the first step to the last: human-like, or clean (no pauses, no noise)."""
+
+    clean_share: float = 0.0
+    """Share of episodes driven without imperfections."""
+
+    @property
+    def extension(self) -> int:
+        """Human time is the whole episode here and adds nothing."""
+        return 0
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """A demonstrator for one episode."""
+        return _Demonstrator(task, rng, CLEAN if rng.random() < self.clean_share else DEMONSTRATOR)
+
+
+class _Demonstrator:
+    def __init__(self, task: str, rng: np.random.Generator, style: Style) -> None:
+        self._expert = Expert(task)
+        self._expert.reset(rng, style)
+
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        return Event.TAKE_OVER if phase is not Phase.CORRECTING else None
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        return self._expert.act(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """A human stands by and rescues a policy in trouble (spec: rescue; paper Appendix E: about half of the failures)."""
+
+    permission: float = 0.5
+    """Probability, drawn per episode, that the operator may act at all."""
+    stuck_after: int = 40
+    """Control steps without new progress that count as stuck."""
+    drop: float = 0.9
+    """Progress lost (in stages) that counts as dropped."""
+    late_at: float = 0.75
+    """Share of the limit after which an unfinished episode is running out of time."""
+    reaction: tuple[int, int] = (5, 15)
+    """Delay between trouble and taking over, in control steps, drawn evenly (ends included)."""
+    hand_back: float = 0.35
+    """Probability, drawn per take-over, that control goes back once a further stage is reached; else the operator finishes."""
+    hold: int = 12
+    """Least control steps at the controls."""
+    at_most: int = 3
+    """Take-overs per episode."""
+    extension: int = 120
+    """Steps that human time may add to an episode's limit."""
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """An operator for one episode."""
+        return _Rescuer(self, task, limit, rng) if rng.random() < self.permission else _Absent()
+
+
+OperatorSpec = NoOne | Demonstrate | Rescue
+"""Every kind of operator."""
+
+
+class _Rescuer:
+    def __init__(self, spec: Rescue, task: str, limit: int, rng: np.random.Generator) -> None:
+        self._spec, self._rng, self._late = spec, rng, spec.late_at * limit
+        self._expert = Expert(task)
+        self._expert.reset(rng, RESCUER)
+        self._best, self._since = -np.inf, 0
+        self._take_over_at = self._took_over = 0
+        self._stage = 0
+        self._gives_back = False
+        self._left = spec.at_most
+
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        progress = self._expert.progress(state)
+        gained = progress > self._best + 0.02
+        if gained:
+            self._best, self._since = progress, t
+        match phase:
+            case Phase.AUTONOMOUS:
+                return self._watch_policy(t, progress)
+            case Phase.REACTING:
+                return self._reach_for_controls(t, state, gained)
+            case Phase.CORRECTING:
+                return self._watch_own_work(t, state, progress)
+
+    def _watch_policy(self, t: int, progress: float) -> Event | None:
+        stuck = t - self._since >= self._spec.stuck_after
+        dropped = progress < self._best - self._spec.drop
+        if self._left == 0 or not (stuck or dropped or t >= self._late):
+            return None
+        low, high = self._spec.reaction
+        self._take_over_at = t + int(self._rng.integers(low, high + 1))
+        return Event.TROUBLE
+
+    def _reach_for_controls(self, t: int, state: Float32[np.ndarray, "E"], gained: bool) -> Event | None:
+        if gained and t < self._late:
+            return Event.CLEARED
+        if t < self._take_over_at:
+            return None
+        self._left -= 1
+        self._took_over = t
+        self._stage = self._expert.stage(state)
+        self._gives_back = bool(self._rng.random() < self._spec.hand_back)
+        return Event.TAKE_OVER
+
+    def _watch_own_work(self, t: int, state: Float32[np.ndarray, "E"], progress: float) -> Event | None:
+        further = self._expert.stage(state) > self._stage
+        if self._gives_back and further and t - self._took_over >= self._spec.hold:
+            self._best, self._since = progress, t
+            self._late = max(self._late, t + 1.0 * self._spec.stuck_after)
+            return Event.HAND_BACK
+        return None
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        return self._expert.act(state)

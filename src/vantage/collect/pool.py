@@ -1,0 +1,137 @@
+"""Jobs in, results out, on every core: worker processes that play whole episodes and return only a summary.
+
+The episodes themselves go to the journal on disk, written by the process that played them. Results do not depend on the number of
+workers, nor on which worker played what.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from vantage.actors.load import load_actor
+from vantage.actors.protocol import Actor
+from vantage.collect.operators import OperatorSpec
+from vantage.collect.runner import run_episode
+from vantage.data.episodes import save_episode
+from vantage.envs.protocol import World
+from vantage.envs.spec import WorldSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One episode to play."""
+
+    number: int
+    """Its place in the data set or in the suite."""
+    world: WorldSpec
+    actor: Path | None
+    """Folder of the checkpoint that drives; None: the operator alone."""
+    operator: OperatorSpec
+    seed: int
+    policy_version: int = -1
+    journal: Path | None = None
+    """Folder that keeps the episode; None: only the summary survives."""
+    pictures: bool = False
+    """Render and keep every frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What is left of an episode when its frames are on disk."""
+
+    number: int
+    task: str
+    prompt: str
+    seed: int
+    success: bool
+    steps: int
+    human_steps: int
+    limit: int
+
+
+def play(job: Job) -> Played:
+    """Play one job in this process, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        actor = None if job.actor is None else _actor(job.actor, (job.actor / "config.json").stat().st_mtime_ns)
+        episode = run_episode(
+            _world(job.world),
+            actor,
+            job.operator,
+            task=job.world.task,
+            seed=job.seed,
+            limit=job.world.limit,
+            policy_version=job.policy_version,
+            pictures=job.pictures,
+        )
+    finally:
+        torch.set_num_threads(threads)
+    if job.journal is not None:
+        save_episode(job.journal, job.number, episode)
+    return Played(
+        number=job.number,
+        task=job.world.task,
+        prompt=episode.prompt,
+        seed=job.seed,
+        success=bool(episode.success.any()),
+        steps=len(episode.action),
+        human_steps=int(episode.intervention.sum()),
+        limit=job.world.limit,
+    )
+
+
+@lru_cache(maxsize=64)
+def _world(spec: WorldSpec) -> World:
+    return spec()
+
+
+@lru_cache(maxsize=2)
+def _actor(folder: Path, _stamp: int) -> Actor:
+    return load_actor(folder)
+
+
+class Pool(Protocol):
+    """Plays jobs; yields summaries in the order they end."""
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
+        """Play them all."""
+        ...
+
+
+def play_here(jobs: Iterable[Job]) -> Iterator[Played]:
+    """The pool of one: this process."""
+    return map(play, jobs)
+
+
+@contextmanager
+def open_pool(workers: int) -> Iterator[Pool]:
+    """A pool of `workers` processes that lives as long as the context; one worker is this process itself."""
+    if workers <= 1:
+        yield play_here
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vantage.collect.pool", "vantage.envs.metaworld"])
+    with ProcessPoolExecutor(workers, mp_context=context) as executor:
+        try:
+            yield _Processes(executor.submit)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+class _Processes:
+    def __init__(self, submit: Callable[..., object]) -> None:
+        self._submit = submit
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
+        futures = [self._submit(play, job) for job in jobs]
+        for future in as_completed(futures):  # pyright: ignore[reportArgumentType]
+            yield future.result()  # pyright: ignore[reportReturnType]

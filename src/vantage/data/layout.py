@@ -1,0 +1,100 @@
+"""Where things lie: a run is a folder of rounds, and a round is an `ls`.
+
+runs/quickstart/
+  recipe.json            what made it: the recipe's name and every setting
+  round-00/              supervised fine-tuning on demonstrations
+  round-01/ ...          one round of collect, label, fit critic, weigh, fit actor, evaluate
+  control-sft/           the supervised policy, trained on for as many steps on demonstrations alone
+  report.html
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The files of one round."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, run: Path, number: int) -> Self:
+        """Round `number` of a run."""
+        return cls(run / f"round-{number:02d}")
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """The round in this folder; VantageError if its name is not ``round-NN``."""
+        if not re.fullmatch(r"round-\d\d+", folder.name):
+            raise VantageError(f"{folder} is not a round folder (round-00, round-01, ...); name one inside a run")
+        return cls(folder)
+
+    @property
+    def number(self) -> int:
+        """0 for supervised fine-tuning, then 1, 2, ..."""
+        return int(self.folder.name.removeprefix("round-"))
+
+    @property
+    def run(self) -> Path:
+        """The run it belongs to."""
+        return self.folder.parent
+
+    @property
+    def episodes(self) -> Path:
+        """LeRobotDataset v3 of what was collected."""
+        return self.folder / "1-episodes"
+
+    @property
+    def labels(self) -> Path:
+        """The labels of those episodes."""
+        return self.folder / "2-labels.parquet"
+
+    @property
+    def critic(self) -> Path:
+        """The critic trained in this round."""
+        return self.folder / "3-critic"
+
+    @property
+    def weights(self) -> Path:
+        """The weights of everything this round trains on."""
+        return self.folder / "4-weights.parquet"
+
+    @property
+    def actor(self) -> Path:
+        """The policy after this round."""
+        return self.folder / "5-actor"
+
+    @property
+    def evaluation(self) -> Path:
+        """Its trials."""
+        return self.folder / "6-eval.parquet"
+
+    @property
+    def record(self) -> Path:
+        """What made this folder: commit, settings, seeds, checksums."""
+        return self.folder / "round.json"
+
+    @property
+    def journal(self) -> Path:
+        """Episodes as they were played, one file each, until the data set is whole."""
+        return self.folder / ".journal"
+
+    def frames(self, size: int) -> Path:
+        """The memory-mapped pictures at the policy's resolution: a cache of 1-episodes."""
+        return self.folder / f".frames-{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One data set that a round trains on, with its labels."""
+
+    round: int
+    episodes: Path
+    labels: Path
+    frames: Path | None
+    """Folder of the frame store; None for a policy that looks at no pictures."""

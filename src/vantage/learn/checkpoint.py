@@ -1,0 +1,24 @@
+"""Named tensors in, one whole file out: training state that survives a kill at any moment."""
+
+import os
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def save_state(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write atomically: the file is the old state or the new one, never half of either."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def load_state(path: Path) -> dict[str, Tensor] | None:
+    """What `save_state` wrote, or None where nothing was."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        return {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping

@@ -1,0 +1,146 @@
+"""Worlds, a policy and an operator in; `1-episodes/` (LeRobotDataset v3) out.
+
+Every episode is journalled the moment it ends, by the process that played it. Started again after a kill, the stage plays only what the
+journal lacks, and the data set is assembled when all of it is there: it exists whole, or not yet.
+"""
+
+import shutil
+from dataclasses import dataclass
+
+from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
+from vantage.collect.pool import Job, Played, Pool
+from vantage.data.dataset import write_dataset
+from vantage.data.episodes import journalled, load_episode
+from vantage.data.frames import FrameStore
+from vantage.data.layout import Round
+from vantage.envs.spec import WorldSpec
+from vantage.progress import bar
+from vantage.seeding import seed_for
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstrations:
+    """Successful episodes of an operator; attempts that fail are discarded, and counted."""
+
+    per_world: int = 20
+    """Demonstrations per world."""
+    operator: OperatorSpec = Demonstrate()
+    attempts: int = 4
+    """Give up after this many times `per_world` attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """Episodes of the policy, with an operator standing by."""
+
+    per_world: int = 25
+    """Episodes per world."""
+    operator: OperatorSpec = Rescue()
+
+
+def collect_demonstrations(
+    where: Round, worlds: tuple[WorldSpec, ...], settings: Demonstrations, *, seed: int, pictures: bool, frame_size: int | None, pool: Pool
+) -> None:
+    """Write the demonstrations of round 0. Raises VantageError if a world's operator does not succeed often enough."""
+    if where.episodes.exists():
+        return
+    kept: list[int] = []
+    attempts = settings.attempts * settings.per_world
+    wanted = settings.per_world * len(worlds)
+    with bar("demonstrations", wanted, "episodes") as advance:
+        for place, world in enumerate(worlds):
+            first = place * attempts
+            good: list[int] = []
+            tried = 0
+            while len(good) < settings.per_world:
+                more = min(settings.per_world - len(good), attempts - tried)
+                if more == 0:
+                    raise VantageError(
+                        f"the operator solved {world.task} in {len(good)} of {tried} attempts, fewer than the {settings.per_world} "
+                        "demonstrations wanted; ask for fewer, or allow more attempts or a longer limit"
+                    )
+                jobs = [
+                    Job(
+                        number=number,
+                        world=world,
+                        actor=None,
+                        operator=settings.operator,
+                        seed=seed_for("demonstration", seed, number),
+                        journal=where.journal,
+                        pictures=pictures,
+                    )
+                    for number in range(first + tried, first + tried + more)
+                ]
+                for played in _play_missing(where, jobs, pool):
+                    if played.success:
+                        good.append(played.number)
+                        advance(1, world.task)
+                tried += more
+            kept += sorted(good)
+    _assemble(where, kept, worlds[0], frame_size)
+
+
+def collect_rollouts(
+    where: Round,
+    worlds: tuple[WorldSpec, ...],
+    settings: Rollouts,
+    *,
+    actor: Round,
+    policy_version: int,
+    seed: int,
+    pictures: bool,
+    frame_size: int | None,
+    pool: Pool,
+) -> None:
+    """Write the rollouts of a round, played by the actor of the round before."""
+    if where.episodes.exists():
+        return
+    jobs = [
+        Job(
+            number=number,
+            world=worlds[number % len(worlds)],
+            actor=actor.actor,
+            operator=settings.operator,
+            seed=seed_for("rollout", seed, where.number, number),
+            policy_version=policy_version,
+            journal=where.journal,
+            pictures=pictures,
+        )
+        for number in range(settings.per_world * len(worlds))
+    ]
+    successes = rescued = 0
+    with bar(f"rollouts, round {where.number}", len(jobs), "episodes") as advance:
+        for i, played in enumerate(_play_missing(where, jobs, pool), start=1):
+            successes += played.success and not played.human_steps
+            rescued += played.human_steps > 0
+            advance(1, f"{successes} alone, {rescued} rescued, of {i}")
+    _assemble(where, [job.number for job in jobs], worlds[0], frame_size)
+
+
+def _play_missing(where: Round, jobs: list[Job], pool: Pool):
+    """Play what the journal lacks; summaries of everything, the journalled first."""
+    safe = journalled(where.journal)
+    for job in jobs:
+        if job.number in safe:
+            episode = load_episode(where.journal, job.number, pixels=False)
+            yield Played(
+                number=job.number,
+                task=episode.task,
+                prompt=episode.prompt,
+                seed=episode.seed,
+                success=episode.outcome,
+                steps=len(episode),
+                human_steps=int(episode.intervention.sum()),
+                limit=job.world.limit,
+            )
+    yield from pool(job for job in jobs if job.number not in safe)
+
+
+def _assemble(where: Round, numbers: list[int], world: WorldSpec, frame_size: int | None) -> None:
+    """Journal to data set (and frame store), then drop the journal."""
+    fps = 80
+    if frame_size is not None:
+        FrameStore.from_journal(where.journal, numbers, where.frames(frame_size), frame_size)
+    write_dataset(where.journal, numbers, where.episodes, fps, "sawyer")
+    shutil.rmtree(where.journal)

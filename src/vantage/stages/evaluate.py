@@ -1,0 +1,72 @@
+"""A policy and a suite of starts in; `6-eval.parquet` out, one row per trial.
+
+Trial i of a world has the same seed for every policy, run and machine, so that any two policies can be compared start by start.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vantage.collect.operators import NoOne
+from vantage.collect.pool import Job, Played, Pool
+from vantage.core.stats import wilson
+from vantage.data.schema import EVAL_COLUMNS
+from vantage.data.sidecar import write_parquet
+from vantage.envs.spec import WorldSpec
+from vantage.progress import bar
+from vantage.seeding import seed_for
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a policy is tried."""
+
+    per_world: int = 40
+    """Trials per world."""
+    suite: str = "evaluation"
+    """Name of the set of starts. Choices are made on ``development``; ``evaluation`` is only for reporting."""
+    videos: int = 0
+    """Trials per world whose video is kept, beside the table."""
+
+
+def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Evaluation, *, pool: Pool, title: str = "evaluation") -> None:
+    """Try the policy, alone, on every start of the suite, and write the table (and videos)."""
+    if out.exists():
+        return
+    journal = out.parent / ".trials"
+    jobs = [
+        Job(
+            number=place * settings.per_world + trial,
+            world=world,
+            actor=actor,
+            operator=NoOne(),
+            seed=seed_for(settings.suite, place_of(world), trial),
+            journal=journal if trial < settings.videos else None,
+            pictures=trial < settings.videos,
+        )
+        for place, world in enumerate(worlds)
+        for trial in range(settings.per_world)
+    ]
+    played: list[Played] = []
+    with bar(title, len(jobs), "trials") as advance:
+        for trial in pool(jobs):
+            played.append(trial)
+            wins = sum(p.success for p in played)
+            low, high = wilson(wins, len(played))
+            advance(1, f"{wins / len(played):.2f} [{low:.2f}, {high:.2f}]")
+    played.sort(key=lambda p: p.number)
+    columns = {
+        "task": np.array([p.task for p in played]),
+        "prompt": np.array([p.prompt for p in played]),
+        "seed": np.array([p.seed for p in played], dtype=np.int64),
+        "success": np.array([p.success for p in played], dtype=bool),
+        "steps": np.array([p.steps for p in played], dtype=np.int64),
+        "limit": np.array([p.limit for p in played], dtype=np.int64),
+    }
+    write_parquet(out, {name: columns[name] for name in EVAL_COLUMNS})
+
+
+def place_of(world: WorldSpec) -> int:
+    """A number that belongs to the task, whatever suite it stands in."""
+    return seed_for(world.task)
