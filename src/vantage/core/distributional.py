@@ -1,0 +1,71 @@
+"""Scalar returns <-> probabilities over bins, for the distributional parent head (App. A).
+
+Two projections of a scalar target onto the bins, each a value: `TwoHot` splits it between its two neighbours, `HLGauss` smears it with a
+Gaussian (Imani and White 2018; Farebrother et al. 2024, arXiv 2403.03950). Both keep the mean away from the support's ends.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """`count` evenly spaced bin centres from `low` to `high`, both included."""
+
+    low: float = -200.0
+    """Lowest return; `ParentReward.lowest_return` gives a bound."""
+    high: float = 0.0
+    """Highest return."""
+    count: int = 201
+    """K, at least 2."""
+
+    @property
+    def width(self) -> float:
+        """Distance of neighbouring centres."""
+        return (self.high - self.low) / (self.count - 1)
+
+    def centres(self, like: Tensor) -> Float[Tensor, "K"]:
+        """The centres, on the device and in the dtype of `like`."""
+        return torch.linspace(self.low, self.high, self.count, device=like.device, dtype=like.dtype)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoHot:
+    """All mass on the two centres around the value, so that the mean is the value; values off the support go to its end."""
+
+    def __call__(self, value: Float[Tensor, "*B"], bins: Bins) -> Float[Tensor, "*B K"]:
+        """Probabilities over the bins."""
+        position = (value.clamp(bins.low, bins.high) - bins.low) / bins.width
+        distance = (position[..., None] - torch.arange(bins.count, device=value.device, dtype=value.dtype)).abs()
+        return (1 - distance).clamp(min=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HLGauss:
+    """The mass that a Gaussian around the value puts on each bin, cut off at the support's ends and renormalised."""
+
+    sigma: float = 0.75
+    """Standard deviation in bin widths; 0.75 is Farebrother et al.'s."""
+
+    def __call__(self, value: Float[Tensor, "*B"], bins: Bins) -> Float[Tensor, "*B K"]:
+        """Probabilities over the bins."""
+        edges = torch.cat([bins.centres(value) - bins.width / 2, value.new_tensor([bins.high + bins.width / 2])])
+        scaled = (edges - value.clamp(bins.low, bins.high)[..., None]) / (self.sigma * bins.width)
+        mass = torch.special.ndtr(scaled).diff(dim=-1)
+        return mass / mass.sum(dim=-1, keepdim=True)
+
+
+Projection = TwoHot | HLGauss
+
+
+def expectation(logits: Float[Tensor, "*B K"], bins: Bins) -> Float[Tensor, "*B"]:
+    """V(s) = sum_j softmax(logits)_j * centre_j."""
+    return (logits.softmax(dim=-1) * bins.centres(logits)).sum(dim=-1)
+
+
+def cross_entropy(logits: Float[Tensor, "*B K"], target: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:
+    """-sum_j target_j log softmax(logits)_j, one value per sample, not reduced."""
+    return -(target * logits.log_softmax(dim=-1)).sum(dim=-1)

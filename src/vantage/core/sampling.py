@@ -1,0 +1,67 @@
+"""Pools, shares and raw weights -> the probability that one draw picks each window, and the draws themselves.
+
+    pool   demo (S)    intervention (I)    rollout (O: every other frame)
+    share  1/4         1/4                 1/2                             an empty pool's share goes to the others, in proportion
+
+Inside a pool every window that may be drawn is equally likely. What is drawn at a step is a pure function of (seed, step).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
+
+from vantage.types import Route, VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolShares:
+    """Batch mix S : I : O, as relative numbers. The paper does not state its own; equal thirds are its recipe here."""
+
+    demo: float = 0.25
+    intervention: float = 0.25
+    rollout: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for shares that are no mix."""
+        shares = (self.demo, self.intervention, self.rollout)
+        if min(shares) < 0 or sum(shares) <= 0 or not np.isfinite(sum(shares)):
+            raise VantageError(f"the pool shares are {shares}; give three numbers >= 0 of which one is positive")
+
+
+def drawable(
+    raw_weight: Float[np.ndarray, "N"],
+    route: Shaped[np.ndarray, "N"],
+    valid: Bool[np.ndarray, "N"],
+    *,
+    draw_zero_weight: bool = False,
+) -> Bool[np.ndarray, "N"]:
+    """Windows that a batch may hold: valid anchors (and fresh ones: pass ``valid & fresh(...)``) with a positive raw weight.
+
+    `draw_zero_weight` also lets windows in that the rule gave 0 (failed rollouts), which costs them batch room; unlabelled ones stay out.
+    """
+    return valid & ((raw_weight > 0) | (draw_zero_weight & (route != Route.UNLABELLED)))
+
+
+def sampling_probability(
+    route: Shaped[np.ndarray, "N"], may_draw: Bool[np.ndarray, "N"], shares: PoolShares = PoolShares()
+) -> Float64[np.ndarray, "N"]:
+    """Probability that one draw picks the window anchored at each frame; sums to 1. Raises `VantageError` if no window may be drawn."""
+    demo, intervention = route == Route.DEMO, route == Route.INTERVENTION
+    pools = [may_draw & demo, may_draw & intervention, may_draw & ~demo & ~intervention]
+    counts = [np.count_nonzero(pool) for pool in pools]
+    wanted = np.array([shares.demo, shares.intervention, shares.rollout]) * (np.array(counts) > 0)
+    if wanted.sum() == 0:
+        raise VantageError(
+            f"no valid window is left to draw (demonstrations {counts[0]}, interventions {counts[1]}, rollouts {counts[2]}); "
+            "collect more episodes, shorten the chunk or change the pool shares"
+        )
+    given = wanted / wanted.sum()
+    return sum((pool * (share / max(count, 1)) for pool, share, count in zip(pools, given, counts, strict=True)), np.zeros(len(route)))
+
+
+def draw(probability: Float64[np.ndarray, "N"], *, seed: int, step: int, batch: int) -> Int64[np.ndarray, "B"]:
+    """Draw `batch` rows with replacement; the same rows for the same (seed, step), whatever was drawn before."""
+    upto = np.cumsum(probability)
+    point = np.random.default_rng((seed, step)).random(batch) * upto[-1]
+    return np.minimum(np.searchsorted(upto, point, side="right"), np.flatnonzero(probability)[-1])

@@ -1,0 +1,144 @@
+"""Counts, pairs and predictions -> estimates that carry their uncertainty."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64
+
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate, its confidence interval and how many trials it rests on."""
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """As docs and pages print it: ``0.83 [0.76, 0.88], n = 150``."""
+        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}], n = {self.n}"
+
+
+def _z(level: float) -> float:
+    """Two-sided normal quantile: 1.96 for 0.95."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927). n = 0: the estimate is NaN, the interval [0, 1]."""
+    if not 0 <= successes <= n:
+        raise VantageError(f"{successes} successes of {n} trials make no proportion; count again")
+    if n == 0:
+        return Interval(estimate=float("nan"), low=0.0, high=1.0, n=0)
+    p, z = successes / n, _z(level)
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    return Interval(
+        estimate=p, low=0.0 if successes == 0 else max(0.0, centre - half), high=1.0 if successes == n else min(1.0, centre + half), n=n
+    )
+
+
+def paired_difference(ours: Bool[np.ndarray, "N"], theirs: Bool[np.ndarray, "N"], *, level: float = 0.95) -> Interval:
+    """Success rate of `ours` minus that of `theirs` on the same N starts, with Newcombe's score interval for paired proportions.
+
+    Method 10 of Newcombe (1998), Statistics in Medicine 17:2635-2650: the Wilson limits of both rates, combined with the (continuity
+    corrected) correlation phi of the pairs. Pairs narrow it; with phi = 0 it is his interval for independent samples.
+    """
+    if len(ours) != len(theirs) or len(ours) == 0:
+        raise VantageError(f"{len(ours)} and {len(theirs)} trials cannot be paired; evaluate both policies on the same starts")
+    n = len(ours)
+    both, only_ours, only_theirs = int((ours & theirs).sum()), int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    neither = n - both - only_ours - only_theirs
+    p, q = wilson(both + only_ours, n, level=level), wilson(both + only_theirs, n, level=level)
+    margins = (both + only_ours) * (only_theirs + neither) * (both + only_theirs) * (only_ours + neither)
+    covariance = both * neither - only_ours * only_theirs
+    corrected = max(covariance - n / 2, 0.0) if covariance > 0 else float(covariance)
+    phi = corrected / margins**0.5 if margins > 0 else 0.0
+
+    def reach(a: float, b: float) -> float:
+        return max(a * a - 2 * phi * a * b + b * b, 0.0) ** 0.5
+
+    difference = (only_ours - only_theirs) / n
+    return Interval(
+        estimate=difference,
+        low=difference - reach(p.estimate - p.low, q.high - q.estimate),
+        high=difference + reach(p.high - p.estimate, q.estimate - q.low),
+        n=n,
+    )
+
+
+def bootstrap_mean(sample: Float[np.ndarray, "N"], *, seed: int, level: float = 0.95, draws: int = 10_000) -> Interval:
+    """Mean with a percentile bootstrap interval (Efron 1979), a pure function of the seed. One value: no interval (NaN); none: all NaN."""
+    n, nan = len(sample), float("nan")
+    if n < 2:
+        return Interval(estimate=float(sample[0]) if n else nan, low=nan, high=nan, n=n)
+    rows = np.random.default_rng(seed).integers(0, n, size=(draws, n))
+    low, high = np.quantile(sample[rows].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate=float(sample.mean()), low=float(low), high=float(high), n=n)
+
+
+def auc(score: Float[np.ndarray, "N"], positive: Bool[np.ndarray, "N"]) -> float:
+    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney). NaN where one class is missing."""
+    n_pos = int(positive.sum())
+    n_neg = len(positive) - n_pos
+    if n_pos == 0 or n_neg == 0:
+        return float("nan")
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((rank[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability:
+    """K equal bins of predicted probability: what was predicted in each and what came true. NaN in empty bins."""
+
+    edges: Float64[np.ndarray, "K+1"]
+    count: Int64[np.ndarray, "K"]
+    predicted: Float64[np.ndarray, "K"]
+    """Mean prediction."""
+    observed: Float64[np.ndarray, "K"]
+    """Share that came true."""
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: sum_k count_k / N |predicted_k - observed_k|; NaN without predictions."""
+        gap = np.abs(np.nan_to_num(self.predicted) - np.nan_to_num(self.observed))
+        return float((self.count * gap).sum() / self.count.sum()) if self.count.any() else float("nan")
+
+
+def reliability(p: Float[np.ndarray, "N"], outcome: Bool[np.ndarray, "N"], *, bins: int = 10) -> Reliability:
+    """Sort predictions p in [0, 1] into `bins` equal bins; a prediction on an edge belongs to the bin above it, 1 to the last."""
+    place = np.minimum((p * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    total = np.where(count > 0, count, np.nan)
+    return Reliability(
+        edges=np.linspace(0.0, 1.0, bins + 1),
+        count=count.astype(np.int64),
+        predicted=np.bincount(place, weights=p, minlength=bins) / total,
+        observed=np.bincount(place, weights=outcome, minlength=bins) / total,
+    )
+
+
+def calibration_error(p: Float[np.ndarray, "N"], outcome: Bool[np.ndarray, "N"], *, bins: int = 10) -> float:
+    """Expected calibration error of predicted probabilities, over `bins` equal bins."""
+    return reliability(p, outcome, bins=bins).error
+
+
+def explained_variance(prediction: Float[np.ndarray, "N"], target: Float[np.ndarray, "N"]) -> float:
+    """1 - Var(target - prediction) / Var(target): 1 perfect, 0 no better than a constant, below 0 worse. NaN for a constant target."""
+    spread = float(np.var(target)) if len(target) else 0.0
+    return 1.0 - float(np.var(target - prediction)) / spread if spread > 0 else float("nan")
+
+
+def effective_sample_size(weight: Float[np.ndarray, "N"], sampling: Float[np.ndarray, "N"] | None = None) -> float:
+    """Kish's (sum w)^2 / sum w^2: how many equally weighted frames these are worth. N for equal weights, 1 if one holds all, 0 for none.
+
+    With `sampling`, the probability of each draw: the frames' expected contributions ``sampling * weight`` take the weights' place.
+    """
+    contribution = weight.astype(np.float64) if sampling is None else weight.astype(np.float64) * sampling
+    square = float(np.square(contribution).sum())
+    return float(contribution.sum()) ** 2 / square if square > 0 else 0.0

@@ -1,0 +1,282 @@
+"""What the critic says -> how much each frame counts in the actor's loss. All rules side by side.
+
+    values, strides ──> a_v, a_e (Eq. 5, 6) ──> gate g (Eq. 7) ──> Rule ──> raw weight ──> normalise (Eq. 8) ──> weight
+
+A rule is a value: what you configure, print and call. It also says whose route table it goes by (`label`) and which heads it reads.
+Rules give 1 to demonstrations and 0 to policy frames without a label.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
+
+from vantage.core.credit import RouteTable, label_episode, label_whole_episode
+from vantage.core.returns import LookAhead, Strides, efficiency_ahead
+from vantage.types import Evidence, Route, Values, VantageError
+
+
+def sigmoid(z: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+    """p_v = sigmoid(z_v) (Eq. 2), without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * z.astype(np.float64)))
+
+
+def viability_advantage(z_v: Float[np.ndarray, "N"], strides: Strides) -> Float64[np.ndarray, "N"]:
+    """A_v = z_v(s_{t+k}) - z_v(s_t), in logits (Eq. 5 at k = 1). Near a success up to its frame, so 0 on it; NaN where nothing follows."""
+    z = z_v.astype(np.float64)
+    return np.where(strides.defined, z[strides.row] - z, np.nan)
+
+
+def efficiency_advantage(v_e: Float[np.ndarray, "N"], strides: Strides) -> Float64[np.ndarray, "N"]:
+    """A_e = (-k + V_e(s_{t+k}) - V_e(s_t)) / k: steps gained per control step (Eq. 6 at k = 1).
+
+    Fewer than k steps before the success frame T - 1: (-(T - 1 - t) - V_e(s_t)) / k. Where a stretch ends otherwise, k shrinks to the k'
+    steps that are left, and so does the divisor; NaN where k' = 0.
+    """
+    v = v_e.astype(np.float64)
+    divisor = np.where(strides.terminal, strides.stride, np.maximum(strides.steps, 1))
+    return (efficiency_ahead(strides)(v) - v) / divisor
+
+
+def parent_advantage(v_parent: Float[np.ndarray, "N"], ahead: LookAhead) -> Float64[np.ndarray, "N"]:
+    """TD residual of the parent head (App. B): A = r + gamma (1 - d) V(s') - V(s), over `ParentTarget.stride` steps; NaN where unknown."""
+    return ahead(v_parent) - v_parent
+
+
+def gate(p_v: Float[np.ndarray, "N"], a_v: Float[np.ndarray, "N"], a_e: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+    """g = 1 + tanh((1 - p_v) A_v + p_v A_e), in (0, 2) (Eq. 7). No advantage: 1. p_v = 0: HABC-V's. NaN where an advantage is."""
+    p = p_v.astype(np.float64)
+    return 1.0 + np.tanh((1.0 - p) * a_v + p * a_e)
+
+
+def gather_evidence(
+    *,
+    route: Shaped[np.ndarray, "N"],
+    outcome: Float[np.ndarray, "N"],
+    intervention: Bool[np.ndarray, "N"],
+    values: Values,
+    strides: Strides,
+    parent: LookAhead | None = None,
+) -> Evidence:
+    """Everything a rule may look at, from the critic's values at stride k. Without a parent head `a_parent` is NaN."""
+    unknown = np.full(len(route), np.nan)
+    return Evidence(
+        route=route,
+        outcome=outcome,
+        intervention=intervention,
+        p_v=sigmoid(values.z_v),
+        a_v=viability_advantage(values.z_v, strides),
+        a_e=efficiency_advantage(values.v_e, strides),
+        a_parent=unknown if parent is None or values.v_parent is None else parent_advantage(values.v_parent, parent),
+    )
+
+
+def warmed_up(step: int, n_wu: int = 500) -> bool:
+    """Whether the critic may be listened to: from gradient step N_wu on, counted from 0."""
+    return step >= n_wu
+
+
+def hide_advantages(evidence: Evidence) -> Evidence:
+    """The evidence during warm-up: no A_v, no A_e, hence g = 1 everywhere; failures keep weight 0. The parent head enters pretrained."""
+    unknown = np.full(len(evidence.route), np.nan)
+    return replace(evidence, a_v=unknown, a_e=unknown)
+
+
+def fresh(policy_version: Int64[np.ndarray, "N"], current_version: int, cutoff: int = 10_000) -> Bool[np.ndarray, "N"]:
+    """Frames that may still be sampled: demonstrations (version -1), and those whose policy is fewer than `cutoff` actor updates old."""
+    return (policy_version < 0) | (current_version - policy_version < cutoff)
+
+
+def normalise(
+    raw: Float[np.ndarray, "N"],
+    sampling: Float[np.ndarray, "N"],
+    demo: Bool[np.ndarray, "N"],
+    valid: Bool[np.ndarray, "N"] | None = None,
+    *,
+    eps: float = 1e-6,
+) -> Float64[np.ndarray, "N"]:
+    """Unit-mean weights (Eq. 8): raw / max(c, eps), c the mean raw weight of the non-demonstration windows *as the sampler draws them*.
+
+    c = sum(sampling * raw) / sum(sampling) over non-demonstration frames; where none is ever drawn, c = 1. Demonstrations stay 1. Frames
+    that are not `valid` anchors get 0 (their `sampling` is 0, so they are not in c).
+    """
+    drawn = np.where(demo, 0.0, sampling)
+    total = drawn.sum()
+    mean = np.dot(drawn, raw) / total if total > 0 else 1.0
+    weight = np.where(demo, 1.0, raw / max(mean, eps))
+    return weight if valid is None else np.where(valid, weight, 0.0)
+
+
+def normalise_batch(raw: Float[np.ndarray, "B"], demo: Bool[np.ndarray, "B"], *, eps: float = 1e-6) -> Float64[np.ndarray, "B"]:
+    """Eq. 8 as printed, for one batch that the sampler has drawn: c is the plain mean over its non-demonstration windows."""
+    return normalise(raw, np.ones(len(raw)), demo, eps=eps)
+
+
+def passing_threshold(a_parent: Float[np.ndarray, "N"], share: float = 0.25) -> float:
+    """The eps that lets `share` of these advantages pass (NaN ignored). Give it a held-out set, as App. B selects eps.
+
+    Raises `VantageError` if there is no advantage to rank.
+    """
+    known = a_parent[~np.isnan(a_parent)]
+    if len(known) == 0:
+        raise VantageError("no frame has a parent advantage, so no share of them can pass; fit the parent head on labelled rollouts first")
+    return float(np.quantile(known, 1.0 - share))
+
+
+def _by_route(
+    evidence: Evidence,
+    *,
+    success: Float[np.ndarray, "N"] | float,
+    failure: Float[np.ndarray, "N"] | float = 0.0,
+    intervention: Float[np.ndarray, "N"] | float = 1.0,
+) -> Float64[np.ndarray, "N"]:
+    """Raw weights of a rule that goes by the route: demonstrations 1, unlabelled 0."""
+    route = evidence.route
+    cases = [route == Route.DEMO, route == Route.ROLLOUT_SUCCESS, route == Route.ROLLOUT_FAILURE, route == Route.INTERVENTION]
+    return np.select(cases, [1.0, success, failure, intervention], default=0.0)
+
+
+def _neutral(weight: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+    """1 where nothing could be computed: a frame without evidence is neither favoured nor punished."""
+    return np.where(np.isnan(weight), 1.0, weight)
+
+
+class _Rule:
+    """What a rule says about itself, beside its weights."""
+
+    __slots__ = ()
+    label: ClassVar[RouteTable] = staticmethod(label_episode)
+    """Its route table; `label_episode` is intervention-aware credit."""
+    reads_critic: ClassVar[bool] = False
+    """Whether it needs the dual-head critic (z_v, V_e)."""
+    reads_parent: ClassVar[bool] = False
+    """Whether it needs the parent head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uniform(_Rule):
+    """Every labelled frame counts 1, failures too. On demonstrations alone: supervised fine-tuning."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        return _by_route(evidence, success=1.0, failure=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilteredBC(_Rule):
+    """Successes and interventions count 1, failures 0; no critic. What HABC does during its warm-up."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        return _by_route(evidence, success=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImitDAgger(_Rule):
+    """Demonstrations and interventions count 1, rollouts 0; the paper draws them half and half (`PoolShares`)."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        return _by_route(evidence, success=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HABC(_Rule):
+    """The method: g on successful rollouts, 0 on failed ones, 1 on demonstrations and interventions (paper, "Training Procedure")."""
+
+    reads_critic: ClassVar[bool] = True
+
+    reweight_interventions: bool = False
+    """IR: g on interventions too. Only after a first HABC phase has trained the critic."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights; g (Eq. 7) is 1 where an advantage is missing."""
+        g = _neutral(gate(evidence.p_v, evidence.a_v, evidence.a_e))
+        return _by_route(evidence, success=g, intervention=g if self.reweight_interventions else 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HABCV(_Rule):
+    """HABC-V, the ablation without V_e: g = 1 + tanh(A_v), which is Eq. 7 at p_v = 0."""
+
+    reads_critic: ClassVar[bool] = True
+
+    reweight_interventions: bool = False
+    """IR, as in `HABC`."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights; g is 1 where A_v is missing."""
+        nothing = np.zeros(len(evidence.route))
+        g = _neutral(gate(nothing, evidence.a_v, nothing))
+        return _by_route(evidence, success=g, intervention=g if self.reweight_interventions else 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """A threshold at the quantile that lets this share of the autonomous windows pass (the paper's passed 22, 27 and 19 of 100)."""
+
+    share: float = 0.25
+
+    def eps(self, a_parent: Float[np.ndarray, "N"]) -> float:
+        """The threshold for these autonomous windows."""
+        return passing_threshold(a_parent, self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Above:
+    """A threshold given as a number, e.g. `passing_threshold` of a held-out set."""
+
+    value: float
+
+    def eps(self, a_parent: Float[np.ndarray, "N"]) -> float:
+        """The number, whatever the windows."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImitRecap(_Rule):
+    """Hard filter: 1[A_parent >= eps] on every autonomous window, success or failure; 1 on human ones (App. B).
+
+    No intervention-aware credit: it looks at the driver and the whole episode's outcome, never at the route (demonstrations excepted).
+    A window without a parent advantage does not pass; nor does one of an episode without an outcome.
+    """
+
+    label: ClassVar[RouteTable] = staticmethod(label_whole_episode)
+    reads_parent: ClassVar[bool] = True
+
+    threshold: Passing | Above = Passing()
+    """How eps is chosen."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        imitated = (evidence.route == Route.DEMO) | evidence.intervention
+        autonomous = ~imitated & ~np.isnan(evidence.outcome)
+        a = np.where(autonomous, evidence.a_parent, np.nan)
+        passing = a >= self.threshold.eps(a) if autonomous.any() else autonomous
+        return np.where(imitated | passing, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AWR(_Rule):
+    """Advantage-weighted regression (Peng et al. 2019) on one scalar advantage: min(exp(A_parent / temperature), clip) on rollouts.
+
+    Failures count too, by their advantage; human frames 1. Like Imit-Recap it credits whole episodes, so it is HABC without its two ideas.
+    """
+
+    label: ClassVar[RouteTable] = staticmethod(label_whole_episode)
+    reads_parent: ClassVar[bool] = True
+
+    temperature: float = 1.0
+    """In units of return; towards infinity every labelled frame counts 1."""
+    clip: float = 20.0
+    """Largest weight; Peng et al.'s."""
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        imitated = (evidence.route == Route.DEMO) | evidence.intervention
+        tilted = np.exp(np.minimum(evidence.a_parent / self.temperature, np.log(self.clip)))
+        return np.where(imitated, 1.0, np.where(np.isnan(evidence.outcome), 0.0, _neutral(tilted)))
+
+
+Rule = Uniform | FilteredBC | HABC | HABCV | ImitRecap | ImitDAgger | AWR

@@ -1,0 +1,68 @@
+"""Anchors -> windows: H rows of one segment each, what is real in them, and which anchors may be used.
+
+segment   a a a a b b          H = 3, anchor at the third a:
+row       0 1 2 3 4 5          rows  2 3 3
+anchor        ^                valid 1 1 0      padded where the segment ends, and masked there
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+
+from vantage.types import Route, VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRule:
+    """How much of a window must be real."""
+
+    human_one_in: int = 5
+    """An intervention window needs at least ceil(H / this) human steps: 10 of 50 in the paper (App. D)."""
+    policy_steps: int = 1
+    """Any other window (policy, demonstration) needs at least this many valid steps."""
+
+    def human_steps(self, horizon: int) -> int:
+        """Human steps that an intervention window of `horizon` steps needs."""
+        return -(-horizon // self.human_one_in)
+
+
+def window_index(
+    segment_end: Int64[np.ndarray, "N"], anchors: Int64[np.ndarray, "B"], horizon: int
+) -> tuple[Int64[np.ndarray, "B H"], Bool[np.ndarray, "B H"]]:
+    """Rows of the windows anchored at `anchors`, clamped to the last row of the anchor's segment, and which of them are real."""
+    rows = anchors[:, None] + np.arange(horizon)
+    end = segment_end[anchors][:, None]
+    return np.minimum(rows, end), rows <= end
+
+
+def valid_anchors(
+    segment_end: Int64[np.ndarray, "N"],
+    route: Shaped[np.ndarray, "N"],
+    horizon: int,
+    rule: WindowRule = WindowRule(),
+) -> Bool[np.ndarray, "N"]:
+    """Frames that can anchor a window of `horizon` steps. Within one segment, the human steps are all of the real ones."""
+    real = np.minimum(segment_end - np.arange(len(segment_end)) + 1, horizon)
+    return real >= np.where(route == Route.INTERVENTION, rule.human_steps(horizon), rule.policy_steps)
+
+
+def commanded_dims(intervention: Bool[np.ndarray, "N"], human_dims: Bool[np.ndarray, "A"]) -> Bool[np.ndarray, "N A"]:
+    """Action dimensions that somebody commanded: all where the policy drove, `human_dims` where a human did (who may hold one arm only)."""
+    return ~intervention[:, None] | human_dims
+
+
+def action_mask(
+    rows: Int64[np.ndarray, "B H"], valid: Bool[np.ndarray, "B H"], dims: Bool[np.ndarray, "A"] | Bool[np.ndarray, "N A"]
+) -> Bool[np.ndarray, "B H A"]:
+    """Mask of Eq. 1's norm: False on padding and on action dimensions that nobody commanded (`dims`, for the robot or for every frame).
+
+    Raises `VantageError` if `dims` has another rank.
+    """
+    match dims.ndim:
+        case 1:
+            return valid[:, :, None] & dims
+        case 2:
+            return valid[:, :, None] & dims[rows]
+        case rank:
+            raise VantageError(f"the mask of action dimensions has {rank} axes; give it [A] or [N, A]")
