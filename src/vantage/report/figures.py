@@ -1,0 +1,273 @@
+"""Numbers -> SVG text: scales, axes and a handful of marks. No library, no state; colours are CSS classes, so light and dark cost nothing.
+
+    Plot(width, height, x, y)  ──axes, line, band, bars, interval, dot──>  fragments  ──svg──>  one <svg>  ──save_svg──>  a file
+
+A mark's class says what it is (`line`, `area`, `dot`); its colour class says what it means (`policy`, `human`, `failure` ...).
+Lengths are in CSS pixels, y grows downwards; NaN breaks a line.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from vantage.data.sidecar import write_whole
+
+FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Inter, Roboto, "Helvetica Neue", "Liberation Sans", sans-serif'
+
+_LIGHT = {
+    "ink": "#16202c", "soft": "#55606e", "line": "#dfe3e8", "grid": "#e8ebef", "page": "#fbfaf8", "card": "#ffffff", "tint": "#f3f4f3",
+    "policy": "#0b62a8", "human": "#c76a00", "failure": "#a03a73", "demo": "#6d7683", "unlabelled": "#b3bac4",
+    "efficiency": "#00775c", "gate": "#5b4bb5",
+}  # fmt: skip
+_DARK = {
+    "ink": "#e9edf2", "soft": "#a3adba", "line": "#303844", "grid": "#29313c", "page": "#11161d", "card": "#181f28", "tint": "#1e2630",
+    "policy": "#6cb4ee", "human": "#f0a144", "failure": "#e08bb9", "demo": "#98a2b0", "unlabelled": "#566070",
+    "efficiency": "#4cc9a4", "gate": "#ada0f2",
+}  # fmt: skip
+
+MEANINGS = ("policy", "human", "failure", "demo", "unlabelled", "efficiency", "gate")
+"""The colour classes. Blue, orange, purple and grey stay apart under every common colour blindness."""
+
+
+def _variables(palette: dict[str, str]) -> str:
+    return ":root{" + "".join(f"--{name}:{value};" for name, value in palette.items()) + "}"
+
+
+STYLE = (
+    _variables(_LIGHT)
+    + "@media (prefers-color-scheme:dark){" + _variables(_DARK) + "}"
+    + "".join(f".{name}{{--c:var(--{name})}}" for name in MEANINGS)
+    + f"svg text{{font-family:{FONT};font-size:12px;fill:var(--soft);font-variant-numeric:tabular-nums}}"
+    "svg .strong{fill:var(--ink);font-weight:600}svg .named{fill:var(--c);font-weight:600}"
+    ".grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;opacity:.6}"
+    ".guide{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4;opacity:.8}"
+    ".mark{stroke:var(--c);fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}"
+    ".mark.thin{stroke-width:1.2;stroke-dasharray:1 4}.mark.heavy{stroke-width:2.4}"
+    ".area{fill:var(--c);opacity:.16}.bar{fill:var(--c)}.bar.pale{opacity:.45}"
+    ".dot{fill:var(--c);stroke:var(--card);stroke-width:1.5}.dot.hollow{fill:var(--card);stroke:var(--c);stroke-width:2}"
+    ".dot.small{stroke-width:.8;fill-opacity:.75}"
+    ".cursor{stroke:var(--ink);stroke-width:1.5}"
+)  # fmt: skip
+"""The palette and the marks, as CSS; the page includes it once, a single .svg file carries it inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A linear map from data [low, high] to pixels [start, end]."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value; the middle where the data has no extent."""
+        if self.high == self.low:
+            return (self.start + self.end) / 2
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def clip(self, value: float) -> float:
+        """The pixel of a value, held inside the plot."""
+        return self(min(max(value, self.low), self.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A rectangle with two scales."""
+
+    x: Scale
+    y: Scale
+
+    @property
+    def left(self) -> float:
+        """Pixel of the left edge."""
+        return self.x.start
+
+    @property
+    def right(self) -> float:
+        """Pixel of the right edge."""
+        return self.x.end
+
+    @property
+    def top(self) -> float:
+        """Pixel of the upper edge."""
+        return self.y.end
+
+    @property
+    def bottom(self) -> float:
+        """Pixel of the lower edge."""
+        return self.y.start
+
+
+def plot(
+    box: tuple[float, float, float, float], x: tuple[float, float] = (0, 1), y: tuple[float, float] = (0, 1)
+) -> Plot:  # fmt: skip
+    """A plot in the pixels (left, top, right, bottom) over the data ranges x and y."""
+    left, top, right, bottom = box
+    return Plot(Scale(*x, left, right), Scale(*y, bottom, top))
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """About `count` round numbers (1, 2, 2.5 or 5 times a power of ten apart) inside [low, high].
+
+    Example: ticks(0, 97, 4) = [0, 25, 50, 75].
+    """
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return [low] if math.isfinite(low) else []
+    raw = (high - low) / max(count, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = min((1, 2, 2.5, 5, 10), key=lambda m: abs(math.log(m * power / raw))) * power
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) + 0.0 for i in range(first, last + 1)]
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as people write it: few digits, thousands apart, a true minus; a dash for NaN. Example: -1234.5 -> "−1,234"."""
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.{digits}g}"
+        if "e" in text:
+            text = f"{value:.{digits + 2}f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text.replace("-", "−")
+
+
+def percent(rate: float) -> str:
+    """A rate as a whole percentage with a narrow space. Example: 0.431 -> "43 %"."""
+    return f"{100 * rate:.0f}\u202f%".replace("-", "−") if math.isfinite(rate) else "–"
+
+
+def text(x: float, y: float, words: str, *, anchor: str = "start", cls: str = "") -> str:
+    """Escaped text at a point; anchor start, middle or end."""
+    at = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    kind = f' class="{cls}"' if cls else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}"{at}{kind}>{escape(words)}</text>'
+
+
+def rule(x1: float, y1: float, x2: float, y2: float, cls: str = "grid") -> str:
+    """A straight line."""
+    return f'<line class="{cls}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def rect(x1: float, y1: float, x2: float, y2: float, cls: str, title: str = "", radius: float = 0) -> str:
+    """A rectangle between two corners, with a tooltip."""
+    box = f'x="{min(x1, x2):.1f}" y="{min(y1, y2):.1f}" width="{abs(x2 - x1):.1f}" height="{abs(y2 - y1):.1f}"'
+    tip = f"<title>{escape(title)}</title>" if title else ""
+    return f'<rect class="{cls}" {box}{f' rx="{radius:g}"' if radius else ""}>{tip}</rect>'
+
+
+def dot(x: float, y: float, cls: str, radius: float = 4.5, title: str = "") -> str:
+    """A disc with a tooltip."""
+    tip = f"<title>{escape(title)}</title>" if title else ""
+    return f'<circle class="dot {cls}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}">{tip}</circle>'
+
+
+def _path(area: Plot, x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> str:
+    commands, pen = list[str](), "M"
+    for px, py in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isnan(py) or math.isnan(px):
+            pen = "M"
+            continue
+        commands.append(f"{pen}{area.x(px):.1f},{area.y.clip(py):.1f}")
+        pen = "L"
+    return "".join(commands)
+
+
+def line(area: Plot, x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"], cls: str) -> str:
+    """A curve; NaN breaks it, values outside the plot are held at its edge."""
+    path = _path(area, x, y)
+    return f'<path class="mark {cls}" d="{path}"/>' if path else ""
+
+
+def band(area: Plot, x: Float[np.ndarray, "N"], low: Float[np.ndarray, "N"], high: Float[np.ndarray, "N"], cls: str) -> str:
+    """The area between two curves, each unbroken stretch by itself."""
+    good = ~(np.isnan(low) | np.isnan(high))
+    edges = np.flatnonzero(np.diff(np.r_[False, good, False].astype(np.int8)))
+    pieces = list[str]()
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        part = slice(start, stop)
+        there = _path(area, x[part], high[part])
+        back = _path(area, x[part][::-1], low[part][::-1])
+        pieces.append(f"{there}L{back[1:]}Z")
+    return f'<path class="area {cls}" d="{"".join(pieces)}"/>' if pieces else ""
+
+
+def interval(area: Plot, x: float, low: float, high: float, cls: str) -> str:
+    """An upright interval with short feet at data position x."""
+    px, top, bottom = area.x(x), area.y.clip(high), area.y.clip(low)
+    feet = rule(px - 4, top, px + 4, top, f"mark {cls}") + rule(px - 4, bottom, px + 4, bottom, f"mark {cls}")
+    return rule(px, top, px, bottom, f"mark {cls}") + feet
+
+
+def axes(
+    area: Plot,
+    *,
+    x_ticks: Sequence[float] = (),
+    y_ticks: Sequence[float] = (),
+    x_names: Sequence[str] = (),
+    y_names: Sequence[str] = (),
+    x_label: str = "",
+    y_label: str = "",
+) -> str:
+    """Grid lines with numbers at the left, numbers below, and both axes named in words; names replace the ticks' numbers."""
+    parts = list[str]()
+    for value, name in zip(y_ticks, y_names or [number(v) for v in y_ticks], strict=True):
+        parts += [rule(area.left, area.y(value), area.right, area.y(value)), text(area.left - 8, area.y(value) + 4, name, anchor="end")]
+    for value, name in zip(x_ticks, x_names or [number(v) for v in x_ticks], strict=True):
+        parts.append(text(area.x(value), area.bottom + 18, name, anchor="middle"))
+    parts.append(rule(area.left, area.bottom, area.right, area.bottom, "axis"))
+    if x_label:
+        parts.append(text(area.right, area.bottom + 36, x_label, anchor="end"))
+    if y_label:
+        parts.append(text(area.left, area.top - 10, y_label))
+    return "".join(parts)
+
+
+def histogram(
+    area: Plot, edges: Float[np.ndarray, "K+1"], series: Sequence[tuple[str, str, Float[np.ndarray, "K"]]]
+) -> str:  # fmt: skip
+    """Outlined steps over bins, one per (colour class, name, height of each bin)."""
+    parts = list[str]()
+    for cls, name, height in series:
+        x = np.repeat(edges, 2)[1:-1]
+        y = np.repeat(height, 2)
+        parts.append(band(area, x, np.zeros_like(y), y, cls))
+        parts.append(
+            line(area, np.r_[edges[0], x, edges[-1]], np.r_[0.0, y, 0.0], cls).replace("/>", f"><title>{escape(name)}</title></path>")
+        )
+    return "".join(parts)
+
+
+def stacked(area: Plot, at: float, width: float, parts: Sequence[tuple[str, str, float]]) -> str:
+    """One stacked column at data position `at`; each part is (colour class, tooltip, amount)."""
+    drawn, base = list[str](), 0.0
+    for cls, title, amount in parts:
+        if amount > 0:
+            top, bottom = area.y(base + amount), area.y(base)
+            drawn.append(rect(area.x(at) - width / 2, min(top + 1, bottom), area.x(at) + width / 2, bottom, f"bar {cls}", title))
+        base += amount
+    return "".join(drawn)
+
+
+def svg(width: float, height: float, parts: Sequence[str], label: str, *, cls: str = "", data: str = "") -> str:
+    """One figure. `label` says in words what it shows, for those who cannot see it; `data` are further attributes."""
+    kind = f' class="{cls}"' if cls else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg"{kind} viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"{data}>'
+        + "".join(parts)
+        + "</svg>"
+    )
+
+
+def save_svg(figure: str, path: Path) -> Path:
+    """Write a figure as a file of its own, with its style inside."""
+    head, body = figure.split(">", 1)
+    write_whole(path, f"{head}><style>{escape(STYLE, quote=False)}</style>{body}\n".encode())
+    return path
