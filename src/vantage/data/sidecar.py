@@ -129,23 +129,24 @@ def _to_numpy(name: str, column: pa.ChunkedArray, path: Path) -> Column:
     return values.astype(np.str_) if pa.types.is_string(array.type) or pa.types.is_large_string(array.type) else values
 
 
-def read_arrow(path: Path) -> pa.Table:
-    """Read one parquet file; a missing, truncated or foreign file is one sentence."""
+def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one parquet file, all of it or some columns; a missing, truncated or foreign file is one sentence."""
     if not path.is_file():
         raise VantageError(f"{path} does not exist; run the stage that writes it first.")
     try:
         with path.open("rb") as file:
-            return pq.read_table(file)
+            known: list[str] = pq.read_schema(file).names
+            missing = [f"`{name}`" for name in columns or () if name not in known]
+            if not missing:
+                return pq.read_table(file, columns=None if columns is None else list(columns))
     except (pa.ArrowException, OSError) as error:
         raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); write it again.") from error
+    raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, Column]:
     """Read columns as numpy arrays: null floats as NaN, strings as `str`; `columns` must be there, None reads them all."""
-    table = read_arrow(path)
-    missing = [name for name in columns or () if name not in table.column_names]
-    if missing:
-        raise VantageError(f"{path} has no column {', '.join(f'`{name}`' for name in missing)}; it has {', '.join(table.column_names)}.")
+    table = read_arrow(path, columns)
     return {name: _to_numpy(name, table.column(name), path) for name in columns or table.column_names}
 
 
