@@ -1,6 +1,5 @@
 """Named tensors in, one whole file out: training state that survives a kill at any moment."""
 
-import os
 from pathlib import Path
 
 from safetensors import safe_open
@@ -13,7 +12,7 @@ def save_state(path: Path, tensors: dict[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_state(path: Path) -> dict[str, Tensor] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vantage.core.schedules import cosine_with_warmup
+from vantage.core.schedules import Cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Optimiser:
 
     def __init__(self, module: nn.Module, config: OptimConfig, total_steps: int) -> None:
         """`total_steps`: where the cosine ends."""
-        self.config, self.total_steps, self.step_count = config, total_steps, 0
+        self.config, self.step_count = config, 0
+        self.schedule = Cosine(peak=config.lr, total=total_steps, warm_up=config.warmup)
         self.module = module
         self.parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.adam = torch.optim.AdamW(self.parameters.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -36,7 +37,7 @@ class Optimiser:
 
     def step(self, loss: Tensor) -> tuple[float, float]:
         """Back-propagate and step once. Returns (learning rate, gradient norm before clipping)."""
-        lr = self.config.lr * cosine_with_warmup(self.step_count, self.config.warmup, self.total_steps)
+        lr = self.schedule(self.step_count)
         for group in self.adam.param_groups:
             group["lr"] = lr
         self.adam.zero_grad(set_to_none=True)

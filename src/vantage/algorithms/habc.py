@@ -1,0 +1,221 @@
+"""HABC, as its algorithm box reads: demonstrations, a supervised policy, then rounds of collect, label, fit critic, weigh, fit actor.
+
+    round-00   demonstrations ──> label ──> weigh (all 1) ──> fit actor ──> evaluate
+    round-n    actor n-1 ──> collect (with rescues) ──> label ──> fit critic ──> weigh ──> fit actor ──> evaluate
+    control    actor 0 ──> fit actor on demonstrations alone, for as many steps as all rounds together ──> evaluate
+
+Every arrow is a stage from files to files: what is on disk is not made again, so a run that was killed goes on when it is started again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vantage.actors.flow import FlowConfig
+from vantage.actors.load import ActorConfig, build_actor, load_actor
+from vantage.actors.protocol import Actor
+from vantage.collect.pool import Pool, open_pool
+from vantage.core.weights import Uniform
+from vantage.data.layout import Round, Source
+from vantage.data.replay import Replay, load_replay
+from vantage.envs.spec import WorldSpec
+from vantage.learn.critic import CriticFit
+from vantage.nets.vla import Pixels
+from vantage.record import write_record
+from vantage.seeding import seed_for
+from vantage.stages.collect import Demonstrations, Rollouts, collect_demonstrations, collect_rollouts
+from vantage.stages.evaluate import Evaluation, evaluate
+from vantage.stages.fit_actor import ActorFit, fit_actor
+from vantage.stages.fit_critic import fit_critic
+from vantage.stages.label import Labelling, label
+from vantage.stages.weigh import Weighing, weigh
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HABCRun:
+    """Everything that decides what a run does; its JSON form is recipe.json."""
+
+    worlds: tuple[WorldSpec, ...]
+    """The tasks, each a world."""
+    seed: int = 0
+    """Of demonstrations, rollouts and training; evaluation starts do not depend on it."""
+    actor: ActorConfig = FlowConfig()
+    demonstrations: Demonstrations = Demonstrations()
+    supervised: ActorFit = ActorFit()
+    """Round 0: supervised fine-tuning (SFT)."""
+    rounds: int = 2
+    rollouts: Rollouts = Rollouts()
+    labelling: Labelling = Labelling()
+    critic: CriticFit = CriticFit()
+    weighing: Weighing = Weighing()
+    fit: ActorFit = ActorFit()
+    """The actor's training in every later round."""
+    evaluation: Evaluation = Evaluation()
+    control: bool = True
+    """Also give the supervised policy as many further steps on the demonstrations alone, and evaluate that."""
+
+    @property
+    def t_max(self) -> int:
+        """The longest possible episode, in control steps: the limit and what rescues may add to it."""
+        return max(w.limit for w in self.worlds) + self.rollouts.operator.extension
+
+    @property
+    def frame_size(self) -> int | None:
+        """Side of the policy's pictures; None if it looks at none."""
+        sight = self.actor.net.sight
+        return sight.size if isinstance(sight, Pixels) else None
+
+
+def run_habc(run: Path, settings: HABCRun, *, workers: int) -> None:
+    """Do whatever of the run is not on disk yet."""
+    with open_pool(workers) as pool:
+        supervise(run, settings, pool)
+        for number in range(1, settings.rounds + 1):
+            improve(run, number, settings, pool)
+        if settings.control:
+            train_control(run, settings, pool)
+
+
+def supervise(run: Path, settings: HABCRun, pool: Pool) -> None:
+    """Round 0: demonstrations and the supervised policy."""
+    here = Round.of(run, 0)
+    collect_demonstrations(
+        here,
+        settings.worlds,
+        settings.demonstrations,
+        seed=settings.seed,
+        pictures=settings.frame_size is not None,
+        frame_size=settings.frame_size,
+        pool=pool,
+    )
+    label_round(here, settings)
+    weigh_round(here, settings)
+    fit_round_actor(here, settings)
+    evaluate_round(here, settings, pool)
+    write_record(here, settings.seed)
+
+
+def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
+    """Round n >= 1: one turn of HABC."""
+    here = Round.of(run, number)
+    collect_round(here, settings, pool)
+    label_round(here, settings)
+    fit_round_critic(here, settings)
+    weigh_round(here, settings)
+    fit_round_actor(here, settings)
+    evaluate_round(here, settings, pool)
+    write_record(here, settings.seed)
+
+
+def collect_round(here: Round, settings: HABCRun, pool: Pool) -> None:
+    """1-episodes, played by the policy of the round before."""
+    collect_rollouts(
+        here,
+        settings.worlds,
+        settings.rollouts,
+        actor=before(here),
+        policy_version=version_entering(here, settings),
+        seed=settings.seed,
+        pictures=settings.frame_size is not None,
+        frame_size=settings.frame_size,
+        pool=pool,
+    )
+
+
+def label_round(here: Round, settings: HABCRun) -> None:
+    """2-labels.parquet."""
+    if not here.labels.exists():
+        label(here.episodes, here.labels, demos=here.number == 0, settings=settings.labelling)
+
+
+def fit_round_critic(here: Round, settings: HABCRun) -> None:
+    """3-critic, on the features of the actor that entered the round."""
+    if here.critic.exists():
+        return
+    actor = load_actor(before(here).actor)
+    fit_critic(replay_of(here, settings), actor, here.critic, settings.critic, t_max=settings.t_max, seed=train_seed(here, settings))
+
+
+def weigh_round(here: Round, settings: HABCRun) -> None:
+    """4-weights.parquet: of everything this round trains on."""
+    if here.weights.exists():
+        return
+    supervised = here.number == 0
+    how = Weighing(rule=Uniform()) if supervised else settings.weighing
+    critic = None if supervised or not settings.weighing.rule.reads_critic else here.critic
+    version = version_entering(here, settings)
+    weigh(replay_of(here, settings), critic, here.weights, how, horizon=settings.actor.net.chunk, policy_version=version)
+
+
+def fit_round_actor(here: Round, settings: HABCRun) -> None:
+    """5-actor: trained from the policy of the round before, or from nothing in round 0."""
+    if here.actor.exists():
+        return
+    replay = replay_of(here, settings)
+    if here.number == 0:
+        actor, how, title = fresh_actor(settings, replay), settings.supervised, "supervised policy"
+    else:
+        actor, how, title = load_actor(before(here).actor), settings.fit, f"actor, round {here.number}"
+    fit_actor(replay, here.weights, actor, here.actor, how, seed=train_seed(here, settings), title=title)
+
+
+def evaluate_round(here: Round, settings: HABCRun, pool: Pool) -> None:
+    """6-eval.parquet."""
+    evaluate(here.actor, here.evaluation, settings.worlds, settings.evaluation, pool=pool, title=f"evaluation, round {here.number}")
+
+
+def train_control(run: Path, settings: HABCRun, pool: Pool) -> None:
+    """The fair comparison: the supervised policy with as many further gradient steps, on the demonstrations alone."""
+    start = Round.of(run, 0)
+    folder = run / "control-sft"
+    steps = settings.fit.steps * settings.rounds
+    if not (folder / "5-actor").exists():
+        how = ActorFit(
+            steps=steps,
+            batch=settings.fit.batch,
+            optim=settings.fit.optim,
+            shift=settings.fit.shift,
+            log_every=settings.fit.log_every,
+            save_every=settings.fit.save_every,
+        )
+        seed = seed_for("control", settings.seed)
+        actor = load_actor(start.actor)
+        fit_actor(replay_of(start, settings), start.weights, actor, folder / "5-actor", how, seed=seed, title="control: more SFT")
+    evaluate(folder / "5-actor", folder / "6-eval.parquet", settings.worlds, settings.evaluation, pool=pool, title="evaluation, control")
+
+
+def replay_of(here: Round, settings: HABCRun) -> Replay:
+    """Everything a round trains on: the demonstrations, and every round up to this one."""
+    size = settings.frame_size
+    sources: list[Source] = []
+    for number in range(here.number + 1):
+        past = Round.of(here.run, number)
+        sources.append(Source(number, past.episodes, past.labels, None if size is None else past.frames(size)))
+    return load_replay(sources)
+
+
+def fresh_actor(settings: HABCRun, replay: Replay) -> Actor:
+    """An untrained policy whose scales come from the demonstrations."""
+    if replay.action.shape[1] != settings.actor.net.action_dim:
+        raise VantageError(
+            f"the policy has {settings.actor.net.action_dim} action dimensions and the demonstrations have {replay.action.shape[1]}; "
+            "set actor.net.action_dim"
+        )
+    actor = build_actor(settings.actor, seed_for("initial weights", settings.seed))
+    actor.fit_normaliser(replay.state, replay.action, replay.environment_state)
+    return actor
+
+
+def before(here: Round) -> Round:
+    """The round whose policy enters this one."""
+    return Round.of(here.run, here.number - 1)
+
+
+def version_entering(here: Round, settings: HABCRun) -> int:
+    """Actor updates since the supervised checkpoint, when the round begins."""
+    return max(here.number - 1, 0) * settings.fit.steps
+
+
+def train_seed(here: Round, settings: HABCRun) -> int:
+    """Seed of everything learned in a round."""
+    return seed_for("training", settings.seed, here.number)

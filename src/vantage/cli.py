@@ -1,0 +1,234 @@
+"""Words typed in, stages run: the command line. Every command is a function here; its docstring is its help."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from vantage.types import VantageError
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Start here": {
+        "quickstart": "ten minutes: demonstrations, two HABC rounds with rescues, evaluation, report",
+        "run": "run a recipe, or go on with one that was interrupted",
+        "report": "draw the page of a run again",
+    },
+    "Your own recordings": {
+        "audit": "what is in a data set: drivers, hand-overs, outcomes, problems",
+        "label": "turn outcomes (one bit an episode) into labels for every frame",
+    },
+    "One stage of a round (runs/NAME/round-NN)": {
+        "collect": "1-episodes: play the policy of the round before, with rescues",
+        "label": "2-labels.parquet: credit that never crosses a hand-over",
+        "fit-critic": "3-critic: viability and efficiency",
+        "weigh": "4-weights.parquet: the credit ledger",
+        "fit-actor": "5-actor: weighted flow matching",
+        "evaluate": "6-eval.parquet: one row per trial",
+    },
+}
+
+
+def main() -> None:
+    """Entry point of `vantage`. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        overview()
+        raise SystemExit(0)
+    command = words[0].replace("_", "-")
+    commands: dict[str, Callable[..., None]] = {
+        "quickstart": quickstart,
+        "run": run,
+        "report": report,
+        "audit": audit,
+        "label": label,
+        "collect": collect,
+        "fit-critic": fit_critic,
+        "weigh": weigh,
+        "fit-actor": fit_actor,
+        "evaluate": evaluate,
+    }
+    try:
+        if command in ("--version", "version"):
+            from vantage import __version__
+
+            print(__version__)
+        elif command in commands:
+            tyro.cli(commands[command], prog=f"vantage {command}", args=words[1:], config=(tyro.conf.FlagConversionOff,))
+        else:
+            raise VantageError(f"there is no command {words[0]!r}{_nearest(words[0], list(commands))}; `vantage --help` lists them")
+    except VantageError as error:
+        Console(stderr=True).print(f"[bold red]vantage:[/] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; run the same command again to go on")
+        raise SystemExit(130) from None
+
+
+def overview() -> None:
+    """Print what Vantage can do, on one screen."""
+    console = Console()
+    console.print(
+        "\n[bold]vantage[/] fine-tunes vision-language-action robot policies from one bit per episode: it worked, or it did not.\n"
+    )
+    for title, commands in GROUPS.items():
+        table = RichTable(box=None, show_header=False, padding=(0, 2), title=title, title_justify="left", title_style="bold")
+        for name, what in commands.items():
+            table.add_row(f"[cyan]{name:<11}", what)
+        console.print(table)
+        console.print()
+    console.print("[dim]vantage COMMAND --help tells the rest.   Docs: docs/tour.md[/]\n")
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+Workers = Annotated[int, tyro.conf.arg(help="Processes that play episodes; 0: one per core.")]
+
+
+def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Workers = 0) -> None:
+    """From nothing to a better policy and a report, in ten minutes: the recipe `quickstart`.
+
+    Args:
+        out: Folder of the run; an interrupted one goes on.
+        seed: Seed of demonstrations, rollouts and training.
+        workers: Processes that play episodes.
+    """
+    run("quickstart", out=out, seed=seed, workers=workers)
+
+
+def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 0, workers: Workers = 0) -> None:
+    """Run a recipe into a folder of rounds and draw its report. Started again, it goes on where it was.
+
+    Args:
+        recipe: Name of a recipe: debug, quickstart.
+        out: Folder of the run.
+        seed: Seed of demonstrations, rollouts and training.
+        workers: Processes that play episodes.
+    """
+    from vantage.recipes.start import start
+
+    start(recipe, out, seed=seed, workers=workers)
+
+
+def report(run: Annotated[Path, tyro.conf.Positional], /, out: Path | None = None, episodes: int = 6) -> None:
+    """Draw the page of a run: one self-contained HTML file.
+
+    Args:
+        run: Folder of the run.
+        out: The page; default RUN/report.html.
+        episodes: Episodes shown with video and values.
+    """
+    from vantage.report.page import write_report
+
+    print(write_report(run, out, episodes=episodes))
+
+
+def audit(
+    dataset: Annotated[Path, tyro.conf.Positional],
+    /,
+    outcomes: Path | None = None,
+    labels: Path | None = None,
+    weights: Path | None = None,
+    demos: bool = False,
+) -> None:
+    """Say what is in a LeRobotDataset: drivers, hand-overs, outcomes, label coverage, weights, and every problem found.
+
+    Args:
+        dataset: Folder of a LeRobotDataset v3.
+        outcomes: csv with the columns episode_index,success.
+        labels: 2-labels.parquet of this data set.
+        weights: 4-weights.parquet that covers it.
+        demos: It holds demonstrations.
+    """
+    from vantage.data import audit as auditing
+
+    Console().print(auditing.render_audit(auditing.audit(dataset, outcomes, labels, weights)))
+
+
+def label(
+    what: Annotated[Path, tyro.conf.Positional], /, outcomes: Path | None = None, out: Path | None = None, demos: bool = False
+) -> None:
+    """Turn outcomes into labels for every frame. Works on any LeRobotDataset with an `intervention` column, and on a round.
+
+    Args:
+        what: Folder of a LeRobotDataset v3, or of a round (runs/NAME/round-NN).
+        outcomes: csv with the columns episode_index,success; without it the data set's next.success is used.
+        out: Where to write the labels (required for a data set).
+        demos: The data set holds demonstrations.
+    """
+    from vantage.data.layout import Round
+    from vantage.stages.label import label as label_stage
+
+    if (what / "1-episodes").is_dir():
+        here = Round.at(what)
+        label_stage(here.episodes, out or here.labels, outcomes=outcomes, demos=demos or here.number == 0)
+    elif out is None:
+        raise VantageError("where should the labels go? Say --out LABELS.parquet")
+    else:
+        label_stage(what, out, outcomes=outcomes, demos=demos)
+
+
+def collect(round: Annotated[Path, tyro.conf.Positional], /, workers: Workers = 0) -> None:
+    """Play the policy of the round before, with an operator standing by, into ROUND/1-episodes.
+
+    Args:
+        round: Folder of the round, inside a run.
+        workers: Processes that play episodes.
+    """
+    from vantage.recipes.start import one_stage
+
+    one_stage("collect", round, workers=workers)
+
+
+def fit_critic(round: Annotated[Path, tyro.conf.Positional], /) -> None:
+    """Train the dual-head critic of a round into ROUND/3-critic.
+
+    Args:
+        round: Folder of the round, inside a run.
+    """
+    from vantage.recipes.start import one_stage
+
+    one_stage("fit-critic", round, workers=1)
+
+
+def weigh(round: Annotated[Path, tyro.conf.Positional], /) -> None:
+    """Weigh everything that a round trains on into ROUND/4-weights.parquet.
+
+    Args:
+        round: Folder of the round, inside a run.
+    """
+    from vantage.recipes.start import one_stage
+
+    one_stage("weigh", round, workers=1)
+
+
+def fit_actor(round: Annotated[Path, tyro.conf.Positional], /) -> None:
+    """Train the policy of a round into ROUND/5-actor.
+
+    Args:
+        round: Folder of the round, inside a run.
+    """
+    from vantage.recipes.start import one_stage
+
+    one_stage("fit-actor", round, workers=1)
+
+
+def evaluate(round: Annotated[Path, tyro.conf.Positional], /, workers: Workers = 0, videos: int = 0) -> None:
+    """Try the policy of a round on the evaluation starts, into ROUND/6-eval.parquet.
+
+    Args:
+        round: Folder of the round, inside a run.
+        workers: Processes that play episodes.
+        videos: Trials per world whose video is kept in ROUND/videos.
+    """
+    from vantage.recipes.start import one_stage
+
+    one_stage("evaluate", round, workers=workers, videos=videos)

@@ -1,0 +1,125 @@
+"""Several labelled data sets in, one table of frames out: all that a round trains on, in one order that every stage agrees on.
+
+Source (round 0, demonstrations) ─┐
+Source (round 1)                 ─┼──> Replay: N frames, row by row ──> features, targets, weights, windows
+Source (round 2)                 ─┘
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from vantage.core.credit import join_labels
+from vantage.core.segments import last_of_segment
+from vantage.core.timeline import Timeline, timeline
+from vantage.data.frames import FrameStore
+from vantage.data.layout import Source
+from vantage.data.reader import Table, read_table
+from vantage.data.schema import INDEX, LABEL_COLUMNS
+from vantage.data.sidecar import check_coverage, read_parquet
+from vantage.types import Labels, Route, Trace, VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """N frames of several data sets, end to end."""
+
+    sources: tuple[Source, ...]
+    tables: tuple[Table, ...]
+    labels: Labels
+    traces: tuple[Trace, ...]
+    frames: Timeline
+    round: Int64[np.ndarray, "N"]
+    """In whose `1-episodes` a frame lives."""
+    index: Int64[np.ndarray, "N"]
+    """Absolute frame index in that data set."""
+    segment_end: Int64[np.ndarray, "N"]
+    """Last row of the frame's segment."""
+    state: Float32[np.ndarray, "N S"]
+    environment_state: Float32[np.ndarray, "N E"] | None
+    action: Float32[np.ndarray, "N A"]
+    prompt: Int64[np.ndarray, "N"]
+    """Row of `prompts`."""
+    prompts: tuple[str, ...]
+    stores: tuple[FrameStore, ...]
+    """Pictures, source by source; empty for a policy that looks at none."""
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.index)
+
+    @property
+    def demo(self) -> Bool[np.ndarray, "N"]:
+        """Frames of demonstrations."""
+        return self.labels.route == Route.DEMO
+
+
+def load_replay(sources: Sequence[Source]) -> Replay:
+    """Read every source and lay them end to end. Raises VantageError where labels and frames do not fit."""
+    if not sources:
+        raise VantageError("there is nothing to train on: name at least one data set")
+    tables: list[Table] = []
+    labels: list[Labels] = []
+    traces: list[Trace] = []
+    for source in sources:
+        columns = read_parquet(source.labels, LABEL_COLUMNS)
+        mine = Labels(**{name: columns[name] for name in Labels.__dataclass_fields__})
+        table = read_table(source.episodes, demos=bool((mine.route == Route.DEMO).all()))
+        check_coverage(source.labels, columns[INDEX], table.index, f"run `vantage label {source.labels.parent}`")
+        tables.append(table)
+        labels.append(mine)
+        traces += _traces(table, mine)
+    _check_alike(sources, tables)
+    joined = join_labels(labels)
+    whole = timeline(traces)
+    prompts = tuple(dict.fromkeys(p for table in tables for p in table.prompts))
+    place = {p: i for i, p in enumerate(prompts)}
+    return Replay(
+        sources=tuple(sources),
+        tables=tuple(tables),
+        labels=joined,
+        traces=tuple(traces),
+        frames=whole,
+        round=np.concatenate([np.full(len(t.index), s.round, dtype=np.int64) for s, t in zip(sources, tables, strict=True)]),
+        index=np.concatenate([t.index for t in tables]),
+        segment_end=last_of_segment(joined.segment, whole.episode),
+        state=np.concatenate([t.state for t in tables]),
+        environment_state=_join([t.environment_state for t in tables]),
+        action=np.concatenate([t.action for t in tables]),
+        prompt=np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.episode_index] for t in tables]),
+        prompts=prompts,
+        stores=tuple(FrameStore.open(s.frames) for s in sources if s.frames is not None),
+    )
+
+
+def _traces(table: Table, labels: Labels) -> list[Trace]:
+    """Episodes as credit assignment sees them; the outcome is read back from the labels, demonstrations count as successes."""
+    return [_trace(table, labels, slice(a, b)) for a, b in itertools.pairwise(table.starts)]
+
+
+def _trace(table: Table, labels: Labels, rows: slice) -> Trace:
+    demo = bool((labels.route[rows] == Route.DEMO).all())
+    succeeded = bool(labels.efficiency_mask[rows].any()) or demo
+    failed = bool((labels.route[rows] == Route.ROLLOUT_FAILURE).any())
+    return Trace(
+        intervention=table.intervention[rows],
+        policy_version=table.policy_version[rows],
+        cut=table.cut[rows],
+        outcome=True if succeeded else (False if failed else None),
+        demo=demo,
+    )
+
+
+def _join(columns: list[Float[np.ndarray, "N E"] | None]) -> Float[np.ndarray, "N E"] | None:
+    present = [c for c in columns if c is not None]
+    return np.concatenate(present) if len(present) == len(columns) else None
+
+
+def _check_alike(sources: Sequence[Source], tables: Sequence[Table]) -> None:
+    shapes = {(t.state.shape[1], t.action.shape[1]) for t in tables}
+    if len(shapes) > 1:
+        described = ", ".join(f"{s.episodes}: {t.state.shape[1]} and {t.action.shape[1]}" for s, t in zip(sources, tables, strict=True))
+        raise VantageError(f"the data sets differ in state and action dimensions ({described}); train on one robot at a time")

@@ -1,0 +1,107 @@
+"""A recipe's name and a folder in, a finished run out; or one stage of one round of it."""
+
+import dataclasses
+import difflib
+import os
+from pathlib import Path
+
+from vantage.algorithms.habc import (
+    HABCRun,
+    collect_round,
+    evaluate_round,
+    fit_round_actor,
+    fit_round_critic,
+    run_habc,
+    weigh_round,
+)
+from vantage.collect.pool import open_pool
+from vantage.config import from_json, to_json
+from vantage.data.layout import Round
+from vantage.data.sidecar import read_json, write_json
+from vantage.progress import console
+from vantage.recipes import RECIPES
+from vantage.report.page import write_report
+from vantage.types import VantageError
+
+
+def start(name: str, out: Path, *, seed: int, workers: int) -> None:
+    """Run a recipe into `out`, or go on with it, and draw the report."""
+    settings = dataclasses.replace(find_recipe(name), seed=seed)
+    claim(out, name, settings)
+    run_habc(out, settings, workers=workers or cores())
+    page = write_report(out)
+    console.print(f"[bold green]done[/]  {page}")
+
+
+def find_recipe(name: str) -> HABCRun:
+    """The recipe of that name; VantageError with the nearest name for a typo."""
+    if name not in RECIPES:
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(RECIPES)}"
+        raise VantageError(f"there is no recipe {name!r}; {hint}")
+    return RECIPES[name]()
+
+
+def claim(out: Path, name: str, settings: HABCRun) -> None:
+    """Write recipe.json into a new run folder, or check that the folder was made by just this recipe."""
+    path = out / "recipe.json"
+    wanted = {"recipe": name, "settings": to_json(settings)}
+    if path.exists():
+        found = read_json(path)
+        if found != wanted:
+            was = found.get("recipe") if isinstance(found, dict) else None
+            what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
+            raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
+    elif out.exists() and any(out.iterdir()):
+        raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
+    else:
+        write_json(path, wanted)
+
+
+def _first_difference(found: object, wanted: object, where: str = "") -> str:
+    """Name of the first setting that differs."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in (*wanted, *found):
+            if found.get(key) != wanted.get(key):
+                return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key))
+    return f"{where}: {found!r}, now {wanted!r}"
+
+
+def settings_of(run: Path) -> HABCRun:
+    """What made a run."""
+    path = run / "recipe.json"
+    if not path.exists():
+        raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
+    return from_json(HABCRun, read_json(path)["settings"], "recipe.json")
+
+
+def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> None:
+    """One stage of one round. Its output must not be there yet: delete it to make it again."""
+    here = Round.at(folder.resolve())
+    settings = settings_of(here.run)
+    product = {
+        "collect": here.episodes,
+        "fit-critic": here.critic,
+        "weigh": here.weights,
+        "fit-actor": here.actor,
+        "evaluate": here.evaluation,
+    }[stage]
+    if product.exists():
+        raise VantageError(f"{product} is there already; delete it (and what was made from it) to make it again")
+    if videos:
+        settings = dataclasses.replace(settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos))
+    match stage:
+        case "fit-critic":
+            fit_round_critic(here, settings)
+        case "weigh":
+            weigh_round(here, settings)
+        case "fit-actor":
+            fit_round_actor(here, settings)
+        case _:
+            with open_pool(workers or cores()) as pool:
+                collect_round(here, settings, pool) if stage == "collect" else evaluate_round(here, settings, pool)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,53 @@
+"""Labels and the backbone's features in; `3-critic/` out: a viability head, an efficiency head, and how far to trust them.
+
+The features phi(s) of the actor that entered the round are computed once per frame and kept beside the critic, so that a critic step costs
+a millisecond and `weigh` need not look at a picture again.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from safetensors.torch import save_file
+
+from vantage.actors.protocol import Actor
+from vantage.data.batches import observe
+from vantage.data.replay import Replay
+from vantage.data.sidecar import whole_folder, write_json
+from vantage.learn.critic import CriticFit, CriticProblem, assess, save_critic, train_critic
+from vantage.nets.critic import DualCritic
+from vantage.progress import bar
+
+
+def fit_critic(replay: Replay, actor: Actor, out: Path, settings: CriticFit, *, t_max: int, seed: int) -> None:
+    """Train the critic on every labelled frame of `replay` and write it, its features, its curve and its quality.
+
+    `t_max`: the longest possible episode in control steps. Raises VantageError if no frame carries an outcome.
+    """
+    if out.exists():
+        return
+    features = compute_features(replay, actor)
+    problem = CriticProblem.of(replay, features, settings, seed)
+    torch.manual_seed(seed)
+    critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
+    critic.standardise.fit(torch.from_numpy(features))
+    curve = train_critic(critic, problem, settings, seed)
+    with whole_folder(out) as folder:
+        save_critic(folder, critic, settings, features.shape[1], t_max)
+        save_file({"features": torch.from_numpy(features)}, folder / "features.safetensors")
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))
+        write_json(folder / "quality.json", assess(critic, problem))
+
+
+def compute_features(replay: Replay, actor: Actor, batch: int = 256) -> Float32[np.ndarray, "N D"]:
+    """phi(s) of every frame, by the actor as it stands."""
+    features = np.empty((len(replay), actor.feature_dim), dtype=np.float32)
+    actor.module.eval()
+    with bar("features", len(replay), "frames") as advance:
+        for start in range(0, len(replay), batch):
+            rows = np.arange(start, min(start + batch, len(replay)))
+            features[rows] = actor.features(observe(replay, rows, actor.cameras)).float().numpy()
+            advance(len(rows))
+    return features
