@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from vantage.types import VantageError
+from vantage.errors import VantageError
 
 GROUPS: dict[str, dict[str, str]] = {
     "Start here": {

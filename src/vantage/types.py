@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
+from vantage.errors import VantageError as VantageError
+
 
 class Controller(StrEnum):
     """Who chose the action that was executed."""
@@ -138,7 +140,3 @@ class Batch:
     """False on padding past the segment's end and on action dimensions that nobody commanded."""
     row: Int64[np.ndarray, "B"]
     """The anchors' rows in the table that they were drawn from."""
-
-
-class VantageError(Exception):
-    """Bad input. The message is one sentence: what is wrong, where, and what to do. The command line exits with 2."""
