@@ -38,7 +38,7 @@ def suffix(intervention: Bool[np.ndarray, "T"]) -> Bool[np.ndarray, "T"]:
 def last_of_run(starts: Bool[np.ndarray, "N"]) -> Int64[np.ndarray, "N"]:
     """Last row (inclusive) of the run that each row is in. ``starts[0]`` must be True."""
     first = np.flatnonzero(starts)
-    after = np.append(first[1:], len(starts)).astype(np.int64)
+    after = np.append(first, len(starts))[1:]
     return np.repeat(after - 1, after - first)
 
 

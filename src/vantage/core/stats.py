@@ -96,12 +96,13 @@ def auc(score: Float[np.ndarray, "N"], positive: Bool[np.ndarray, "N"]) -> float
 class Reliability:
     """K equal bins of predicted probability: what was predicted in each and what came true. NaN in empty bins."""
 
-    edges: Float64[np.ndarray, "K+1"]
     count: Int64[np.ndarray, "K"]
     predicted: Float64[np.ndarray, "K"]
     """Mean prediction."""
     observed: Float64[np.ndarray, "K"]
     """Share that came true."""
+    edges: Float64[np.ndarray, "K+1"]
+    """Borders of the bins."""
 
     @property
     def error(self) -> float:
@@ -116,10 +117,10 @@ def reliability(p: Float[np.ndarray, "N"], outcome: Bool[np.ndarray, "N"], *, bi
     count = np.bincount(place, minlength=bins)
     total = np.where(count > 0, count, np.nan)
     return Reliability(
-        edges=np.linspace(0.0, 1.0, bins + 1),
         count=count.astype(np.int64),
         predicted=np.bincount(place, weights=p, minlength=bins) / total,
         observed=np.bincount(place, weights=outcome, minlength=bins) / total,
+        edges=np.linspace(0.0, 1.0, bins + 1),
     )
 
 

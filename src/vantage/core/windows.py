@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from vantage.types import Route, VantageError
+from vantage.types import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +55,5 @@ def commanded_dims(intervention: Bool[np.ndarray, "N"], human_dims: Bool[np.ndar
 def action_mask(
     rows: Int64[np.ndarray, "B H"], valid: Bool[np.ndarray, "B H"], dims: Bool[np.ndarray, "A"] | Bool[np.ndarray, "N A"]
 ) -> Bool[np.ndarray, "B H A"]:
-    """Mask of Eq. 1's norm: False on padding and on action dimensions that nobody commanded (`dims`, for the robot or for every frame).
-
-    Raises `VantageError` if `dims` has another rank.
-    """
-    match dims.ndim:
-        case 1:
-            return valid[:, :, None] & dims
-        case 2:
-            return valid[:, :, None] & dims[rows]
-        case rank:
-            raise VantageError(f"the mask of action dimensions has {rank} axes; give it [A] or [N, A]")
+    """Mask of Eq. 1's norm: False on padding and on action dimensions that nobody commanded (`dims`, for the robot or for every frame)."""
+    return valid[:, :, None] & (dims if dims.ndim == 1 else dims[rows])

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from core_episodes import episode, traces
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vantage.core.credit import join_labels, label_episode
+from vantage.core.segments import last_of_segment
+from vantage.core.timeline import timeline
+from vantage.core.windows import WindowRule, action_mask, commanded_dims, valid_anchors, window_index
+
+
+def table(episodes):
+    labels, frames = join_labels([label_episode(trace) for trace in episodes]), timeline(episodes)
+    return labels, frames, last_of_segment(labels.segment, frames.episode)
+
+
+def test_windows_by_hand():
+    end = np.array([3, 3, 3, 3, 5, 5])  # a a a a b b
+    rows, valid = window_index(end, np.array([0, 2, 5]), 3)
+    np.testing.assert_array_equal(rows, [[0, 1, 2], [2, 3, 3], [5, 5, 5]])
+    np.testing.assert_array_equal(valid, [[1, 1, 1], [1, 1, 0], [1, 0, 0]])
+
+
+@given(st.lists(traces(), min_size=1, max_size=3), st.integers(1, 8), st.data())
+def test_windows_stay_in_their_segment_and_pad_with_its_last_frame(episodes, horizon, data):
+    labels, frames, end = table(episodes)
+    anchors = np.array(data.draw(st.lists(st.integers(0, len(frames) - 1), min_size=1, max_size=4)))
+    rows, valid = window_index(end, anchors, horizon)
+    for b, anchor in enumerate(anchors):
+        real = 0
+        for h in range(horizon):
+            row = anchor + h
+            inside = row < len(frames) and (frames.episode[row], labels.segment[row]) == (frames.episode[anchor], labels.segment[anchor])
+            assert valid[b, h] == inside
+            real += inside
+            assert rows[b, h] == (row if inside else anchor + real - 1)
+
+
+@pytest.mark.parametrize(("horizon", "human"), [(50, 10), (1, 1), (5, 1), (6, 2), (16, 4), (51, 11)])
+def test_human_share(horizon, human):
+    assert WindowRule().human_steps(horizon) == human
+
+
+def test_valid_anchors_by_hand():
+    labels, _, end = table([episode("PPP" + "H" * 12 + "P", True)])
+    # H = 50 needs 10 human steps: of the 12 human frames only those with 12, 11 and 10 left may anchor; any policy frame may.
+    np.testing.assert_array_equal(valid_anchors(end, labels.route, 50), [1] * 3 + [1] * 3 + [0] * 9 + [1])
+    # A policy window may be asked for more steps: here 2, which the last of the three and the lone suffix frame do not have.
+    np.testing.assert_array_equal(valid_anchors(end, labels.route, 50, WindowRule(policy_steps=2)), [1, 1, 0] + [1] * 3 + [0] * 9 + [0])
+    assert valid_anchors(end, labels.route, 5).all()  # ceil(5 / 5) = 1
+
+
+def test_a_demonstration_is_no_intervention():
+    labels, _, end = table([episode("HHH", True, demo=True)])
+    assert valid_anchors(end, labels.route, 50).all()
+
+
+def test_action_mask_by_hand():
+    rows, valid = window_index(np.array([1, 1, 2]), np.array([0, 2]), 2)
+    one_arm = np.array([True, False])
+    np.testing.assert_array_equal(action_mask(rows, valid, one_arm), [[[1, 0], [1, 0]], [[1, 0], [0, 0]]])
+    dims = commanded_dims(np.array([False, False, True]), one_arm)
+    np.testing.assert_array_equal(dims, [[1, 1], [1, 1], [1, 0]])
+    np.testing.assert_array_equal(action_mask(rows, valid, dims), [[[1, 1], [1, 1]], [[1, 0], [0, 0]]])
