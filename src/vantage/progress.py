@@ -1,6 +1,6 @@
 """Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,7 +19,7 @@ class Bar(Protocol):
 
 
 @contextmanager
-def bar(title: str, total: int, unit: str) -> Iterator[Bar]:
+def bar(title: str, total: int, unit: str) -> Generator[Bar]:
     """Show `title` with `total` units of work while the context lives."""
     columns = (
         TextColumn("[bold]{task.description:<22}"),
@@ -38,8 +38,7 @@ def bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         def advance(done: int = 1, note: str = "") -> None:
             current = progress.tasks[0]
             rate = "" if not current.speed else f"{current.speed:,.1f} {unit}/s"
-            fields = {"rate": rate} | ({"note": note} if note else {})
-            progress.update(task, advance=done, **fields)
+            progress.update(task, advance=done, rate=rate, note=note or current.fields["note"])
 
         yield advance
         done = progress.tasks[0]

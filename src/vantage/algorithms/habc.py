@@ -196,13 +196,14 @@ def replay_of(here: Round, settings: HABCRun) -> Replay:
 
 def fresh_actor(settings: HABCRun, replay: Replay) -> Actor:
     """An untrained policy whose scales come from the demonstrations."""
-    if replay.action.shape[1] != settings.actor.net.action_dim:
+    actor = build_actor(settings.actor, seed_for("initial weights", settings.seed))
+    data = replay.loader(actor.chunk, ())
+    if data.action.shape[1] != actor.action_dim:
         raise VantageError(
-            f"the policy has {settings.actor.net.action_dim} action dimensions and the demonstrations have {replay.action.shape[1]}; "
+            f"the policy has {actor.action_dim} action dimensions and the demonstrations have {data.action.shape[1]}; "
             "set actor.net.action_dim"
         )
-    actor = build_actor(settings.actor, seed_for("initial weights", settings.seed))
-    actor.fit_normaliser(replay.state, replay.action, replay.environment_state)
+    actor.fit_normaliser(data.state, data.action, data.environment_state)
     return actor
 
 

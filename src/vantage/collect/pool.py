@@ -5,7 +5,7 @@ workers, nor on which worker played what.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def play_here(jobs: Iterable[Job]) -> Iterator[Played]:
 
 
 @contextmanager
-def open_pool(workers: int) -> Iterator[Pool]:
+def open_pool(workers: int) -> Generator[Pool]:
     """A pool of `workers` processes that lives as long as the context; one worker is this process itself."""
     if workers <= 1:
         yield play_here

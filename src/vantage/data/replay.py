@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Int64
 
 from vantage.core.credit import join_labels
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import Timeline, timeline
 from vantage.data.frames import FrameStore
 from vantage.data.layout import Source
+from vantage.data.loader import RandomShift, WindowLoader
 from vantage.data.reader import Table, read_table
 from vantage.data.schema import INDEX, LABEL_COLUMNS
 from vantage.data.sidecar import check_coverage, read_parquet
@@ -38,18 +39,28 @@ class Replay:
     """Absolute frame index in that data set."""
     segment_end: Int64[np.ndarray, "N"]
     """Last row of the frame's segment."""
-    state: Float32[np.ndarray, "N S"]
-    environment_state: Float32[np.ndarray, "N E"] | None
-    action: Float32[np.ndarray, "N A"]
-    prompt: Int64[np.ndarray, "N"]
-    """Row of `prompts`."""
-    prompts: tuple[str, ...]
     stores: tuple[FrameStore, ...]
     """Pictures, source by source; empty for a policy that looks at none."""
 
     def __len__(self) -> int:
         """N."""
         return len(self.index)
+
+    def loader(self, horizon: int, cameras: tuple[str, ...], shift: int = 0) -> WindowLoader:
+        """Windows of `horizon` steps over these frames; `shift`: random shift of the pictures by up to so many pixels."""
+        augment = RandomShift(shift) if shift and cameras else None
+        return WindowLoader.over(self.tables, self.segment_end, horizon, self.stores if cameras else (), cameras, augment)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The distinct prompts, in the order of their first episode."""
+        return tuple(dict.fromkeys(p for table in self.tables for p in table.prompts))
+
+    @property
+    def prompt(self) -> Int64[np.ndarray, "N"]:
+        """Row of `prompts` of every frame."""
+        place = {p: i for i, p in enumerate(self.prompts)}
+        return np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.episode_index] for t in self.tables])
 
     @property
     def demo(self) -> Bool[np.ndarray, "N"]:
@@ -75,8 +86,6 @@ def load_replay(sources: Sequence[Source]) -> Replay:
     _check_alike(sources, tables)
     joined = join_labels(labels)
     whole = timeline(traces)
-    prompts = tuple(dict.fromkeys(p for table in tables for p in table.prompts))
-    place = {p: i for i, p in enumerate(prompts)}
     return Replay(
         sources=tuple(sources),
         tables=tuple(tables),
@@ -86,11 +95,6 @@ def load_replay(sources: Sequence[Source]) -> Replay:
         round=np.concatenate([np.full(len(t.index), s.round, dtype=np.int64) for s, t in zip(sources, tables, strict=True)]),
         index=np.concatenate([t.index for t in tables]),
         segment_end=last_of_segment(joined.segment, whole.episode),
-        state=np.concatenate([t.state for t in tables]),
-        environment_state=_join([t.environment_state for t in tables]),
-        action=np.concatenate([t.action for t in tables]),
-        prompt=np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.episode_index] for t in tables]),
-        prompts=prompts,
         stores=tuple(FrameStore.open(s.frames) for s in sources if s.frames is not None),
     )
 
@@ -111,11 +115,6 @@ def _trace(table: Table, labels: Labels, rows: slice) -> Trace:
         outcome=True if succeeded else (False if failed else None),
         demo=demo,
     )
-
-
-def _join(columns: list[Float[np.ndarray, "N E"] | None]) -> Float[np.ndarray, "N E"] | None:
-    present = [c for c in columns if c is not None]
-    return np.concatenate(present) if len(present) == len(columns) else None
 
 
 def _check_alike(sources: Sequence[Source], tables: Sequence[Table]) -> None:

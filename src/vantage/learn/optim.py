@@ -52,7 +52,7 @@ class Optimiser:
     def _average(self) -> None:
         decay = min(self.config.ema, self.step_count / (self.step_count + 9))
         average, current = list(self.average.values()), [p.detach() for p in self.parameters.values()]
-        torch._foreach_lerp_(average, current, 1 - decay)  # pyright: ignore[reportPrivateUsage]
+        torch._foreach_lerp_(average, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
     @torch.no_grad()
     def apply_average(self) -> None:

@@ -53,8 +53,8 @@ def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Ev
         for trial in pool(jobs):
             played.append(trial)
             wins = sum(p.success for p in played)
-            low, high = wilson(wins, len(played))
-            advance(1, f"{wins / len(played):.2f} [{low:.2f}, {high:.2f}]")
+            rate = wilson(wins, len(played))
+            advance(1, f"{rate.estimate:.2f} [{rate.low:.2f}, {rate.high:.2f}]")
     played.sort(key=lambda p: p.number)
     columns = {
         "task": np.array([p.task for p in played]),

@@ -13,15 +13,13 @@ from jaxtyping import Float32, Float64
 
 from vantage.actors.protocol import Actor
 from vantage.core.losses import flow_loss
-from vantage.core.sampling import draw
-from vantage.data.batches import make_batch, prefetch
 from vantage.data.replay import Replay
 from vantage.data.schema import INDEX, ROUND
 from vantage.data.sidecar import read_parquet, whole_folder
 from vantage.learn.checkpoint import load_state, save_state
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.progress import bar
-from vantage.types import Batch, VantageError
+from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +55,14 @@ def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: 
         optimiser.load(state)
     lines = _lines_before(log, optimiser.step_count)
 
-    def batch_at(step: int) -> tuple[Batch, Float32[torch.Tensor, "B"]]:
-        rows = draw(sampling, seed=seed, step=step, batch=settings.batch)
-        rng = np.random.default_rng([seed, step, 1])
-        batch = make_batch(replay, rows, horizon=actor.chunk, cameras=actor.cameras, shift=settings.shift, rng=rng)
-        return batch, torch.from_numpy(weight[rows])
-
+    loader = replay.loader(actor.chunk, actor.cameras, settings.shift)
+    batches = loader.stream(sampling, seed, range(optimiser.step_count, settings.steps), settings.batch)
     actor.module.train()
     with bar(title, settings.steps, "steps") as advance:
         advance(optimiser.step_count)
-        for step, (batch, w) in enumerate(prefetch(batch_at, optimiser.step_count, settings.steps), start=optimiser.step_count):
+        for step, batch in enumerate(batches, start=optimiser.step_count):
             noise, time = actor.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
-            loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, w, settings.batch)
+            loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
             lr, norm = optimiser.step(loss)
             if step % settings.log_every == 0 or step + 1 == settings.steps:
                 lines.append(json.dumps({"step": step + 1, "loss": float(loss.detach()), "lr": lr, "grad_norm": norm}))

@@ -13,7 +13,6 @@ from jaxtyping import Float32
 from safetensors.torch import save_file
 
 from vantage.actors.protocol import Actor
-from vantage.data.batches import observe
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
 from vantage.learn.critic import CriticFit, CriticProblem, assess, save_critic, train_critic
@@ -45,9 +44,10 @@ def compute_features(replay: Replay, actor: Actor, batch: int = 256) -> Float32[
     """phi(s) of every frame, by the actor as it stands."""
     features = np.empty((len(replay), actor.feature_dim), dtype=np.float32)
     actor.module.eval()
+    loader = replay.loader(actor.chunk, actor.cameras)
     with bar("features", len(replay), "frames") as advance:
         for start in range(0, len(replay), batch):
             rows = np.arange(start, min(start + batch, len(replay)))
-            features[rows] = actor.features(observe(replay, rows, actor.cameras)).float().numpy()
+            features[rows] = actor.features(loader.observe(rows)).float().numpy()
             advance(len(rows))
     return features
