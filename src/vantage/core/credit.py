@@ -75,7 +75,7 @@ def join_labels(labels: Sequence[Labels]) -> Labels:
 def _label(trace: Trace, attributed: Bool[np.ndarray, "T"], *, demo_viability: bool, demo_efficiency: bool) -> Labels:
     """Fill the table for one episode whose outcome belongs to the policy frames `attributed`."""
     length = len(trace.intervention)
-    succeeded, known, nothing = trace.outcome is True, trace.outcome is not None, np.zeros(length, dtype=np.bool_)
+    succeeded, known, nothing = bool(trace.outcome), trace.outcome is not None, np.zeros(length, dtype=np.bool_)
     if trace.demo:
         code = np.full(length, _CODE[Route.DEMO])
         viability_mask = np.full(length, known and demo_viability)
