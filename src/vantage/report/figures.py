@@ -21,7 +21,7 @@ FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Inter, Roboto, "Hel
 
 _LIGHT = {
     "ink": "#16202c", "soft": "#55606e", "line": "#dfe3e8", "grid": "#e8ebef", "page": "#fbfaf8", "card": "#ffffff", "tint": "#f3f4f3",
-    "policy": "#0b62a8", "human": "#c76a00", "failure": "#a03a73", "demo": "#6d7683", "unlabelled": "#b3bac4",
+    "policy": "#0b62a8", "human": "#b55d00", "failure": "#a03a73", "demo": "#6d7683", "unlabelled": "#b3bac4",
     "efficiency": "#00775c", "gate": "#5b4bb5",
 }  # fmt: skip
 _DARK = {

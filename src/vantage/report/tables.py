@@ -1,0 +1,418 @@
+"""A run folder -> the numbers of its report. Files that are not there yet are simply absent from what comes out.
+
+    read_run ──> Run ──> common_starts, compare (success, steps) · collected · weight_statistics (App. G) · start_viability
+
+Every number here is a pure function of the files; nothing is drawn and nothing is rounded.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, Shaped
+
+from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, paired_difference, wilson
+from vantage.data.clips import Catalogue, read_catalogue
+from vantage.data.layout import Round
+from vantage.data.schema import EPISODE, EVAL_COLUMNS, FRAME, INDEX, LABEL_COLUMNS, ROUND, WEIGHT_COLUMNS
+from vantage.data.sidecar import Column, read_json, read_parquet
+from vantage.types import Controller, Route, VantageError
+
+METHODS = {
+    "HABC": "HABC",
+    "HABCV": "HABC-V",
+    "ImitRecap": "Imit-Recap",
+    "ImitDAgger": "Imit-DAgger",
+    "FilteredBC": "Filtered BC",
+    "AWR": "AWR",
+}
+VIABLE = 0.6
+"""The paper calls a start viable where p_v(s_0) is above this (Fig. 4)."""
+
+
+class Kind(StrEnum):
+    """How an episode went."""
+
+    DEMO = "demonstration"
+    ALONE = "solved alone"
+    RESCUED = "rescued"
+    FAILED = "failed"
+    UNKNOWN = "no outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """One policy's evaluation: N trials."""
+
+    task: Shaped[np.ndarray, "N"]
+    prompt: Shaped[np.ndarray, "N"]
+    seed: Int64[np.ndarray, "N"]
+    success: Bool[np.ndarray, "N"]
+    steps: Int64[np.ndarray, "N"]
+    """Actions executed; up to the success where there is one."""
+
+    def __len__(self) -> int:
+        return len(self.success)
+
+    def at(self, rows: Int64[np.ndarray, "M"] | Bool[np.ndarray, "N"]) -> "Trials":
+        """Some of the trials."""
+        chosen = {name: getattr(self, name)[rows] for name in ("task", "prompt", "seed", "success", "steps")}
+        return replace(self, **chosen)
+
+    def rate(self) -> Interval:
+        """Share of successes with Wilson's interval."""
+        return wilson(int(self.success.sum()), len(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFiles:
+    """What one round folder holds."""
+
+    number: int
+    labels: Mapping[str, Column] | None
+    weights: Mapping[str, Column] | None
+    quality: Mapping[str, Any]
+    critic_curve: Sequence[Mapping[str, Any]]
+    actor_curve: Sequence[Mapping[str, Any]]
+    trials: Trials | None
+    record: Mapping[str, Any]
+    catalogue: Catalogue | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run folder holds."""
+
+    folder: Path
+    recipe: Mapping[str, Any]
+    rounds: Sequence[RoundFiles]
+    control: Trials | None
+    """The supervised policy after as many further gradient steps on demonstrations alone."""
+    prompt_swap: Any
+
+    @property
+    def method(self) -> str:
+        """The weighting rule in the paper's words, as the recipe names it; "HABC" where it does not say."""
+        return next((METHODS[name] for name in _names(self.recipe) if name in METHODS), "HABC")
+
+
+def _names(settings: Any) -> list[str]:
+    """Every class name that a recipe carries under "is", outermost first."""
+    if isinstance(settings, Mapping):
+        inner = [name for value in settings.values() for name in _names(value)]
+        return [str(settings["is"]), *inner] if "is" in settings else inner
+    if isinstance(settings, list):
+        return [name for value in settings for name in _names(value)]
+    return []
+
+
+def read_trials(path: Path) -> Trials:
+    """Read a 6-eval.parquet."""
+    columns = read_parquet(path, [name for name in EVAL_COLUMNS if name != "limit"])
+    return Trials(
+        task=columns["task"],
+        prompt=columns["prompt"],
+        seed=columns["seed"].astype(np.int64),
+        success=columns["success"].astype(bool),
+        steps=columns["steps"].astype(np.int64),
+    )
+
+
+def _read_curve(path: Path) -> list[dict[str, Any]]:
+    """Lines of JSON; a last line cut short by a kill is left out."""
+    rows = list[dict[str, Any]]()
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _read_round(place: Round) -> RoundFiles:
+    quality = place.critic / "quality.json"
+    return RoundFiles(
+        number=place.number,
+        labels=read_parquet(place.labels, LABEL_COLUMNS) if place.labels.is_file() else None,
+        weights=read_parquet(place.weights, WEIGHT_COLUMNS) if place.weights.is_file() else None,
+        quality=read_json(quality) if quality.is_file() else {},
+        critic_curve=_read_curve(place.critic / "metrics.jsonl"),
+        actor_curve=_read_curve(place.actor / "metrics.jsonl"),
+        trials=read_trials(place.evaluation) if place.evaluation.is_file() else None,
+        record=read_json(place.record) if place.record.is_file() else {},
+        catalogue=read_catalogue(place.episodes) if (place.episodes / "meta/info.json").is_file() else None,
+    )
+
+
+def read_run(folder: Path) -> Run:
+    """Read what there is. Raises VantageError where there is no round at all, or where a file is damaged."""
+    places = sorted((Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()), key=lambda place: place.number)
+    if not places:
+        raise VantageError(f"{folder} holds no round-00, round-01 ...; name the folder that `vantage run` wrote")
+    control, recipe, swap = folder / "control-sft/6-eval.parquet", folder / "recipe.json", folder / "prompt-swap.json"
+    return Run(
+        folder=folder,
+        recipe=read_json(recipe) if recipe.is_file() else {},
+        rounds=[_read_round(place) for place in places],
+        control=read_trials(control) if control.is_file() else None,
+        prompt_swap=read_json(swap) if swap.is_file() else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One evaluated policy."""
+
+    name: str
+    short: str
+    trials: Trials
+    steps: int = 0
+    """Rounds of reinforcement learning behind it."""
+    control: bool = False
+
+
+def common_starts(run: Run) -> list[Arm]:
+    """Every evaluated policy, supervised first, the control last, on the starts (task, seed) that all were tried on, in one order."""
+    arms = [
+        Arm(
+            name=f"{run.method}, round {each.number}" if each.number else "supervised",
+            short=f"round {each.number}" if each.number else "supervised",
+            trials=each.trials,
+            steps=each.number,
+        )
+        for each in run.rounds
+        if each.trials is not None
+    ]
+    if run.control is not None:
+        arms.append(Arm(name="supervised, equal steps", short="equal steps", trials=run.control, control=True))
+    if not arms:
+        return []
+    starts = [{key: row for row, key in enumerate(_starts(arm.trials))} for arm in arms]
+    shared = sorted(set(starts[0]).intersection(*starts[1:]))
+    if not shared:
+        raise VantageError(f"the evaluations of {run.folder} share no start (task, seed); evaluate every policy on the same suite")
+    return [
+        replace(arm, trials=arm.trials.at(np.array([place[key] for key in shared], np.int64)))
+        for arm, place in zip(arms, starts, strict=True)
+    ]
+
+
+def _starts(trials: Trials) -> list[tuple[str, int]]:
+    return list(zip(map(str, trials.task), map(int, trials.seed), strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Ours beside theirs on the same starts."""
+
+    ours: Arm
+    theirs: Arm
+    difference: Interval
+    """Success rate of ours minus theirs, Newcombe's paired interval."""
+    only_ours: int
+    only_theirs: int
+    both: int
+    """Starts that both solve."""
+    steps_ours: float
+    """Mean steps to success on the starts that both solve; NaN where there are none."""
+    steps_theirs: float
+    steps_difference: Interval
+    """Ours minus theirs on those starts, bootstrapped."""
+
+
+def compare(ours: Arm, theirs: Arm) -> Comparison:
+    """Compare two policies start by start; both must come from `common_starts`."""
+    a, b = ours.trials, theirs.trials
+    if _starts(a) != _starts(b):
+        raise VantageError(f"{ours.name} and {theirs.name} were tried on different starts; pair them first")
+    both = a.success & b.success
+    gap = (a.steps - b.steps)[both].astype(np.float64)
+    nan = float("nan")
+    return Comparison(
+        ours=ours,
+        theirs=theirs,
+        difference=paired_difference(a.success, b.success),
+        only_ours=int((a.success & ~b.success).sum()),
+        only_theirs=int((~a.success & b.success).sum()),
+        both=int(both.sum()),
+        steps_ours=float(a.steps[both].mean()) if both.any() else nan,
+        steps_theirs=float(b.steps[both].mean()) if both.any() else nan,
+        steps_difference=bootstrap_mean(gap, seed=0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeFacts:
+    """One recorded episode, as its labels tell it."""
+
+    number: int
+    kind: Kind
+    rows: slice
+    """Its rows of the label table."""
+    human_share: float
+
+
+def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
+    """Episodes in order. A success is one whose frames may teach V_e; a failure one that carries outcome 0, or was helped in vain."""
+    order = np.lexsort((labels[FRAME], labels[EPISODE]))
+    if (order != np.arange(len(order))).any():
+        raise VantageError("2-labels.parquet is not in order of episode and frame; write it again with `vantage label`")
+    edges = np.flatnonzero(np.diff(labels[EPISODE], prepend=-1))
+    facts = list[EpisodeFacts]()
+    for start, stop in zip(edges.tolist(), [*edges[1:].tolist(), len(order)], strict=True):
+        rows = slice(start, stop)
+        route = labels["route"][rows]
+        human = labels["controller"][rows] == Controller.HUMAN
+        if (route == Route.DEMO).all():
+            kind = Kind.DEMO
+        elif labels["efficiency_mask"][rows].any() or (route == Route.ROLLOUT_SUCCESS).any():
+            kind = Kind.RESCUED if human.any() else Kind.ALONE
+        else:
+            known = (route == Route.ROLLOUT_FAILURE).any() or human.any()
+            kind = Kind.FAILED if known else Kind.UNKNOWN
+        facts.append(EpisodeFacts(number=int(labels[EPISODE][start]), kind=kind, rows=rows, human_share=float(human.mean())))
+    return facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one round recorded."""
+
+    number: int
+    episodes: Mapping[Kind, int]
+    frames: Mapping[Route, int]
+    human_share: float
+    """Share of all frames that a human drove."""
+
+
+def collected(run: Run) -> list[Collected]:
+    """One entry per round with labels."""
+    found = list[Collected]()
+    for each in run.rounds:
+        if each.labels is None:
+            continue
+        kinds = [facts.kind for facts in episodes_of(each.labels)]
+        found.append(
+            Collected(
+                number=each.number,
+                episodes={kind: kinds.count(kind) for kind in Kind},
+                frames={route: int((each.labels["route"] == route).sum()) for route in Route},
+                human_share=float((each.labels["controller"] == Controller.HUMAN).mean()),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteWeights:
+    """What the gate said on one kind of frame."""
+
+    route: Route
+    frames: int
+    g: Float[np.ndarray, "M"]
+    """The gate where it could be computed."""
+    mean_g: float
+    share_above_one: float
+    mean_weight: float
+    drawn: float
+    """Probability that a drawn window starts on such a frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightStatistics:
+    """Appendix G for one round."""
+
+    number: int
+    routes: Sequence[RouteWeights]
+    weight: Float[np.ndarray, "K"]
+    """Weights of the windows that may be drawn, demonstrations aside."""
+    effective: float
+    """How many equally weighted frames the K drawable ones are worth (Kish)."""
+    drawable: int
+    passing: float
+    """Share of autonomous rollout frames with a weight above zero."""
+
+
+def _mean(values: Float[np.ndarray, "M"] | Bool[np.ndarray, "M"]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def weight_statistics(each: RoundFiles) -> WeightStatistics | None:
+    """The weight statistics of a round; None where it has no weights or no gate (supervised fine-tuning)."""
+    if each.weights is None or np.isnan(each.weights["g"]).all():
+        return None
+    table = each.weights
+    route, g, weight = table["route"], table["g"], table["weight"]
+    sampling = np.nan_to_num(table["sampling"].astype(np.float64))
+    routes = list[RouteWeights]()
+    for name in (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE):
+        mine = route == name
+        known = g[mine & ~np.isnan(g)]
+        routes.append(
+            RouteWeights(
+                route=name,
+                frames=int(mine.sum()),
+                g=known,
+                mean_g=_mean(known),
+                share_above_one=_mean(known > 1),
+                mean_weight=_mean(weight[mine]),
+                drawn=float(sampling[mine].sum()),
+            )
+        )
+    online = (route != Route.DEMO) & (sampling > 0)
+    rollout = (route == Route.ROLLOUT_SUCCESS) | (route == Route.ROLLOUT_FAILURE)
+    return WeightStatistics(
+        number=each.number,
+        routes=routes,
+        weight=weight[online],
+        effective=effective_sample_size(weight[online], sampling[online]),
+        drawable=int(online.sum()),
+        passing=_mean(weight[rollout] > 0),
+    )
+
+
+def values_of(each: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
+    """The ledger's value columns on the round's own frames, row by row as in its labels; NaN where the ledger is silent."""
+    if each.labels is None or each.weights is None:
+        return None
+    own = np.flatnonzero(each.weights[ROUND] == each.number)
+    place = {int(index): int(row) for index, row in zip(each.weights[INDEX][own], own, strict=True)}
+    rows = np.array([place.get(int(index), -1) for index in each.labels[INDEX]], np.int64)
+    if (rows < 0).all():
+        return None
+    names = ("p_v", "v_e", "a_v", "a_e", "g", "weight")
+    return {name: np.where(rows >= 0, each.weights[name][rows].astype(np.float64), np.nan) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """p_v at the first frame of each episode of one round, by the round's own critic."""
+
+    number: int
+    p_v: Float[np.ndarray, "E"]
+    kind: Sequence[Kind]
+
+    @property
+    def viable(self) -> float:
+        """Share of starts above `VIABLE`."""
+        return _mean(self.p_v > VIABLE)
+
+
+def start_viability(run: Run) -> list[Starts]:
+    """One entry per round whose critic looked at its own first frames."""
+    found = list[Starts]()
+    for each in run.rounds:
+        values = values_of(each)
+        if values is None or each.labels is None or not each.number:
+            continue
+        facts = episodes_of(each.labels)
+        p_v = np.array([values["p_v"][fact.rows.start] for fact in facts])
+        if np.isnan(p_v).all():
+            continue
+        seen = np.flatnonzero(~np.isnan(p_v)).tolist()
+        found.append(Starts(number=each.number, p_v=p_v[seen], kind=[facts[i].kind for i in seen]))
+    return found
