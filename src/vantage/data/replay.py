@@ -60,7 +60,7 @@ class Replay:
     def prompt(self) -> Int64[np.ndarray, "N"]:
         """Row of `prompts` of every frame."""
         place = {p: i for i, p in enumerate(self.prompts)}
-        return np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.episode_index] for t in self.tables])
+        return np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.prompt] for t in self.tables])
 
     @property
     def demo(self) -> Bool[np.ndarray, "N"]:

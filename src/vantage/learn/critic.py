@@ -118,7 +118,7 @@ def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit
             _follow(target, critic, settings.polyak)
             if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
                 held = _held_out_losses(critic, problem, settings)
-                curve.append({"step": step + 1, "loss_viability": float(losses[0]), "loss_efficiency": float(losses[1])} | held)
+                curve.append({"step": step + 1, "loss_viability": losses[0].item(), "loss_efficiency": losses[1].item()} | held)
                 _keep_best(best, critic, held)
                 advance(settings.check_every, f"held-out BCE {held['val_bce']:.3f}")
     for head, (_, weights) in best.items():

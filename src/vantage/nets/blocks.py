@@ -52,14 +52,14 @@ class ResidualBlock(nn.Module):
         return x + self.down(nn.functional.silu(self.up(self.norm(x)) + condition))
 
 
-def mlp(*widths: int, dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers with SiLU (and dropout) between them; nothing after the last."""
+def mlp(*widths: int, dropout: float | None = None) -> nn.Sequential:
+    """Linear layers with SiLU (and dropout, unless None) between them; nothing after the last."""
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(itertools.pairwise(widths)):
         layers.append(nn.Linear(a, b))
         if i < len(widths) - 2:
             layers.append(nn.SiLU())
-            if dropout:
+            if dropout is not None:
                 layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
 

@@ -65,7 +65,7 @@ def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: 
             loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
             lr, norm = optimiser.step(loss)
             if step % settings.log_every == 0 or step + 1 == settings.steps:
-                lines.append(json.dumps({"step": step + 1, "loss": float(loss.detach()), "lr": lr, "grad_norm": norm}))
+                lines.append(json.dumps({"step": step + 1, "loss": loss.item(), "lr": lr, "grad_norm": norm}))
             if (step + 1) % settings.save_every == 0 and step + 1 < settings.steps:
                 resume.mkdir(parents=True, exist_ok=True)
                 log.write_text("\n".join(lines) + "\n")
