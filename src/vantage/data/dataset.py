@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -157,7 +157,7 @@ class _Recorder:
         self._open = ExitStack()
         self._data = folder / DATA_FILE.format(chunk_index=0, file_index=0)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "_Recorder":
         for path in (self._data, self._folder / EPISODES_FILE):
             path.parent.mkdir(parents=True)
         self._sink = self._open.enter_context(self._data.open("wb"))

@@ -8,10 +8,11 @@ The store is a cache: whole or absent, made again from the dataset whenever it i
 
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -69,7 +70,7 @@ class FrameStore:
         return self.header.frames
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path) -> "FrameStore":
         """Map an existing store. Raises VantageError where there is none, or not a whole one."""
         if not (folder / HEADER).is_file():
             raise VantageError(f"there is no frame store at {folder}; build it from its dataset.")
@@ -82,7 +83,7 @@ class FrameStore:
         return cls(header, pixels)
 
     @classmethod
-    def build(cls, root: Path, folder: Path, size: int) -> Self:
+    def build(cls, root: Path, folder: Path, size: int) -> "FrameStore":
         """Decode every picture of a LeRobotDataset once, in order, and store it at `size` px; an existing store that fits is kept.
 
         Raises VantageError for a dataset without cameras, videos that are missing or cut short, and pictures that `size` does not divide.
@@ -95,7 +96,7 @@ class FrameStore:
         return cls._make(folder, header, lambda sink: _copy_dataset(root, info, header, sink))
 
     @classmethod
-    def from_journal(cls, journal: Path, numbers: Sequence[int], folder: Path, size: int) -> Self:
+    def from_journal(cls, journal: Path, numbers: Sequence[int], folder: Path, size: int) -> "FrameStore":
         """Store the journal's pictures, laid out as `dataset.write_dataset` does with the same `numbers`; they never meet a video codec."""
         if not numbers:
             raise VantageError(f"the frame store {folder} would be empty; record at least one episode.")
@@ -114,8 +115,8 @@ class FrameStore:
         return cls._make(folder, header, copy)
 
     @classmethod
-    def _make(cls, folder: Path, header: Header, copy: Callable[[BinaryIO], None]) -> Self:
-        if (folder / HEADER).is_file() and _same_content(read_json(folder / HEADER), header):
+    def _make(cls, folder: Path, header: Header, copy: Callable[[BinaryIO], None]) -> "FrameStore":
+        if _fits(folder, header):
             return cls.open(folder)
         with whole_folder(folder) as temporary:
             with (temporary / PIXELS).open("w+b") as sink:
@@ -131,8 +132,12 @@ class FrameStore:
         return np.take(self.pixels, rows, axis=0, out=out, mode="clip")
 
 
-def _same_content(record: Any, header: Header) -> bool:
-    return record == json.loads(json.dumps(asdict(header)))
+def _fits(folder: Path, header: Header) -> bool:
+    """Whether a whole store of just this content stands here already."""
+    if not (folder / HEADER).is_file() or not (folder / PIXELS).is_file():
+        return False
+    same: bool = read_json(folder / HEADER) == json.loads(json.dumps(asdict(header)))
+    return same and (folder / PIXELS).stat().st_size == math.prod(header.shape)
 
 
 def _copy_dataset(root: Path, info: dict[str, Any], header: Header, sink: BinaryIO) -> None:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -98,7 +97,7 @@ class WindowLoader:
         stores: Sequence[FrameStore] = (),
         cameras: tuple[str, ...] = (),
         shift: RandomShift | None = None,
-    ) -> Self:
+    ) -> "WindowLoader":
         """Lay tables end to end, with their stores in the same order."""
         prompts = tuple(dict.fromkeys(prompt for table in tables for prompt in table.prompts))
         truths = [table.environment_state for table in tables]

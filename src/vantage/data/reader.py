@@ -8,6 +8,7 @@ silently wrong is one sentence here: missing or mistyped columns, NaN, gaps in t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,22 +91,26 @@ class Table:
         return len(self.starts) - 1
 
     @property
-    def starts(self) -> Int64[np.ndarray, "M+1"]:
-        """First row of every episode, and N."""
+    def starts(self) -> Int64[np.ndarray, "_"]:
+        """First row of every episode, and N: M + 1 values."""
         return np.append(np.flatnonzero(self.frame_index == 0), len(self))
+
+    @property
+    def slices(self) -> list[slice]:
+        """The rows of every episode."""
+        return [slice(int(a), int(b)) for a, b in pairwise(self.starts)]
 
     def traces(self, outcomes: Sequence[bool | None]) -> list[Trace]:
         """Every episode without its pixels, with the outcome given for it (`outcomes.outcomes_of`)."""
-        starts = self.starts
         return [
             Trace(
-                intervention=self.intervention[a:b],
-                policy_version=self.policy_version[a:b],
-                cut=self.cut[a:b],
+                intervention=self.intervention[rows],
+                policy_version=self.policy_version[rows],
+                cut=self.cut[rows],
                 outcome=outcome,
                 demo=self.demos,
             )
-            for a, b, outcome in zip(starts[:-1], starts[1:], outcomes, strict=True)
+            for rows, outcome in zip(self.slices, outcomes, strict=True)
         ]
 
 

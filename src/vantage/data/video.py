@@ -8,7 +8,7 @@ exactly i / fps seconds.
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import av
 import numpy as np
@@ -69,7 +69,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
             self.frames += 1
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -1,0 +1,146 @@
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vantage.core.segments import last_of_segment, segments
+from vantage.data.dataset import write_dataset
+from vantage.data.episodes import Episode, save_episode
+from vantage.data.frames import FrameStore
+from vantage.data.loader import RandomShift, WindowLoader, prefetch
+from vantage.data.reader import Table, read_table
+from vantage.types import Batch, VantageError
+
+Make = Callable[..., Episode]
+ROUNDS = (("PPPHHP", "PPPP"), ("HHHHH",), ("PHP", "P"))
+
+
+@pytest.fixture(scope="module")
+def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Table], list[FrameStore]]:
+    """Three datasets; the second names its cameras in another order."""
+    tables, stores = [], []
+    for number, drivers in enumerate(ROUNDS):
+        folder = tmp_path_factory.mktemp(f"round-{number}")
+        cameras = ("wrist", "corner") if number == 1 else ("corner", "wrist")
+        for place, each in enumerate(drivers):
+            one = episode(drivers=each, seed=10 * number + place, cameras=cameras, prompt=f"prompt {number % 2}", truth=True)
+            save_episode(folder / "j", place, one)
+        write_dataset(folder / "j", range(len(drivers)), folder / "d", 20)
+        tables.append(read_table(folder / "d"))
+        stores.append(FrameStore.from_journal(folder / "j", range(len(drivers)), folder / "f", 16))
+    return tables, stores
+
+
+@pytest.fixture
+def loader(rounds: tuple[list[Table], list[FrameStore]]) -> WindowLoader:
+    tables, stores = rounds
+    segment = np.concatenate([segments(t.intervention[rows], t.cut[rows]) for t in tables for rows in t.slices])
+    starts = np.concatenate([t.frame_index == 0 for t in tables])
+    return WindowLoader.over(tables, last_of_segment(segment, np.cumsum(starts)), 4, stores, ("corner", "wrist"))
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return (
+        torch.equal(a.actions, b.actions)
+        and torch.equal(a.mask, b.mask)
+        and all(torch.equal(a.observation.images[c], b.observation.images[c]) for c in a.observation.images)
+        and a.observation.prompts == b.observation.prompts
+        and np.array_equal(a.row, b.row)
+    )
+
+
+def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list[Table], list[FrameStore]]) -> None:
+    tables, stores = rounds
+    batch = loader.batch(np.arange(len(loader)))
+    row = 0
+    for table, store in zip(tables, stores, strict=True):
+        for rows in table.slices:
+            for t in range(rows.start, rows.stop):
+                same_driver = [t]
+                while same_driver[-1] + 1 < rows.stop and table.intervention[same_driver[-1] + 1] == table.intervention[t]:
+                    same_driver.append(same_driver[-1] + 1)
+                for step in range(4):
+                    real = step < len(same_driver)
+                    assert batch.mask[row, step].tolist() == [real] * 3
+                    assert np.array_equal(batch.actions[row, step], table.action[same_driver[step] if real else same_driver[-1]])
+                assert np.array_equal(batch.observation.state[row], table.state[t])
+                assert batch.observation.environment_state is not None and table.environment_state is not None
+                assert np.array_equal(batch.observation.environment_state[row], table.environment_state[t])
+                assert batch.observation.prompts[row] == table.prompts[table.prompt[t]]
+                for camera in ("corner", "wrist"):
+                    assert np.array_equal(batch.observation.images[camera][row], store.pixels[t, store.header.cameras.index(camera)])
+                row += 1
+    assert row == len(loader) == 19 and loader.prompts == ("prompt 0", "prompt 1")
+
+
+def test_dimensions_that_nobody_commanded_are_masked(loader: WindowLoader) -> None:
+    commanded = np.ones((len(loader), 3), bool)
+    commanded[3:5, 2] = False
+    batch = replace(loader, commanded=commanded).batch(np.array([3, 0]))
+    assert batch.mask[0].tolist() == [[True, True, False]] * 2 + [[False] * 3] * 2
+    assert batch.mask[1].tolist() == [[True] * 3] * 3 + [[False] * 3]
+
+
+def test_a_batch_is_a_pure_function_of_seed_and_step(loader: WindowLoader) -> None:
+    shifted = replace(loader, shift=RandomShift(2))
+    probability = np.full(len(loader), 1 / len(loader))
+    alone = [shifted.drawn(probability, 7, step, 8) for step in range(6)]
+    streamed = list(shifted.stream(probability, 7, range(6), 8))
+    resumed = list(shifted.stream(probability, 7, range(3, 6), 8))
+    assert all(same(a, b) for a, b in zip(alone, streamed, strict=True))
+    assert all(same(a, b) for a, b in zip(alone[3:], resumed, strict=True))
+    assert not same(alone[0], alone[1]) and not same(alone[0], shifted.drawn(probability, 8, 0, 8))
+
+
+def test_only_windows_with_probability_are_drawn(loader: WindowLoader) -> None:
+    probability = np.zeros(len(loader), np.float32)
+    probability[[2, 11]] = 0.5
+    assert set(loader.drawn(probability, 0, 0, 64).row) == {2, 11}
+
+
+def test_a_shift_by_hand() -> None:
+    picture = np.arange(9, dtype=np.uint8).reshape(1, 1, 3, 3, 1).repeat(3, -1)
+    images = picture.repeat(300, 0).repeat(2, 1)
+    moved = RandomShift(1)(images, np.random.default_rng(0))
+    seen = {tuple(one[..., 0].ravel().tolist()) for one in moved.reshape(-1, 3, 3, 3)}
+    assert len(seen) == 9  # every one of the 3 x 3 offsets
+    assert (0, 1, 2, 3, 4, 5, 6, 7, 8) in seen and (0, 0, 1, 0, 0, 1, 3, 3, 4) in seen  # none; right and down by one, edges repeated
+    assert (moved[:, 0] != moved[:, 1]).any()  # cameras move on their own
+    assert np.array_equal(RandomShift(0)(images, np.random.default_rng(0)), images)
+
+
+def test_observations_for_reading_are_never_shifted(loader: WindowLoader) -> None:
+    rows = np.arange(5)
+    plain, shifted = loader.observe(rows), replace(loader, shift=RandomShift(3)).observe(rows)
+    assert all(torch.equal(plain.images[camera], shifted.images[camera]) for camera in plain.images)
+
+
+def test_true_state_needs_no_pictures(loader: WindowLoader) -> None:
+    assert replace(loader, stores=(), cameras=()).batch(np.arange(3)).observation.images == {}
+
+
+def test_what_does_not_fit_is_refused(loader: WindowLoader) -> None:
+    with pytest.raises(VantageError, match="hold 10 pictures for 19 frames"):
+        replace(loader, stores=loader.stores[:1])
+    with pytest.raises(VantageError, match="looks at camera top, which a dataset lacks"):
+        replace(loader, cameras=("top",))
+
+
+def test_prefetch_keeps_order_runs_ahead_and_surfaces_errors() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        if step == 5:
+            raise VantageError("five")
+        return step * step
+
+    stream = prefetch(make, range(10), ahead=2)
+    assert [next(stream) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(VantageError, match="five"):
+        next(stream)
+    assert made[:6] == list(range(6)) and max(made) <= 7
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
