@@ -28,13 +28,15 @@ ROUTE_WORDS = {
     Route.ROLLOUT_FAILURE: "policy, failed",
     Route.UNLABELLED: "policy, not judged",
 }
+WIDTHS = (345, 640, 1000)
+"""Wide figures are drawn for a phone, a tablet and a desk; the page shows the one that fits."""
 _RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _RATE_NAMES = [percent(rate) for rate in _RATES]
 
 
 def success(arms: Sequence[Arm], width: float, height: float, title: str = "") -> str:
     """Success by round with Wilson intervals; the rounds joined, the control beside them as a ring."""
-    area = plot((46, 38 if title else 22, width - 14, height - 30), x=(-0.5, len(arms) - 0.5))
+    area = plot((46, 38 if title else 22, width - 20, height - 30), x=(-0.5, len(arms) - 0.5))
     rates = [arm.trials.rate() for arm in arms]
     names = [arm.short for arm in arms]
     parts = [axes(area, x_ticks=range(len(arms)), x_names=names, y_ticks=_RATES, y_names=_RATE_NAMES)]
@@ -43,7 +45,7 @@ def success(arms: Sequence[Arm], width: float, height: float, title: str = "") -
     learned = [place for place, arm in enumerate(arms) if not arm.control]
     parts.append(line(area, np.array(learned, float), np.array([rates[i].estimate for i in learned]), "policy"))
     for place, (arm, rate) in enumerate(zip(arms, rates, strict=True)):
-        cls = "demo" if arm.control or not arm.steps else "policy"
+        cls = "demo" if arm.control or not arm.rounds else "policy"
         x, y = area.x(place), area.y(rate.estimate)
         parts.append(interval(area, place, rate.low, rate.high, cls))
         parts.append(dot(x, y, f"{cls} hollow" if arm.control else cls, 5, f"{arm.name}: {rate}"))
@@ -57,7 +59,7 @@ def step_pairs(ours: Arm, theirs: Arm, width: float, height: float) -> str:
     both = ours.trials.success & theirs.trials.success
     x, y = theirs.trials.steps[both], ours.trials.steps[both]
     top = float(max(x.max(initial=1), y.max(initial=1))) * 1.06
-    area = plot((46, 34, width - 14, height - 48), x=(0, top), y=(0, top))
+    area = plot((46, 34, width - 20, height - 48), x=(0, top), y=(0, top))
     marks = ticks(0, top, 4)
     parts = [axes(area, x_ticks=marks, y_ticks=marks, x_label=f"steps, {theirs.name}", y_label=f"steps, {ours.name}")]
     parts.append(rule(area.x(0), area.y(0), area.x(top), area.y(top), "guide"))
@@ -82,7 +84,7 @@ def route_columns(rounds: Sequence[Collected], width: float, height: float) -> s
 
 def _columns(rounds: Mapping[int, Sequence[tuple[str, str, float]]], width: float, height: float, unit: str, label: str) -> str:
     top = max((sum(amount for *_, amount in parts) for parts in rounds.values()), default=1) or 1
-    area = plot((52, 34, width - 14, height - 34), x=(-0.5, len(rounds) - 0.5), y=(0, top * 1.05))
+    area = plot((52, 34, width - 20, height - 34), x=(-0.5, len(rounds) - 0.5), y=(0, top * 1.05))
     names = [f"round {n}" if n else "demos" for n in rounds]
     drawn = [axes(area, x_ticks=range(len(rounds)), x_names=names, y_ticks=ticks(0, top * 1.05, 4), y_label=unit)]
     bar = min(54.0, (area.right - area.left) / len(rounds) * 0.6)
@@ -95,7 +97,7 @@ def gate_histogram(found: WeightStatistics, width: float, height: float) -> str:
     edges = np.linspace(0, 2, 21)
     series = [(ROUTE_CLASS[each.route], ROUTE_WORDS[each.route], _shares(each.g, edges)) for each in found.routes if len(each.g)]
     top = max((float(share.max()) for *_, share in series), default=1.0) * 1.08
-    area = plot((46, 34, width - 14, height - 48), x=(0, 2), y=(0, top))
+    area = plot((46, 34, width - 20, height - 48), x=(0, 2), y=(0, top))
     marks = ticks(0, top, 3)
     parts = [
         axes(
@@ -119,7 +121,7 @@ def weight_histogram(found: WeightStatistics, width: float, height: float) -> st
     edges = np.linspace(0, top_weight, 25)
     share = _shares(np.minimum(found.weight, top_weight), edges)
     top = float(share.max()) * 1.08 or 1.0
-    area = plot((46, 34, width - 14, height - 48), x=(0, top_weight), y=(0, top))
+    area = plot((46, 34, width - 20, height - 48), x=(0, top_weight), y=(0, top))
     marks = ticks(0, top, 3)
     parts = [
         axes(
@@ -142,9 +144,17 @@ def _shares(values: Float[np.ndarray, "M"], edges: Float[np.ndarray, "J"]) -> Fl
 
 def calibration(bins: Sequence[Mapping[str, Any]], width: float, height: float) -> str:
     """Reliability diagram: what p_v promised and what came true; a dot grows with the number of frames behind it."""
-    area = plot((46, 34, width - 14, height - 48))
+    area = plot((46, 34, width - 20, height - 48))
     parts = [
-        axes(area, x_ticks=_RATES, x_names=_RATE_NAMES, y_ticks=_RATES, y_names=_RATE_NAMES, x_label="predicted p_v", y_label="came true"),
+        axes(
+            area,
+            x_ticks=_RATES,
+            x_names=_RATE_NAMES,
+            y_ticks=_RATES,
+            y_names=_RATE_NAMES,
+            x_label="predicted viability",
+            y_label="came true",
+        ),
         rule(area.x(0), area.y(0), area.x(1), area.y(1), "guide"),
     ]
     filled = [each for each in bins if each["n"]]
@@ -187,7 +197,7 @@ def curves(rows: Sequence[Mapping[str, Any]], series: Sequence[tuple[str, str, s
     step = np.array([float(row["step"]) for row in rows])
     data = {key: np.array([float(row.get(key, np.nan)) for row in rows]) for key, *_ in present}
     top = max((float(np.nanquantile(y, 0.99)) for y in data.values()), default=1.0) * 1.1
-    area = plot((46, 50, width - 14, height - 48), x=(0, float(step.max())), y=(0, top))
+    area = plot((46, 50, width - 20, height - 48), x=(0, float(step.max())), y=(0, top))
     parts = [axes(area, x_ticks=ticks(0, float(step.max()), 4), y_ticks=ticks(0, top, 4), x_label="gradient steps")]
     x = area.left
     for key, words, cls in present:
@@ -200,12 +210,12 @@ def curves(rows: Sequence[Mapping[str, Any]], series: Sequence[tuple[str, str, s
 def start_strips(rounds: Sequence[Starts], width: float) -> str:
     """p_v at the first frame of every episode, one strip per round; the share above the paper's threshold beside it."""
     height = 74 + 74 * len(rounds)
-    area = plot((16, 26, width - 16, height - 48))
+    area = plot((16, 26, width - 20, height - 48))
     parts = [rule(area.x(m), area.top, area.x(m), area.bottom) for m in _RATES]
     parts += [text(area.x(m), area.bottom + 18, name, anchor="middle") for m, name in zip(_RATES, _RATE_NAMES, strict=True)]
     parts += [
         rule(area.x(VIABLE), area.top - 4, area.x(VIABLE), area.bottom, "guide"),
-        text(area.right, height - 12, "p_v at the start", anchor="end"),
+        text(area.right, height - 12, "viability at the start", anchor="end"),
     ]
     for place, each in enumerate(rounds):
         top = 26 + 74 * place
@@ -218,8 +228,3 @@ def start_strips(rounds: Sequence[Starts], width: float) -> str:
         parts.append(rule(area.left, top + 72, area.right, top + 72))
     words = "; ".join(f"round {each.number}: {percent(each.viable)}" for each in rounds)
     return svg(width, height, parts, f"Share of starts that the critic calls viable: {words}")
-
-
-def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Colour keys as HTML: (colour class, words)."""
-    return '<p class="legend">' + "".join(f'<span class="{cls}"><i></i>{words}</span>' for cls, words in entries) + "</p>"

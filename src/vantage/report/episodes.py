@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Shaped
 
 from vantage.report.charts import ROUTE_CLASS, ROUTE_WORDS
 from vantage.report.figures import Plot, band, line, number, plot, rect, rule, svg, text, ticks
-from vantage.report.tables import EpisodeFacts, Kind, RoundFiles, Run, episodes_of, values_of
+from vantage.report.folder import RoundFiles, Run
+from vantage.report.tables import EpisodeFacts, Kind, episodes_of, values_of
 from vantage.types import Controller, Route
 
 VALUE_NAMES = ("p_v", "v_e", "a_v", "a_e", "g")
@@ -139,7 +140,7 @@ def traces(watch: Watch, ranges: Ranges, width: float) -> str:
     bottom = areas[-1][1].bottom
     for start, stop in _runs(watch.human):
         if watch.human[start]:
-            parts.append(rect(axis.x(start), 6, axis.x(stop), bottom, "area human"))
+            parts.append(rect(axis.x(start), 6, min(axis.x(stop), right), bottom, "area human"))
     parts += _strips(watch, axis)
     for name, area in areas:
         parts += _track(name, area, steps, watch.values[name], wide)
@@ -184,8 +185,8 @@ def _track(name: str, area: Plot, steps: Float[np.ndarray, "T"], values: Float[n
     parts = [rule(area.left, area.y(mark), area.right, area.y(mark), "grid") for mark in marks]
     parts += [text(area.left - 8, area.y(mark) + 4, number(mark), anchor="end") for mark in marks]
     symbol = f'<tspan font-style="italic">{letter}</tspan><tspan dy="3" font-size="10">{below}</tspan>'
-    parts.append(f'<text x="{area.left:g}" y="{area.top - 8:g}"><tspan class="named {cls}">{symbol}</tspan></text>')
-    parts.append(text(area.left + (24 if below else 16), area.top - 8, words if wide else short))
+    parts.append(f'<text x="{area.left + 5:g}" y="{area.top - 8:g}"><tspan class="named {cls}">{symbol}</tspan></text>')
+    parts.append(text(area.left + (29 if below else 21), area.top - 8, words if wide else short))
     floor = np.where(np.isnan(values), np.nan, base)
     inside = np.clip(values, low, high)
     return [*parts, band(area, steps, np.minimum(inside, floor), np.maximum(inside, floor), cls), line(area, steps, values, cls)]

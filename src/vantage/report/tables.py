@@ -1,35 +1,22 @@
-"""A run folder -> the numbers of its report. Files that are not there yet are simply absent from what comes out.
+"""A run in memory -> the numbers of its report: pure functions of the files, nothing drawn and nothing rounded.
 
-    read_run ──> Run ──> common_starts, compare (success, steps) · collected · weight_statistics (App. G) · start_viability
-
-Every number here is a pure function of the files; nothing is drawn and nothing is rounded.
+common_starts, compare    success and steps, start by start        collected          episodes and routes by round
+weight_statistics         Appendix G                               start_viability    Fig. 4, left
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float
 
-from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, paired_difference, wilson
-from vantage.data.clips import Catalogue, read_catalogue
-from vantage.data.layout import Round
-from vantage.data.schema import EPISODE, EVAL_COLUMNS, FRAME, INDEX, LABEL_COLUMNS, ROUND, WEIGHT_COLUMNS
-from vantage.data.sidecar import Column, read_json, read_parquet
+from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, paired_difference
+from vantage.data.schema import EPISODE, FRAME, INDEX, ROUND
+from vantage.data.sidecar import Column
+from vantage.report.folder import RoundFiles, Run, Trials
 from vantage.types import Controller, Route, VantageError
 
-METHODS = {
-    "HABC": "HABC",
-    "HABCV": "HABC-V",
-    "ImitRecap": "Imit-Recap",
-    "ImitDAgger": "Imit-DAgger",
-    "FilteredBC": "Filtered BC",
-    "AWR": "AWR",
-}
 VIABLE = 0.6
 """The paper calls a start viable where p_v(s_0) is above this (Fig. 4)."""
 
@@ -45,133 +32,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trials:
-    """One policy's evaluation: N trials."""
-
-    task: Shaped[np.ndarray, "N"]
-    prompt: Shaped[np.ndarray, "N"]
-    seed: Int64[np.ndarray, "N"]
-    success: Bool[np.ndarray, "N"]
-    steps: Int64[np.ndarray, "N"]
-    """Actions executed; up to the success where there is one."""
-
-    def __len__(self) -> int:
-        return len(self.success)
-
-    def at(self, rows: Int64[np.ndarray, "M"] | Bool[np.ndarray, "N"]) -> "Trials":
-        """Some of the trials."""
-        chosen = {name: getattr(self, name)[rows] for name in ("task", "prompt", "seed", "success", "steps")}
-        return replace(self, **chosen)
-
-    def rate(self) -> Interval:
-        """Share of successes with Wilson's interval."""
-        return wilson(int(self.success.sum()), len(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundFiles:
-    """What one round folder holds."""
-
-    number: int
-    labels: Mapping[str, Column] | None
-    weights: Mapping[str, Column] | None
-    quality: Mapping[str, Any]
-    critic_curve: Sequence[Mapping[str, Any]]
-    actor_curve: Sequence[Mapping[str, Any]]
-    trials: Trials | None
-    record: Mapping[str, Any]
-    catalogue: Catalogue | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one run folder holds."""
-
-    folder: Path
-    recipe: Mapping[str, Any]
-    rounds: Sequence[RoundFiles]
-    control: Trials | None
-    """The supervised policy after as many further gradient steps on demonstrations alone."""
-    prompt_swap: Any
-
-    @property
-    def method(self) -> str:
-        """The weighting rule in the paper's words, as the recipe names it; "HABC" where it does not say."""
-        return next((METHODS[name] for name in _names(self.recipe) if name in METHODS), "HABC")
-
-
-def _names(settings: Any) -> list[str]:
-    """Every class name that a recipe carries under "is", outermost first."""
-    if isinstance(settings, Mapping):
-        inner = [name for value in settings.values() for name in _names(value)]
-        return [str(settings["is"]), *inner] if "is" in settings else inner
-    if isinstance(settings, list):
-        return [name for value in settings for name in _names(value)]
-    return []
-
-
-def read_trials(path: Path) -> Trials:
-    """Read a 6-eval.parquet."""
-    columns = read_parquet(path, [name for name in EVAL_COLUMNS if name != "limit"])
-    return Trials(
-        task=columns["task"],
-        prompt=columns["prompt"],
-        seed=columns["seed"].astype(np.int64),
-        success=columns["success"].astype(bool),
-        steps=columns["steps"].astype(np.int64),
-    )
-
-
-def _read_curve(path: Path) -> list[dict[str, Any]]:
-    """Lines of JSON; a last line cut short by a kill is left out."""
-    rows = list[dict[str, Any]]()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
-def _read_round(place: Round) -> RoundFiles:
-    quality = place.critic / "quality.json"
-    return RoundFiles(
-        number=place.number,
-        labels=read_parquet(place.labels, LABEL_COLUMNS) if place.labels.is_file() else None,
-        weights=read_parquet(place.weights, WEIGHT_COLUMNS) if place.weights.is_file() else None,
-        quality=read_json(quality) if quality.is_file() else {},
-        critic_curve=_read_curve(place.critic / "metrics.jsonl"),
-        actor_curve=_read_curve(place.actor / "metrics.jsonl"),
-        trials=read_trials(place.evaluation) if place.evaluation.is_file() else None,
-        record=read_json(place.record) if place.record.is_file() else {},
-        catalogue=read_catalogue(place.episodes) if (place.episodes / "meta/info.json").is_file() else None,
-    )
-
-
-def read_run(folder: Path) -> Run:
-    """Read what there is. Raises VantageError where there is no round at all, or where a file is damaged."""
-    places = sorted((Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()), key=lambda place: place.number)
-    if not places:
-        raise VantageError(f"{folder} holds no round-00, round-01 ...; name the folder that `vantage run` wrote")
-    control, recipe, swap = folder / "control-sft/6-eval.parquet", folder / "recipe.json", folder / "prompt-swap.json"
-    return Run(
-        folder=folder,
-        recipe=read_json(recipe) if recipe.is_file() else {},
-        rounds=[_read_round(place) for place in places],
-        control=read_trials(control) if control.is_file() else None,
-        prompt_swap=read_json(swap) if swap.is_file() else None,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One evaluated policy."""
 
     name: str
     short: str
     trials: Trials
-    steps: int = 0
-    """Rounds of reinforcement learning behind it."""
+    rounds: int = 0
+    """Rounds of learning from outcomes behind it; 0: supervised only."""
     control: bool = False
 
 
@@ -182,7 +50,7 @@ def common_starts(run: Run) -> list[Arm]:
             name=f"{run.method}, round {each.number}" if each.number else "supervised",
             short=f"round {each.number}" if each.number else "supervised",
             trials=each.trials,
-            steps=each.number,
+            rounds=each.number,
         )
         for each in run.rounds
         if each.trials is not None

@@ -11,12 +11,10 @@ from jaxtyping import Float
 from vantage.data.clips import Catalogue, encode, read_pictures, tile
 from vantage.report import charts
 from vantage.report.episodes import VALUE_NAMES, Ranges, Watch, choose, shared_ranges, story, traces
-from vantage.report.sections import section
-from vantage.report.tables import Run
+from vantage.report.folder import Run
+from vantage.report.markup import section
 from vantage.types import VantageError
 
-WIDTHS = (345, 640, 1000)
-"""The traces are drawn for a phone, a tablet and a desk, and the page shows the one that fits."""
 SLOW = 20
 """Pictures per second that the videos are slowed to where the robot is faster."""
 BUDGET = 7_000_000
@@ -33,8 +31,8 @@ def watch_section(run: Run, count: int) -> str:
     chips = "".join(_chip(watch, place) for place, watch in enumerate(watches))
     viewers = "".join(_viewer(watch, place, ranges, catalogue, BUDGET // len(watches)) for place, watch in enumerate(watches))
     intro = (
-        f"Episodes of round {watches[0].round}, each with its pictures and what the critic said at every step; drag on the plot, press play, or "
-        "use the arrow keys. They were picked by rule for having much to see (the largest rise under a human's hands, the deepest dip, the "
+        f"Episodes of round {watches[0].round}, with what the critic said at every step: drag on the plot, press play, or use the "
+        "arrow keys. They were picked by rule for having much to see (the largest rise under a human's hands, the deepest dip, the "
         "largest fall), so they show how the method works, not how often."
     )
     tabs = f'<div class="chips" role="tablist" aria-label="Episodes">{chips}</div>'
@@ -57,7 +55,7 @@ def _viewer(watch: Watch, place: int, ranges: Ranges, catalogue: Catalogue | Non
     except VantageError as error:
         note = f'<p class="note">{escape(str(error))}</p>'
     slowed = f"shown at 1/{catalogue.fps / fps:.2g} of the robot's speed" if film and catalogue and catalogue.fps > fps else ""
-    drawn = "".join(traces(watch, ranges, width) for width in WIDTHS)
+    drawn = "".join(traces(watch, ranges, width) for width in charts.WIDTHS)
     return (
         f'<article class="viewer" id="viewer-{place}" role="tabpanel" aria-labelledby="tab-{place}">'
         f"<p>{escape(story(watch))}</p>"
