@@ -185,3 +185,37 @@ def test_a_killed_writer_leaves_no_dataset_and_the_next_one_succeeds(episode: Ca
     assert not root.exists() and list(tmp_path.glob(".out.partial"))
     write_dataset(journal, range(40), root, FPS)
     assert len(read_table(root)) == 4000 and not list(tmp_path.glob(".out*"))
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from vantage.data.dataset import write_dataset
+from vantage.data.episodes import load_episode, save_episode
+from vantage.data.frames import FrameStore
+from vantage.types import VantageError
+folder = Path(sys.argv[1])
+one = load_episode(folder / "journal", 0)
+for limit in (1_000, 5_000, 20_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for write in (
+        lambda: write_dataset(folder / "journal", range(3), folder / "out", 20),
+        lambda: write_dataset(folder / "journal", range(3), folder / "out", 20, images=True),
+        lambda: FrameStore.build(folder / "whole", folder / "frames", 64),
+        lambda: save_episode(folder, 0, one),
+    ):
+        try:
+            write()
+        except VantageError as error:
+            print(error)
+"""
+
+
+def test_a_disk_that_fills_up_at_any_moment_leaves_nothing(episode: Callable[..., Episode], tmp_path: Path) -> None:
+    for number in range(3):
+        save_episode(tmp_path / "journal", number, episode(100, seed=number, cameras=CAMERAS, side=64))
+    write_dataset(tmp_path / "journal", range(3), tmp_path / "whole", FPS)
+    child = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
+    sentences = child.stdout.splitlines()
+    assert len(sentences) == 12 and all(sentence.startswith("the disk is full: ") for sentence in sentences), child.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"journal", "whole"}

@@ -86,3 +86,29 @@ def test_sizes_that_do_not_divide_and_datasets_without_cameras(
     with pytest.raises(VantageError, match="has no cameras"):
         FrameStore.build(dataset([episode(3)]), tmp_path / "frames", 16)
     assert not (tmp_path / "frames").exists()
+
+
+def test_what_stock_lerobot_recorded_as_video(episode: Make, tmp_path: Path) -> None:
+    from lerobot.configs import RGBEncoderConfig
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    written = [episode(length, seed=length, cameras=("top",), side=64) for length in (7, 4, 8)]
+    features = {
+        "observation.images.top": {"dtype": "video", "shape": (64, 64, 3), "names": ["height", "width", "channels"]},
+        "observation.state": {"dtype": "float32", "shape": (4,), "names": None},
+        "action": {"dtype": "float32", "shape": (3,), "names": None},
+    }
+    encoder = RGBEncoderConfig(vcodec="h264", preset="ultrafast", crf=10)
+    recorder = LeRobotDataset.create(
+        "local/stock", 30, features, root=tmp_path / "stock", rgb_encoder=encoder, encoder_threads=1, streaming_encoding=True
+    )
+    for one in written:
+        for frame in range(len(one)):
+            seen = {"observation.images.top": one.images["top"][frame], "observation.state": one.state[frame]}
+            recorder.add_frame(seen | {"action": one.action[frame], "task": "lift"})
+        recorder.save_episode()
+    recorder.finalize()
+    store = FrameStore.build(tmp_path / "stock", tmp_path / "frames", 16)
+    pictures = area_downsample(np.concatenate([one.images["top"] for one in written]), 16)
+    error = np.abs(store.pixels[:, None, 0].astype(int) - pictures[None]).mean((2, 3, 4))
+    assert (error.argmin(1) == np.arange(19)).all() and error.diagonal().max() < 5

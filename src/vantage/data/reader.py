@@ -181,7 +181,7 @@ def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
             raise VantageError(f"column `{name}` of {root} has {len(flat):,} values for {len(column):,} frames; it needs one per frame.")
         column = flat
     if not pa.types.is_boolean(column.type):
-        raise VantageError(f"column `{name}` of {root} is {column.type} and must be bool; store True where a human drove.")
+        raise VantageError(f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False.")
     if column.null_count:
         raise VantageError(
             f"column `{name}` of {root} has {len(column) - column.null_count:,} values for {len(column):,} frames; it needs one per frame."
