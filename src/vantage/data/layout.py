@@ -11,7 +11,6 @@ runs/quickstart/
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from vantage.types import VantageError
 
@@ -23,12 +22,12 @@ class Round:
     folder: Path
 
     @classmethod
-    def of(cls, run: Path, number: int) -> Self:
+    def of(cls, run: Path, number: int) -> "Round":
         """Round `number` of a run."""
         return cls(run / f"round-{number:02d}")
 
     @classmethod
-    def at(cls, folder: Path) -> Self:
+    def at(cls, folder: Path) -> "Round":
         """The round in this folder; VantageError if its name is not ``round-NN``."""
         if not re.fullmatch(r"round-\d\d+", folder.name):
             raise VantageError(f"{folder} is not a round folder (round-00, round-01, ...); name one inside a run")

@@ -38,7 +38,7 @@ def success(arms: Sequence[Arm], width: float, height: float, title: str = "") -
     """Success by round with Wilson intervals; the rounds joined, the control beside them as a ring."""
     area = plot((46, 38 if title else 22, width - 20, height - 30), x=(-0.5, len(arms) - 0.5))
     rates = [arm.trials.rate() for arm in arms]
-    names = [arm.short for arm in arms]
+    names = [arm.short if len(arms) <= 5 else arm.short.removeprefix("round ") for arm in arms]
     parts = [axes(area, x_ticks=range(len(arms)), x_names=names, y_ticks=_RATES, y_names=_RATE_NAMES)]
     if title:
         parts.append(text(4, 16, title if len(title) < width / 7 else title[: int(width / 7)] + "…", cls="strong"))

@@ -231,10 +231,8 @@ def axes(
     return "".join(parts)
 
 
-def histogram(
-    area: Plot, edges: Float[np.ndarray, "K+1"], series: Sequence[tuple[str, str, Float[np.ndarray, "K"]]]
-) -> str:  # fmt: skip
-    """Outlined steps over bins, one per (colour class, name, height of each bin)."""
+def histogram(area: Plot, edges: Float[np.ndarray, "J"], series: Sequence[tuple[str, str, Float[np.ndarray, "K"]]]) -> str:
+    """Outlined steps over K bins with J = K + 1 edges, one per (colour class, name, height of each bin)."""
     parts = list[str]()
     for cls, name, height in series:
         x = np.repeat(edges, 2)[1:-1]

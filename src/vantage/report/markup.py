@@ -1,5 +1,6 @@
 """Words, tables and figures -> the few HTML shapes that the page is built from. Cells and intros are HTML; names are escaped here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -30,8 +31,14 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of HTML cells; no head row where `head` is empty."""
     top = "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>" if head else ""
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
+    names = [re.sub("<[^>]*>", "", name) for name in head] or [""] * max(map(len, rows), default=0)
+    body = "".join("<tr>" + "".join(map(_cell, names, row)) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table{' class="many"' if len(head) > 3 else ""}>{top}<tbody>{body}</tbody></table></div>'
+
+
+def _cell(name: str, content: str) -> str:
+    # The name is shown beside the value where the screen is too narrow for columns.
+    return f'<td data-name="{escape(name)}">{content}</td>' if name else f"<td>{content}</td>"
 
 
 def signed(value: float, digits: int = 0) -> str:

@@ -107,14 +107,14 @@ def _gain(run: Run, comparisons: Sequence[Comparison]) -> str:
 
 def _against(each: Comparison) -> str:
     low, high = signed(100 * each.difference.low), signed(100 * each.difference.high)
-    size = f"<b>{signed(100 * each.difference.estimate)} percentage points</b> (95 % interval of the paired difference {low} to {high})"
+    size = f"<b>{signed(100 * each.difference.estimate)} percentage points</b> (95 % interval of the paired difference {low} to {high})"
     if each.theirs.control:
         return f"Beside the same policy given as many further gradient steps on the demonstrations alone, it is {size}."
     return f"Beside the supervised policy that it started from, the difference is {size}."
 
 
 def _range(rate: Interval) -> str:
-    return f"95 % interval {percent(rate.low)} to {percent(rate.high)}"
+    return f"95 % interval {percent(rate.low)} to {percent(rate.high)}"
 
 
 def _tile(rate: Interval, name: str, cls: str = "") -> str:
@@ -134,7 +134,7 @@ def _footer(run: Run, command: str) -> str:
     return (
         f"<footer><div><h2>How this page was made</h2><p>Draw it again: <code>{escape(command)}</code></p>"
         f"{table([], rows) if rows else ''}{''.join(details)}"
-        "<p>All intervals are 95 %: Wilson's for rates, Newcombe's method 10 for differences of paired rates, the percentile bootstrap for "
+        "<p>All intervals are 95 %: Wilson's for rates, Newcombe's method 10 for differences of paired rates, the percentile bootstrap for "
         "steps. HABC is the method of arXiv 2606.17043.</p></div></footer>"
     )
 

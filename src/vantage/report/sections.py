@@ -54,10 +54,14 @@ def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> s
         for each in comparisons
     ]
     head = ["start by start", "difference, points", "both solve", "only ours", "only theirs", "neither"]
-    ring = " The ring is the supervised policy after equally many further steps on demonstrations." if any(a.control for a in arms) else ""
+    ring = (
+        " The ring, the control, is the supervised policy after equally many further steps on demonstrations."
+        if any(a.control for a in arms)
+        else ""
+    )
     intro = (
         f"Every policy was tried, alone, on the same {len(arms[0].trials)} starts. A dot is its share of successes, the bar the range of "
-        f"true rates that fit this many trials (Wilson, 95 %).{ring}"
+        f"true rates that fit this many trials (Wilson, 95 %).{ring}"
     )
     return section("success", "Success, round by round", intro, panels(*cards) + (panel("", "", table(head, rows)) if rows else ""))
 
@@ -142,9 +146,9 @@ def weights_section(run: Run) -> str:
         [
             f"round {each.number}, {escape(ROUTE_WORDS[route.route])}",
             f"{route.frames:,}",
-            f"<b>{number(route.mean_g)}</b>",
+            f"<b>{signed(route.mean_g, 2).lstrip('+')}</b>",
             percent(route.share_above_one),
-            number(route.mean_weight),
+            signed(route.mean_weight, 2).lstrip("+"),
             percent(route.drawn),
         ]
         for each in found
@@ -178,7 +182,7 @@ def weights_section(run: Run) -> str:
     left = panel(
         "How much data is left",
         "Frames that are drawn and weighed unequally are worth fewer equal ones (Kish's effective size). Passing: the share of autonomous "
-        "frames with a weight above zero; Imit-Recap's hard filter passes 19 to 27 % in the paper.",
+        "frames with a weight above zero; Imit-Recap's hard filter passes 19 to 27 % in the paper.",
         table(["", "frames drawn", "worth", "share", "passing"], sizes),
     )
     intro = (
@@ -205,7 +209,7 @@ def critic_section(run: Run) -> str:
     last, cards = judged[-1], list[str]()
     if last.quality.get("reliability"):
         words = (
-            "On the dashed line a promise of 70 % comes true 70 % of the time; below it the critic hopes too much. Large dots: many frames."
+            "On the dashed line a promise of 70 % comes true 70 % of the time; below it the critic hopes too much. Large dots: many frames."
         )
         cards.append(panel(f"Calibration, round {last.number}", words, charts.calibration(last.quality["reliability"], WIDTH, 290)))
     if last.quality.get("auc") is not None:

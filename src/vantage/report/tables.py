@@ -56,7 +56,7 @@ def common_starts(run: Run) -> list[Arm]:
         if each.trials is not None
     ]
     if run.control is not None:
-        arms.append(Arm(name="supervised, equal steps", short="equal steps", trials=run.control, control=True))
+        arms.append(Arm(name="supervised, equal steps", short="control", trials=run.control, control=True))
     if not arms:
         return []
     starts = [{key: row for row, key in enumerate(_starts(arm.trials))} for arm in arms]

@@ -72,9 +72,9 @@ def _readout() -> str:
         ("step", "Step"),
         ("driver", "Driver"),
         ("p_v", "Viability <i>p</i><sub>v</sub>"),
-        ("v_e", "Steps to go <i>V</i><sub>e</sub>"),
-        ("a_v", "Gain <i>A</i><sub>v</sub>"),
-        ("a_e", "Gain <i>A</i><sub>e</sub>"),
+        ("v_e", "Steps to go, −<i>V</i><sub>e</sub>"),
+        ("a_v", "Viability gained <i>A</i><sub>v</sub>"),
+        ("a_e", "Steps gained <i>A</i><sub>e</sub>"),
         ("g", "Gate <i>g</i>"),
     ]
     return '<dl class="readout">' + "".join(f'<div><dt>{words}</dt><dd data-cell="{name}">–</dd></div>' for name, words in cells) + "</dl>"

@@ -25,7 +25,8 @@
       const driver = data.human[step] ? "human" : "policy";
       viewer.querySelectorAll("[data-cell]").forEach((cell) => {
         const name = cell.dataset.cell;
-        cell.textContent = name === "step" ? `${step} of ${last}` : name === "driver" ? driver : number(data[name][step]);
+        cell.textContent = name === "step" ? `${step} of ${last}` : name === "driver" ? driver
+          : name === "v_e" ? (data.v_e[step] === null ? "–" : (-data.v_e[step]).toFixed(0)) : number(data[name][step]);
       });
       scrub.setAttribute("aria-valuenow", step);
       scrub.setAttribute("aria-valuetext", `step ${step}, ${driver} drives, viability ${number(data.p_v[step])}`);
