@@ -21,17 +21,17 @@ FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Inter, Roboto, "Hel
 
 _LIGHT = {
     "ink": "#16202c", "soft": "#55606e", "line": "#dfe3e8", "grid": "#e8ebef", "page": "#fbfaf8", "card": "#ffffff", "tint": "#f3f4f3",
-    "policy": "#0b62a8", "human": "#b55d00", "failure": "#a03a73", "demo": "#6d7683", "unlabelled": "#b3bac4",
+    "policy": "#0b62a8", "human": "#b55d00", "failure": "#8c1d4f", "demo": "#6d7683", "unlabelled": "#b3bac4",
     "efficiency": "#00775c", "gate": "#5b4bb5",
 }  # fmt: skip
 _DARK = {
     "ink": "#e9edf2", "soft": "#a3adba", "line": "#303844", "grid": "#29313c", "page": "#11161d", "card": "#181f28", "tint": "#1e2630",
-    "policy": "#6cb4ee", "human": "#f0a144", "failure": "#e08bb9", "demo": "#98a2b0", "unlabelled": "#566070",
+    "policy": "#6cb4ee", "human": "#f0a144", "failure": "#e07a94", "demo": "#98a2b0", "unlabelled": "#566070",
     "efficiency": "#4cc9a4", "gate": "#ada0f2",
 }  # fmt: skip
 
 MEANINGS = ("policy", "human", "failure", "demo", "unlabelled", "efficiency", "gate")
-"""The colour classes. Blue, orange, purple and grey stay apart under every common colour blindness."""
+"""The colour classes. Blue, orange, wine red and grey stay apart under every common colour blindness."""
 
 
 def _variables(palette: dict[str, str]) -> str:

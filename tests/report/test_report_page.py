@@ -1,0 +1,146 @@
+"""The page as a file: self-contained, well-formed, safe, reproducible, and honest about what is missing."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from report_world import TASKS, write_run
+
+from vantage.data.sidecar import read_parquet, write_parquet
+from vantage.report.folder import read_run
+from vantage.report.markup import flatten, signed, table
+from vantage.report.page import compose, write_report
+from vantage.report.tables import common_starts, compare
+from vantage.types import VantageError
+
+VOID = {"meta", "br", "link", "img", "input", "hr", "source"}
+
+
+class Structure(HTMLParser):
+    """Checks that tags close in order, and gathers addresses and ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses, self.ids, self.words = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        names = dict(attrs)
+        self.ids += [names["id"]] if "id" in names else []
+        self.addresses += [names[name] for name in ("src", "href", "action", "data") if name in names]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def parse(text):
+    structure = Structure()
+    structure.feed(text)
+    assert structure.open == []
+    return structure
+
+
+def test_it_is_one_file_that_needs_no_other(toy_page):
+    text = toy_page.read_text()
+    structure = parse(text)
+    assert all(address.startswith("data:video/mp4;base64,") for address in structure.addresses)
+    assert len(structure.addresses) == 3
+    assert set(re.findall(r"https?://[^\"' )<]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert "@import" not in text and "url(" not in text
+    assert len(structure.ids) == len(set(structure.ids))
+    assert toy_page.stat().st_size < 10_000_000
+
+
+def test_what_comes_from_files_cannot_become_markup(toy_page):
+    text = toy_page.read_text()
+    assert TASKS["reach-v3"] == "reach the <goal> & stop"
+    assert "<goal>" not in text and "<run>" not in text and "<quick>" not in text
+    words = "".join(parse(text).words)
+    assert "reach the <goal> & stop" in words and "toy <run>" in words
+
+
+def test_drawn_again_it_is_the_same(toy_run, toy_page, tmp_path):
+    assert write_report(toy_run, toy_page, episodes=3).read_bytes() == toy_page.read_bytes()
+    assert compose(read_run(toy_run), 0, "x") == compose(read_run(toy_run), 0, "x")
+
+
+def test_the_headline_says_the_numbers(toy_run, toy_page):
+    arms = common_starts(read_run(toy_run))
+    gap = compare(arms[2], arms[0])
+    ours, theirs = arms[2].trials.success.mean(), arms[0].trials.success.mean()
+    words = "".join(parse(toy_page.read_text()).words)
+    assert f"HABC raised success from {100 * theirs:.0f}\u202f% to {100 * ours:.0f}\u202f% on 60 paired starts." in words
+    assert f"{signed(100 * gap.difference.estimate)} percentage points" in words
+    assert "further gradient steps on the demonstrations alone" in words
+    assert "Draw it again: vantage report" in words and "0123456789abcdef0123" in words
+
+
+@pytest.mark.parametrize(
+    ("ours", "verb"), [(0.9, "raised success from"), (0.5, "made no clear difference:"), (0.1, "lowered success from")]
+)
+def test_the_headline_claims_no_more_than_the_interval(toy_run, tmp_path, ours, verb):
+    run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("1-episodes"))
+    for path, rate in ((run / "round-00/6-eval.parquet", 0.5), (run / "round-02/6-eval.parquet", ours)):
+        columns = read_parquet(path)
+        write_parquet(path, columns | {"success": np.random.default_rng(0).permutation(60) < 60 * rate})
+    assert f"HABC {verb} 50\u202f%" in re.sub("<[^>]*>", "", compose(read_run(run), 0, "x"))
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        *("round-*/1-episodes", "round-*/2-labels.parquet", "round-*/3-critic", "round-*/4-weights.parquet", "round-*/5-actor"),
+        *("round-*/6-eval.parquet", "round-*/round.json", "control-sft", "recipe.json", "round-0[12]", "round-*/*"),
+    ],
+)
+def test_whatever_is_missing_the_rest_is_shown(toy_run, tmp_path, missing):
+    run = shutil.copytree(toy_run, tmp_path / "run")
+    for path in run.glob(missing):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = write_report(run, episodes=1).read_text()
+    parse(text)
+    assert "nan" not in re.sub('<script.*?</script>|<style.*?</style>|base64,[^"]*', "", text, flags=re.DOTALL).lower().split()
+
+
+def test_a_damaged_video_costs_the_video_only(toy_run, tmp_path):
+    run = shutil.copytree(toy_run, tmp_path / "run")
+    for path in run.glob("round-02/1-episodes/videos/*/*/*.mp4"):
+        path.write_bytes(path.read_bytes()[:500])
+    text = write_report(run, episodes=1).read_text()
+    assert "<video" not in text and "truncated or damaged" in text and 'class="traces"' in text
+
+
+def test_a_damaged_table_is_one_sentence_and_leaves_the_old_page(toy_run, tmp_path):
+    run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("videos"))
+    page = run / "report.html"
+    page.write_text("old")
+    (run / "round-01/6-eval.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(VantageError, match=r"6-eval.parquet is not a whole parquet file"):
+        write_report(run)
+    assert page.read_text() == "old"
+
+
+def test_a_run_without_cameras_shows_traces_without_video(tmp_path):
+    text = write_report(write_run(tmp_path / "state", rounds=1, episodes=6, pictures=False), episodes=2).read_text()
+    assert "<video" not in text and text.count('class="viewer"') == 2
+
+
+def test_a_session_without_any_interval_has_no_verdict(tmp_path, toy_run):
+    run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("round-01", "round-02", "control-sft", "videos"))
+    words = re.sub("<[^>]*>", "", compose(read_run(run), 0, "x"))
+    assert "The policy (supervised) succeeds on" in words and "nothing to compare it with yet" in words
+
+
+def test_small_markup():
+    assert signed(28.2) == "+28" and signed(-3.04, 1) == "−3.0" and signed(0.2) == "0" and signed(float("nan")) == "–"
+    assert flatten({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 0.5}]}) == [("a.b", "1"), ("c", "1, 2"), ("d[0].e", "0.5")]
+    assert 'data-name="g above 1"' in table(["", "<i>g</i> above 1"], [["x", "2"]])
