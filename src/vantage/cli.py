@@ -1,5 +1,6 @@
 """Words typed in, stages run: the command line. Every command is a function here; its docstring is its help."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ GROUPS: dict[str, dict[str, str]] = {
 
 def main() -> None:
     """Entry point of `vantage`. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait starve the workers beside them
+    os.environ.setdefault("MUJOCO_GL", "egl")
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         overview()

@@ -13,12 +13,14 @@ from pathlib import Path
 from vantage.actors.flow import FlowConfig
 from vantage.actors.load import ActorConfig, build_actor, load_actor
 from vantage.actors.protocol import Actor
+from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.pool import Pool, open_pool
 from vantage.core.weights import Uniform
 from vantage.data.layout import Round, Source
 from vantage.data.replay import Replay, load_replay
 from vantage.envs.spec import WorldSpec
 from vantage.learn.critic import CriticFit
+from vantage.learn.parent import ParentFit
 from vantage.nets.vla import Pixels
 from vantage.record import write_record
 from vantage.seeding import seed_for
@@ -29,6 +31,11 @@ from vantage.stages.fit_critic import fit_critic
 from vantage.stages.label import Labelling, label
 from vantage.stages.weigh import Weighing, weigh
 from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The default schedule: the critic first, on held-out episodes; then the weights, on disk; then the actor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,9 @@ class HABCRun:
     rollouts: Rollouts = Rollouts()
     labelling: Labelling = Labelling()
     critic: CriticFit = CriticFit()
+    parent: ParentFit = ParentFit()
+    """The one critic of Imit-Recap and AWR; trained only for them."""
+    schedule: Staged | Interleaved = Staged()
     weighing: Weighing = Weighing()
     fit: ActorFit = ActorFit()
     """The actor's training in every later round."""
@@ -100,9 +110,14 @@ def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
     here = Round.of(run, number)
     collect_round(here, settings, pool)
     label_round(here, settings)
-    fit_round_critic(here, settings)
-    weigh_round(here, settings)
-    fit_round_actor(here, settings)
+    match settings.schedule:
+        case Staged():
+            fit_round_critic(here, settings)
+            weigh_round(here, settings)
+            fit_round_actor(here, settings)
+        case Interleaved():
+            fit_round_together(here, settings, settings.schedule)
+            weigh_round(here, settings)
     evaluate_round(here, settings, pool)
     write_record(here, settings.seed)
 
@@ -130,10 +145,12 @@ def label_round(here: Round, settings: HABCRun) -> None:
 
 def fit_round_critic(here: Round, settings: HABCRun) -> None:
     """3-critic, on the features of the actor that entered the round."""
-    if here.critic.exists():
+    if here.critic.exists() or not settings.weighing.reads_values:
         return
     actor = load_actor(before(here).actor)
-    fit_critic(replay_of(here, settings), actor, here.critic, settings.critic, t_max=settings.t_max, seed=train_seed(here, settings))
+    parent = settings.parent if settings.weighing.rule.reads_parent else None
+    replay, seed = replay_of(here, settings), train_seed(here, settings)
+    fit_critic(replay, actor, here.critic, settings.critic, t_max=settings.t_max, seed=seed, parent=parent)
 
 
 def weigh_round(here: Round, settings: HABCRun) -> None:
@@ -142,9 +159,10 @@ def weigh_round(here: Round, settings: HABCRun) -> None:
         return
     supervised = here.number == 0
     how = Weighing(rule=Uniform()) if supervised else settings.weighing
-    critic = None if supervised or not settings.weighing.rule.reads_critic else here.critic
+    critic = here.critic if how.reads_values else None
     version = version_entering(here, settings)
-    weigh(replay_of(here, settings), critic, here.weights, how, horizon=settings.actor.net.chunk, policy_version=version)
+    chunk = settings.actor.net.chunk
+    weigh(replay_of(here, settings), critic, here.weights, how, horizon=chunk, policy_version=version, parent=settings.parent)
 
 
 def fit_round_actor(here: Round, settings: HABCRun) -> None:
@@ -157,6 +175,24 @@ def fit_round_actor(here: Round, settings: HABCRun) -> None:
     else:
         actor, how, title = load_actor(before(here).actor), settings.fit, f"actor, round {here.number}"
     fit_actor(replay, here.weights, actor, here.actor, how, seed=train_seed(here, settings), title=title)
+
+
+def fit_round_together(here: Round, settings: HABCRun, schedule: Interleaved) -> None:
+    """3-critic and 5-actor by the interleaved schedule."""
+    if here.critic.exists() and here.actor.exists():
+        return
+    fit_interleaved(
+        replay_of(here, settings),
+        load_actor(before(here).actor),
+        here.critic,
+        here.actor,
+        schedule,
+        settings.weighing,
+        settings.fit,
+        settings.critic,
+        t_max=settings.t_max,
+        seed=train_seed(here, settings),
+    )
 
 
 def evaluate_round(here: Round, settings: HABCRun, pool: Pool) -> None:

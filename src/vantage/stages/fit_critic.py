@@ -16,14 +16,18 @@ from vantage.actors.protocol import Actor
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
 from vantage.learn.critic import CriticFit, CriticProblem, assess, save_critic, train_critic
+from vantage.learn.parent import ParentFit, save_parent, train_parent
 from vantage.nets.critic import DualCritic
 from vantage.progress import bar
 
 
-def fit_critic(replay: Replay, actor: Actor, out: Path, settings: CriticFit, *, t_max: int, seed: int) -> None:
+def fit_critic(
+    replay: Replay, actor: Actor, out: Path, settings: CriticFit, *, t_max: int, seed: int, parent: ParentFit | None = None
+) -> None:
     """Train the critic on every labelled frame of `replay` and write it, its features, its curve and its quality.
 
-    `t_max`: the longest possible episode in control steps. Raises VantageError if no frame carries an outcome.
+    `t_max`: the longest possible episode in control steps. `parent`: also train the parent head (Imit-Recap, AWR). Raises VantageError if
+    no frame carries an outcome.
     """
     if out.exists():
         return
@@ -33,7 +37,10 @@ def fit_critic(replay: Replay, actor: Actor, out: Path, settings: CriticFit, *, 
     critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
     critic.standardise.fit(torch.from_numpy(features))
     curve = train_critic(critic, problem, settings, seed)
+    head = None if parent is None else train_parent(replay, features, parent, seed)
     with whole_folder(out) as folder:
+        if head is not None:
+            save_parent(folder, head)
         save_critic(folder, critic, settings, features.shape[1], t_max)
         save_file({"features": torch.from_numpy(features)}, folder / "features.safetensors")
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from vantage.core.credit import join_labels
-from vantage.core.returns import Strides, stride_rows
+from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
 from vantage.core.windows import WindowRule, valid_anchors
@@ -16,7 +16,8 @@ from vantage.data.replay import Replay
 from vantage.data.schema import WEIGHT_COLUMNS
 from vantage.data.sidecar import write_parquet
 from vantage.learn.critic import load_critic
-from vantage.types import Evidence, Values
+from vantage.learn.parent import ParentFit, parent_values
+from vantage.types import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +37,56 @@ class Weighing:
     stale_after: int = 10_000
     """Actor updates after which a rollout is no longer sampled."""
 
+    @property
+    def reads_values(self) -> bool:
+        """Whether the rule needs a critic at all."""
+        return self.rule.reads_critic or self.rule.reads_parent
 
-def weigh(replay: Replay, critic: Path | None, out: Path, settings: Weighing, *, horizon: int, policy_version: int) -> None:
-    """Write one row per frame of `replay`. `critic` None: supervised fine-tuning, no values. `horizon`: H, the chunk.
+
+def weigh(
+    replay: Replay,
+    critic: Path | None,
+    out: Path,
+    settings: Weighing,
+    *,
+    horizon: int,
+    policy_version: int,
+    parent: ParentFit = ParentFit(),
+) -> None:
+    """Write one row per frame of `replay`. `critic` None: a rule that needs no values. `horizon`: H, the chunk.
 
     `policy_version`: actor updates so far, for the stale cutoff. Raises VantageError if no valid window is left.
     """
     if out.exists():
         return
     strides = stride_rows(replay.frames.stretch_starts(), replay.frames.success, settings.stride)
-    values = None if critic is None else critic_values(critic)
-    evidence = _evidence(replay, settings, strides, values)
+    values = _no_values(replay) if critic is None else critic_values(critic, parent if settings.rule.reads_parent else None)
+    ahead = parent.target.ahead(replay.frames) if values.v_parent is not None else None
+    evidence = gather_evidence(
+        route=join_labels([settings.rule.label(trace) for trace in replay.traces]).route,
+        outcome=replay.frames.outcome,
+        intervention=replay.frames.intervention,
+        values=values,
+        strides=strides,
+        parent=ahead,
+    )
     raw = settings.rule(evidence)
     route = evidence.route
     valid = valid_anchors(replay.segment_end, route, horizon, settings.windows)
     valid &= fresh(replay.frames.policy_version, policy_version, settings.stale_after)
     sampling = sampling_probability(route, drawable(raw, route, valid, draw_zero_weight=settings.draw_zero_weight), settings.shares)
     g = gate(evidence.p_v, evidence.a_v, evidence.a_e)
-    empty = np.full(len(replay), np.nan)
     columns = {
         "round": replay.round,
         "index": replay.index,
-        "route": replay.labels.route,
-        "z_v": empty if values is None else values.z_v,
+        "route": route,
+        "z_v": values.z_v,
         "p_v": evidence.p_v,
-        "v_e": empty if values is None else values.v_e,
+        "v_e": values.v_e,
         "a_v": evidence.a_v,
         "a_e": evidence.a_e,
         "g": g,
-        "v_parent": empty if values is None or values.v_parent is None else values.v_parent,
+        "v_parent": np.full(len(replay), np.nan) if values.v_parent is None else values.v_parent,
         "a_parent": evidence.a_parent,
         "raw_weight": raw,
         "weight": normalise(raw, sampling, replay.demo, valid),
@@ -74,23 +96,15 @@ def weigh(replay: Replay, critic: Path | None, out: Path, settings: Weighing, *,
     write_parquet(out, {name: columns[name] for name in WEIGHT_COLUMNS}, nullable=nullable)
 
 
-def critic_values(critic: Path) -> Values:
-    """The critic's outputs on the features that were kept beside it."""
+def critic_values(critic: Path, parent: ParentFit | None = None) -> Values:
+    """The critic's outputs on the features that were kept beside it; the parent head's too, if asked for."""
     features = load_file(critic / "features.safetensors")["features"]
     with torch.no_grad():
         z_v, v_e = load_critic(critic)(features)
-    return Values(z_v=z_v.numpy(), v_e=v_e.numpy())
+    v_parent = None if parent is None else parent_values(critic, features, parent)
+    return Values(z_v=z_v.numpy(), v_e=v_e.numpy(), v_parent=v_parent)
 
 
-def _evidence(replay: Replay, settings: Weighing, strides: Strides, values: Values | None) -> Evidence:
-    route = join_labels([settings.rule.label(trace) for trace in replay.traces]).route
-    if values is None:
-        nothing = np.full(len(replay), np.nan)
-        values = Values(z_v=nothing, v_e=nothing)
-    return gather_evidence(
-        route=route,
-        outcome=replay.frames.outcome,
-        intervention=replay.frames.intervention,
-        values=values,
-        strides=strides,
-    )
+def _no_values(replay: Replay) -> Values:
+    nothing = np.full(len(replay), np.nan)
+    return Values(z_v=nothing, v_e=nothing)
