@@ -42,7 +42,7 @@ def test_numbers_as_people_write_them():
     assert number(0.25) == "0.25"
     assert number(48.5333) == "48.5"
     assert number(float("nan")) == "–"
-    assert percent(0.431) == "43\u202f%"
+    assert [percent(rate) for rate in (0.431, 0.125, 0.375, 1, float("nan"))] == ["43\u202f%", "13\u202f%", "38\u202f%", "100\u202f%", "–"]
 
 
 def test_a_line_breaks_at_a_gap_and_is_held_at_the_edge():

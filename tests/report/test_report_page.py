@@ -85,7 +85,7 @@ def test_the_headline_says_the_numbers(toy_run, toy_page):
 
 
 @pytest.mark.parametrize(
-    ("ours", "verb"), [(0.9, "raised success from"), (0.5, "made no clear difference:"), (0.1, "lowered success from")]
+    ("ours", "verb"), [(0.9, "raised success from"), (0.5, "made no clear difference: from"), (0.1, "lowered success from")]
 )
 def test_the_headline_claims_no_more_than_the_interval(toy_run, tmp_path, ours, verb):
     run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("1-episodes"))

@@ -179,6 +179,7 @@ def test_starts_above_the_papers_threshold():
 
 def test_the_method_is_named_by_the_recipe():
     assert run_of(recipe={"is": "Recipe", "learn": [{"rule": {"is": "HABCV"}}]}).method == "HABC-V"
+    assert run_of(recipe={"rule": {"is": "HABC", "reweight_interventions": True}}).method == "HABC+IR"
     assert run_of().method == "HABC"
 
 

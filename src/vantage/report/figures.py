@@ -141,8 +141,8 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(rate: float) -> str:
-    """A rate as a whole percentage with a narrow space. Example: 0.431 -> "43 %"."""
-    return f"{100 * rate:.0f}\u202f%".replace("-", "−") if math.isfinite(rate) else "–"
+    """A rate as a whole percentage, halves rounded up, with a narrow space. Example: 0.125 -> "13 %"."""
+    return f"{math.floor(100 * rate + 0.5)}\u202f%".replace("-", "−") if math.isfinite(rate) else "–"
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", cls: str = "") -> str:

@@ -25,6 +25,7 @@ METHODS = {
     "ImitRecap": "Imit-Recap",
     "ImitDAgger": "Imit-DAgger",
     "FilteredBC": "Filtered BC",
+    "Uniform": "uniform weighting",
     "AWR": "AWR",
 }
 
@@ -87,17 +88,17 @@ class Run:
     @property
     def method(self) -> str:
         """The weighting rule in the paper's words, as the recipe names it; "HABC" where it does not say."""
-        return next((METHODS[name] for name in _names(self.recipe) if name in METHODS), "HABC")
+        rule = next((each for each in _parts(self.recipe) if each.get("is") in METHODS), None)
+        if rule is None:
+            return "HABC"
+        return METHODS[str(rule["is"])] + ("+IR" if rule.get("reweight_interventions") else "")
 
 
-def _names(settings: Any) -> list[str]:
-    """Every class name that a recipe carries under "is", outermost first."""
-    if isinstance(settings, Mapping):
-        inner = [name for value in settings.values() for name in _names(value)]
-        return [str(settings["is"]), *inner] if "is" in settings else inner
-    if isinstance(settings, list):
-        return [name for value in settings for name in _names(value)]
-    return []
+def _parts(settings: Any) -> list[Mapping[str, Any]]:
+    """Every group of settings in a recipe, outermost first."""
+    inner = settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list) else ()
+    here: list[Mapping[str, Any]] = [settings] if isinstance(settings, Mapping) else []
+    return here + [part for value in inner for part in _parts(value)]
 
 
 def read_trials(path: Path) -> Trials:

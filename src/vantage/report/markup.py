@@ -49,6 +49,16 @@ def signed(value: float, digits: int = 0) -> str:
     return text.lstrip("+−") if float(f"{value:.{digits}f}") == 0 else text
 
 
+def wide(drawings: Sequence[str]) -> str:
+    """One figure drawn at several widths (`charts.WIDTHS`), of which the page shows the one that fits."""
+    return f'<div class="fig">{"".join(drawings)}</div>'
+
+
+def bracket(low: str, high: str) -> str:
+    """An interval as " [low, high]"; nothing where it is not known."""
+    return "" if "–" in (low, high) else f" [{low}, {high}]"
+
+
 def flatten(settings: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted name, value) lines. Example: {"a": {"b": 1}} -> [("a.b", "1")]."""
     if isinstance(settings, Mapping) and settings:

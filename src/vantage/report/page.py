@@ -96,7 +96,7 @@ def _gain(run: Run, comparisons: Sequence[Comparison]) -> str:
     first = comparisons[0]
     ours, theirs = first.ours.trials.rate(), first.theirs.trials.rate()
     gap = first.difference
-    verb = "raised success from" if gap.low > 0 else "lowered success from" if gap.high < 0 else "made no clear difference:"
+    verb = "raised success from" if gap.low > 0 else "lowered success from" if gap.high < 0 else "made no clear difference: from"
     change = f"{percent(theirs.estimate)} to <em>{percent(ours.estimate)}</em>"
     tiles = [_tile(ours, first.ours.name, "main"), *(_tile(each.theirs.trials.rate(), each.theirs.name) for each in comparisons)]
     return (

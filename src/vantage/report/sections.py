@@ -12,7 +12,7 @@ from vantage.report import charts
 from vantage.report.charts import KIND_CLASS, ROUTE_CLASS, ROUTE_WORDS
 from vantage.report.figures import number, percent
 from vantage.report.folder import Run
-from vantage.report.markup import flatten, legend, panel, panels, section, signed, table
+from vantage.report.markup import bracket, flatten, legend, panel, panels, section, signed, table, wide
 from vantage.report.tables import (
     VIABLE,
     Arm,
@@ -30,7 +30,7 @@ WIDTH = 320
 
 def points(gap: Interval) -> str:
     """A difference of rates in percentage points. Example: "<b>+37</b> [+23, +48]"."""
-    return f"<b>{signed(100 * gap.estimate)}</b> [{signed(100 * gap.low)}, {signed(100 * gap.high)}]"
+    return f"<b>{signed(100 * gap.estimate)}</b>{bracket(signed(100 * gap.low), signed(100 * gap.high))}"
 
 
 def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str:
@@ -38,8 +38,9 @@ def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> s
     if not arms:
         return ""
     tasks = sorted({str(task) for task in arms[0].trials.task})
-    cards = [panel("All tasks", "", charts.success(arms, WIDTH, 240))] if len(tasks) > 1 else []
-    for task in tasks:
+    whole = panel("All tasks" if len(tasks) > 1 else tasks[0], "", wide([charts.success(arms, width, 260) for width in charts.WIDTHS]))
+    cards = list[str]()
+    for task in tasks if len(tasks) > 1 else []:
         mine = [replace(arm, trials=arm.trials.at(arm.trials.task == task)) for arm in arms]
         cards.append(panel(task, "", charts.success(mine, WIDTH, 240)))
     rows = [
@@ -63,7 +64,8 @@ def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> s
         f"Every policy was tried, alone, on the same {len(arms[0].trials)} starts. A dot is its share of successes, the bar the range of "
         f"true rates that fit this many trials (Wilson, 95 %).{ring}"
     )
-    return section("success", "Success, round by round", intro, panels(*cards) + (panel("", "", table(head, rows)) if rows else ""))
+    body = [whole, panels(*cards) if cards else "", panel("", "", table(head, rows)) if rows else ""]
+    return section("success", "Success, round by round", intro, "".join(body))
 
 
 def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str:
@@ -89,7 +91,7 @@ def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str
             str(each.both),
             number(each.steps_theirs),
             number(each.steps_ours),
-            f"<b>{signed(gap.estimate, 1)}</b> [{signed(gap.low, 1)}, {signed(gap.high, 1)}]",
+            f"<b>{signed(gap.estimate, 1)}</b>{bracket(signed(gap.low, 1), signed(gap.high, 1))}",
         ]
         for each in paired
         for gap in [each.steps_difference]
@@ -244,12 +246,12 @@ def starts_section(run: Run) -> str:
     if not rounds:
         return ""
     keys = [(KIND_CLASS[kind], str(kind)) for kind in Kind if any(kind in each.kind for each in rounds)]
-    strips = "".join(charts.start_strips(rounds, width) for width in charts.WIDTHS)
+    strips = wide([charts.start_strips(rounds, width) for width in charts.WIDTHS])
     intro = (
         "Each dot is the start of one recorded episode, placed by the chance of success that its round's critic gives it at first sight "
         f"and coloured by what then happened. More dots right of {number(VIABLE)}: more starts look solvable."
     )
-    return section("starts", "Which starts look solvable", intro, panel("", "", f'{legend(keys)}<div class="fig">{strips}</div>'))
+    return section("starts", "Which starts look solvable", intro, panel("", "", legend(keys) + strips))
 
 
 def actor_section(run: Run) -> str:

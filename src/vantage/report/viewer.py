@@ -58,7 +58,7 @@ def _viewer(watch: Watch, place: int, ranges: Ranges, catalogue: Catalogue | Non
     drawn = "".join(traces(watch, ranges, width) for width in charts.WIDTHS)
     return (
         f'<article class="viewer" id="viewer-{place}" role="tabpanel" aria-labelledby="tab-{place}">'
-        f"<p>{escape(story(watch))}</p>"
+        f"<p>{f'<b>{escape(watch.prompt)}</b> · ' if watch.prompt else ''}{escape(story(watch))}</p>"
         f'<div class="stage{"" if film else " bare"}">{film}{note}{_readout()}</div>'
         f'<div class="play"><button type="button">Play</button><span class="note">{slowed}</span></div>'
         f'<div class="scrub fig" role="slider" tabindex="0" aria-label="Control step" aria-valuemin="0" aria-valuemax="{len(watch) - 1}" '
