@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from vantage.types import Batch, Observation, VantageError
 class FlowConfig:
     """A flow-matching actor on the small network."""
 
-    net: NetConfig = NetConfig()  # noqa: RUF009 - frozen
+    net: NetConfig = NetConfig()
     euler_steps: int = 5
     """Integration steps when acting."""
 
@@ -94,7 +93,7 @@ class FlowActor:
         save_net(folder, self._net, dumps(self.config))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "FlowActor":
         """Read what `save` wrote."""
         actor = cls(from_json(FlowConfig, read_config(folder)))
         load_net(folder, actor._net)

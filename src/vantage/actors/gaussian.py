@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from vantage.types import Batch, Observation
 class GaussianConfig:
     """A diagonal Gaussian over the chunk with a learned, state-independent standard deviation."""
 
-    net: NetConfig = NetConfig()  # noqa: RUF009 - frozen
+    net: NetConfig = NetConfig()
     log_std: float = -1.6
     """Initial log standard deviation, in the world's action units."""
     mean_only: bool = True
@@ -103,7 +102,7 @@ class GaussianActor:
         save_net(folder, self._net, dumps(self.config))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "GaussianActor":
         """Read what `save` wrote."""
         actor = cls(from_json(GaussianConfig, read_config(folder)))
         load_net(folder, actor._net)

@@ -34,4 +34,4 @@ def load_actor(folder: Path) -> Actor:
 
             return LeRobotActor.load(folder)
         case _:
-            raise VantageError(f"{folder}/config.json is not a checkpoint that Vantage or LeRobot wrote; name a folder that fit-actor wrote")
+            raise VantageError(f"{folder} holds no checkpoint that Vantage or LeRobot wrote; name a folder that fit-actor wrote")

@@ -1,7 +1,7 @@
 """What every policy must offer so that Vantage can weight, train, run and store it."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -68,7 +68,7 @@ class Actor(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "Actor":
         """Read what `save` wrote."""
         ...
 

@@ -5,7 +5,7 @@ and acts while it drives. Scripted operators may look at the world's true state;
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,6 +14,7 @@ from vantage.collect.handover import Event, Phase
 from vantage.envs.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
 
 
+@runtime_checkable
 class Operator(Protocol):
     """One operator in one episode."""
 
@@ -121,7 +122,7 @@ class _Rescuer:
         self._left = spec.at_most
 
     def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
-        progress = self._expert.progress(state)
+        progress = float(self._expert.progress(state))
         gained = progress > self._best + 0.02
         if gained:
             self._best, self._since = progress, t
@@ -149,7 +150,7 @@ class _Rescuer:
             return None
         self._left -= 1
         self._took_over = t
-        self._stage = self._expert.stage(state)
+        self._stage = int(self._expert.stage(state))
         self._gives_back = bool(self._rng.random() < self._spec.hand_back)
         return Event.TAKE_OVER
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -98,6 +98,7 @@ def _actor(folder: Path, _stamp: int) -> Actor:
     return load_actor(folder)
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Plays jobs; yields summaries in the order they end."""
 
