@@ -43,7 +43,7 @@ STYLE = (
     + "@media (prefers-color-scheme:dark){" + _variables(_DARK) + "}"
     + "".join(f".{name}{{--c:var(--{name})}}" for name in MEANINGS)
     + f"svg text{{font-family:{FONT};font-size:12px;fill:var(--soft);font-variant-numeric:tabular-nums}}"
-    "svg text:not(.on,.tiny){paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}"
+    "svg:not(.traces) text{paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}"
     "svg .strong{fill:var(--ink);font-weight:600}svg .named{fill:var(--c);font-weight:600}"
     ".grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;opacity:.6}"
     ".guide{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4;opacity:.8}"

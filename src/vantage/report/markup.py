@@ -38,7 +38,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(name: str, content: str) -> str:
     # The name is shown beside the value where the screen is too narrow for columns.
-    return f'<td data-name="{escape(name)}">{content}</td>' if name else f"<td>{content}</td>"
+    return f'<td data-name="{escape(name)}"><span>{content}</span></td>' if name else f"<td>{content}</td>"
 
 
 def signed(value: float, digits: int = 0) -> str:
