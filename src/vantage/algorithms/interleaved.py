@@ -115,7 +115,7 @@ class _Learner:
         self.sampling = sampling_probability(route, drawable(np.ones(len(replay)), route, valid, draw_zero_weight=True), weighing.shares)
         self.loader = replay.loader(actor.chunk, actor.cameras, fit.shift)
         torch.manual_seed(seed)
-        self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width, 0.0)
+        self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)
         self.actor_optimiser = Optimiser(actor.module, fit.optim, fit.steps)
         constant = OptimConfig(lr=schedule.critic_lr, warmup=0, weight_decay=critic_fit.weight_decay, clip=10.0, ema=1 - critic_fit.polyak)
         self.critic_optimiser = Optimiser(self.critic, constant, 1_000_000_000)
@@ -201,7 +201,9 @@ class _Learner:
         self.actor.module.eval()
         features = compute_features(self.replay, self.actor)
         settings = replace(self.critic_fit, target=replace(self.critic_fit.target, stride=self.weighing.stride), held_out=0.0)
-        quality = assess(self.critic, CriticProblem.of(self.replay, features, settings, self.seed))
+        quality = assess(
+            self.critic, CriticProblem.of(self.replay, self.critic.standardise(torch.from_numpy(features)), settings, self.seed)
+        )
         with whole_folder(critic_out) as folder:
             save_critic(folder, self.critic, settings, features.shape[1], self.t_max)
             save_file({"features": torch.from_numpy(features)}, folder / "features.safetensors")

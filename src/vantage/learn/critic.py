@@ -3,6 +3,7 @@
 Each head stops where *held-out episodes* say it was best: the viability head overfits long before the efficiency head has converged.
 """
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
 from vantage.data.replay import Replay
 from vantage.data.sidecar import write_json
+from vantage.learn.threads import one_thread
 from vantage.nets.critic import DualCritic
 from vantage.progress import bar
 from vantage.types import VantageError
@@ -35,7 +37,8 @@ class CriticFit:
     lr: float = 1e-3
     weight_decay: float = 1e-2
     width: int = 128
-    dropout: float = 0.1
+    dropout: float | None = None
+    """None: early stopping is the only regulariser, besides weight decay."""
     target: EfficiencyTarget = EfficiencyTarget(stride=8, mc_share=0.5)
     """How V_e is taught."""
     polyak: float = 0.01
@@ -44,6 +47,8 @@ class CriticFit:
     """Share of the episodes that choose the stopping point and report the quality."""
     check_every: int = 20
     """Steps between looks at the held-out episodes."""
+    patience: int = 5
+    """Looks without a better head after which training stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,7 @@ class CriticProblem:
     """Tensors of one regression-and-classification problem, split by episode."""
 
     features: Float32[Tensor, "N D"]
+    """Standardised."""
     outcome: Float32[Tensor, "N"]
     monte_carlo: Float32[Tensor, "N"]
     ahead: LookAhead
@@ -61,8 +67,18 @@ class CriticProblem:
     task: Int64[np.ndarray, "N"]
     tasks: tuple[str, ...]
 
+    @property
+    def viability_check(self) -> Int64[np.ndarray, "V3"]:
+        """Frames that judge the viability head: the held-out ones, or the training ones where nothing is held out."""
+        return self.viability_held if len(self.viability_held) else self.viability_train
+
+    @property
+    def efficiency_check(self) -> Int64[np.ndarray, "E3"]:
+        """Frames that judge the efficiency head."""
+        return self.efficiency_held if len(self.efficiency_held) else self.efficiency_train
+
     @classmethod
-    def of(cls, replay: Replay, features: Float32[np.ndarray, "N D"], settings: CriticFit, seed: int) -> "CriticProblem":
+    def of(cls, replay: Replay, features: Float32[Tensor, "N D"], settings: CriticFit, seed: int) -> "CriticProblem":
         """The problem that a replay poses. Raises VantageError if no frame carries an outcome."""
         labels = replay.labels
         ahead = settings.target.ahead(replay.frames)
@@ -73,7 +89,7 @@ class CriticProblem:
             )
         held = _held_out_frames(replay, settings.held_out, seed)
         return cls(
-            features=torch.from_numpy(features),
+            features=features,
             outcome=torch.from_numpy(np.nan_to_num(labels.viability_target)),
             monte_carlo=torch.from_numpy(np.nan_to_num(labels.efficiency_target_mc)),
             ahead=ahead,
@@ -102,25 +118,28 @@ def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray
 
 def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit, seed: int) -> list[dict[str, float]]:
     """Gradient steps on both heads; leaves each at its best held-out step. Returns the curve."""
-    target = DualCritic(problem.features.shape[1], float(critic.t_max), settings.width, 0.0)
-    target.load_state_dict(critic.state_dict())
-    target.eval()
-    adam = torch.optim.AdamW(critic.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    target = copy.deepcopy(critic).eval()
+    adam = torch.optim.AdamW(critic.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     rng = np.random.default_rng([seed, 11])
     best: dict[str, tuple[float, dict[str, Tensor]]] = {}
     curve: list[dict[str, float]] = []
-    with bar("critic", settings.steps, "steps") as advance:
+    since = 0
+    with one_thread(), bar("critic", settings.steps, "steps") as advance:
         for step in range(settings.steps):
-            losses = _losses(critic, target, problem, settings, rng)
+            critic.train()
+            viability, efficiency = _losses(critic, target, problem, settings, rng)
             adam.zero_grad(set_to_none=True)
-            critic_loss(*losses).backward()
+            critic_loss(viability, efficiency).backward()
             adam.step()
             _follow(target, critic, settings.polyak)
-            if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
-                held = _held_out_losses(critic, problem, settings)
-                curve.append({"step": step + 1, "loss_viability": losses[0].item(), "loss_efficiency": losses[1].item()} | held)
-                _keep_best(best, critic, held)
-                advance(settings.check_every, f"held-out BCE {held['val_bce']:.3f}")
+            if (step + 1) % settings.check_every and step + 1 < settings.steps:
+                continue
+            held = _held_out_losses(critic, problem, settings)
+            curve.append({"step": step + 1, "loss_viability": viability.item(), "loss_efficiency": efficiency.item()} | held)
+            since = 0 if _keep_best(best, critic, held) else since + 1
+            advance(settings.check_every, f"held-out BCE {held['val_bce']:.3f}")
+            if since >= settings.patience:
+                break
     for head, (_, weights) in best.items():
         getattr(critic, head).load_state_dict(weights)
     critic.eval()
@@ -131,17 +150,14 @@ def _losses(
     critic: DualCritic, target: DualCritic, problem: CriticProblem, settings: CriticFit, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """The two terms of Eq. 4 on freshly drawn frames."""
-    critic.train()
     v = _choose(rng, problem.viability_train, settings.batch)
-    z_v, _ = critic(problem.features[v])
-    viability = viability_loss(z_v, problem.outcome[v], torch.ones(len(v), dtype=torch.bool), len(v))
     e = _choose(rng, problem.efficiency_train, settings.batch)
-    if len(e) == 0:
+    every = torch.ones(settings.batch, dtype=torch.bool)
+    viability = viability_loss(critic.z_v(problem.features[v]), problem.outcome[v], every, settings.batch)
+    if len(e) == 0:  # no success yet: nothing to learn steps from
         return viability, torch.zeros(())
-    _, v_e = critic(problem.features[e])
     wanted = _efficiency_targets(target, problem, settings, e)
-    unit = float(settings.target.stride)
-    return viability, efficiency_loss(v_e, wanted, torch.ones(len(e), dtype=torch.bool), len(e), unit=unit)
+    return viability, efficiency_loss(critic.v_e(problem.features[e]), wanted, every, settings.batch, unit=float(settings.target.stride))
 
 
 def _choose(rng: np.random.Generator, rows: Int64[np.ndarray, "M"], batch: int) -> Int64[np.ndarray, "B"]:
@@ -152,48 +168,52 @@ def _choose(rng: np.random.Generator, rows: Int64[np.ndarray, "M"], batch: int) 
 def _efficiency_targets(target: DualCritic, problem: CriticProblem, settings: CriticFit, rows: Int64[np.ndarray, "B"]) -> Tensor:
     """TD, Monte-Carlo or their mix, for the drawn rows only."""
     ahead = problem.ahead
-    _, value = target(problem.features[ahead.row[rows]])
+    value = target.v_e(problem.features[ahead.row[rows]])
     td = bootstrap(torch.from_numpy(ahead.gain[rows]).float(), torch.from_numpy(ahead.discount[rows]).float(), value)
     return mix(td, problem.monte_carlo[rows], settings.target.mc_share)
 
 
 @torch.no_grad()
 def _follow(target: DualCritic, critic: DualCritic, polyak: float) -> None:
-    for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
-        slow.lerp_(fast, polyak)
+    """Only V_e bootstraps, so only its head has a slow copy."""
+    torch._foreach_lerp_(list(target.efficiency.parameters()), list(critic.efficiency.parameters()), polyak)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 @torch.no_grad()
-def _held_out_losses(critic: DualCritic, problem: CriticProblem, settings: CriticFit) -> dict[str, float]:
-    """Viability BCE and Huber distance to the true steps, on held-out episodes (on the training ones where nothing is held out)."""
+def _held_out_losses(critic: DualCritic, problem: CriticProblem, settings: CriticFit, at_most: int = 2048) -> dict[str, float]:
+    """Viability BCE and Huber distance to the true steps, on at most so many evenly spaced frames of the held-out episodes."""
     critic.eval()
-    v = problem.viability_held if len(problem.viability_held) else problem.viability_train
-    e = problem.efficiency_held if len(problem.efficiency_held) else problem.efficiency_train
-    z_v, _ = critic(problem.features[v])
-    _, v_e = critic(problem.features[e])
-    bce = viability_loss(z_v, problem.outcome[v], torch.ones(len(v), dtype=torch.bool), len(v))
+    v, e = (_thin(rows, at_most) for rows in (problem.viability_check, problem.efficiency_check))
+    bce = viability_loss(critic.z_v(problem.features[v]), problem.outcome[v], torch.ones(len(v), dtype=torch.bool), len(v))
     unit = float(settings.target.stride)
+    v_e = critic.v_e(problem.features[e])
     huber = efficiency_loss(v_e, problem.monte_carlo[e], torch.ones(len(e), dtype=torch.bool), len(e), unit=unit)
     return {"val_bce": float(bce), "val_huber": float(huber)}
 
 
-def _keep_best(best: dict[str, tuple[float, dict[str, Tensor]]], critic: DualCritic, held: dict[str, float]) -> None:
+def _thin(rows: Int64[np.ndarray, "M"], at_most: int) -> Int64[np.ndarray, "M2"]:
+    return rows[np.linspace(0, len(rows) - 1, at_most).astype(int)] if len(rows) > at_most else rows
+
+
+def _keep_best(best: dict[str, tuple[float, dict[str, Tensor]]], critic: DualCritic, held: dict[str, float]) -> bool:
+    """Remember each head where it was best; True if one is better than ever."""
+    better = False
     for head, score in (("viability", held["val_bce"]), ("efficiency", held["val_huber"])):
         if head not in best or score < best[head][0]:
             module: nn.Module = getattr(critic, head)
             best[head] = (score, {k: t.clone() for k, t in module.state_dict().items()})
+            better = True
+    return better
 
 
 @torch.no_grad()
 def assess(critic: DualCritic, problem: CriticProblem) -> dict[str, Any]:
     """How good the heads are on held-out episodes; every rate beside what knowing only the task would give."""
     critic.eval()
-    rows = problem.viability_held if len(problem.viability_held) else problem.viability_train
-    z_v, _ = critic(problem.features[rows])
-    p, y, task = torch.sigmoid(z_v).numpy(), problem.outcome[rows].numpy(), problem.task[rows]
+    rows, efficient = problem.viability_check, problem.efficiency_check
+    p, y, task = torch.sigmoid(critic.z_v(problem.features[rows])).numpy(), problem.outcome[rows].numpy(), problem.task[rows]
     base = _base_rates(problem)
-    efficient = problem.efficiency_held if len(problem.efficiency_held) else problem.efficiency_train
-    _, v_e = critic(problem.features[efficient])
+    v_e = critic.v_e(problem.features[efficient])
     table, won = reliability(p, y > 0.5), y > 0.5
     return {
         "held_out_frames": len(rows),
@@ -239,6 +259,6 @@ def save_critic(folder: Path, critic: DualCritic, settings: CriticFit, features:
 def load_critic(folder: Path) -> DualCritic:
     """Read what `save_critic` wrote."""
     config = json.loads((folder / "config.json").read_text())
-    critic = DualCritic(config["features"], config["t_max"], config["width"], 0.0)
+    critic = DualCritic(config["features"], config["t_max"], config["width"])
     critic.load_state_dict(load_file(folder / "critic.safetensors"))
     return critic.eval()

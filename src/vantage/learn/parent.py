@@ -13,6 +13,7 @@ from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import ParentTarget, bootstrap, mix
 from vantage.data.replay import Replay
+from vantage.learn.threads import one_thread
 from vantage.nets.critic import ParentHead
 from vantage.progress import bar
 from vantage.types import VantageError
@@ -52,7 +53,7 @@ def train_parent(replay: Replay, features: Float32[np.ndarray, "N D"], settings:
     adam = torch.optim.AdamW(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     rng = np.random.default_rng([seed, 13])
     head.train()
-    with bar("parent head", settings.steps, "steps") as advance:
+    with one_thread(), bar("parent head", settings.steps, "steps") as advance:
         for _ in range(settings.steps):
             drawn = rows[rng.integers(0, len(rows), settings.batch)]
             with torch.no_grad():

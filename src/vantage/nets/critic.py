@@ -15,7 +15,7 @@ class DualCritic(nn.Module):
 
     t_max: Tensor
 
-    def __init__(self, features: int, t_max: float, width: int = 128, dropout: float = 0.1) -> None:
+    def __init__(self, features: int, t_max: float, width: int = 128, dropout: float | None = None) -> None:
         """`features`: D; `t_max`: the longest possible episode in control steps."""
         super().__init__()
         self.standardise = Standardise(features, clip=8.0)
@@ -26,7 +26,15 @@ class DualCritic(nn.Module):
     def forward(self, features: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
         """(z_v in logits, V_e in control steps)."""
         x = self.standardise(features)
-        return self.viability(x).squeeze(-1), -self.t_max * torch.sigmoid(self.efficiency(x).squeeze(-1))
+        return self.z_v(x), self.v_e(x)
+
+    def z_v(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+        """Viability logit of features that are standardised already."""
+        return self.viability(x).squeeze(-1)
+
+    def v_e(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+        """Minus the control steps to success, of features that are standardised already."""
+        return -self.t_max * torch.sigmoid(self.efficiency(x).squeeze(-1))
 
 
 class ParentHead(nn.Module):

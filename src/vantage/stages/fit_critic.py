@@ -32,10 +32,10 @@ def fit_critic(
     if out.exists():
         return
     features = compute_features(replay, actor)
-    problem = CriticProblem.of(replay, features, settings, seed)
     torch.manual_seed(seed)
     critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
     critic.standardise.fit(torch.from_numpy(features))
+    problem = CriticProblem.of(replay, critic.standardise(torch.from_numpy(features)), settings, seed)
     curve = train_critic(critic, problem, settings, seed)
     head = None if parent is None else train_parent(replay, features, parent, seed)
     with whole_folder(out) as folder:
