@@ -1,0 +1,173 @@
+"""What each task asks for: stages that can be entered from any state, because each is recognised by looking at the world, not by memory.
+
+    Reach   go there
+    Carry   above -> down -> grip -> carry      (drop it, or start anywhere: the earliest stage that is needed comes again)
+    Slide   above -> down -> slide              (handles, windows, buttons, doors: touch at a point and move along)
+
+A plan is a value; calling `at` says which stage a state is in, where the hand should go, and how far it still is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+Point = Float64[np.ndarray, "3"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What an operator looks at (metres; opening 0 closed to 1 open)."""
+
+    hand: Point
+    opening: float
+    thing: Point
+    goal: Point
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do now."""
+
+    stage: int
+    target: Point
+    grip: float
+    """-1 open, 1 close."""
+    left: float
+    """Share of the stage that is still to do, 0 to 1."""
+    gain: float = 10.0
+    """Action per metre of distance."""
+    careful: bool = False
+    """A delicate moment: slow, no tremor."""
+
+
+def share(distance: float, span: float) -> float:
+    """Distance as a share of `span`, at most 1."""
+    return float(min(1.0, max(0.0, distance / span)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Move the hand to the goal."""
+
+    stages: int = 1
+
+    def at(self, view: View) -> Step:
+        """One stage."""
+        return Step(stage=0, target=view.goal, grip=-1.0, left=share(float(np.linalg.norm(view.goal - view.hand)), 0.5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carry:
+    """Grip the thing and bring it to the goal."""
+
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """From the thing to where it is gripped."""
+    hover: float = 0.09
+    """Height above that point to come from."""
+    near: float = 0.025
+    """Distance in the plane that counts as above."""
+    low: float = 0.045
+    """Height that counts as down."""
+    closed: float = 0.75
+    """Opening below which the grip counts as closed."""
+    via: Callable[[View], Point] = lambda view: view.goal
+    """Where a carried thing goes next."""
+    grip_force: float = 1.0
+    stages: int = 4
+
+    def at(self, view: View) -> Step:
+        """Above, down, grip or carry, whichever the state asks for."""
+        point = view.thing + self.offset
+        beside = float(np.linalg.norm((view.hand - point)[:2]))
+        above = float(view.hand[2] - point[2])
+        if beside > self.near:
+            return Step(stage=0, target=point + (0.0, 0.0, self.hover), grip=-1.0, left=share(beside, 0.4))
+        if above > self.low:
+            return Step(stage=1, target=point + (0.0, 0.0, 0.01), grip=-1.0, left=share(above, 0.25))
+        if view.opening > self.closed:
+            return Step(stage=2, target=point, grip=self.grip_force, left=share(view.opening - self.closed, 0.5), gain=5.0, careful=True)
+        to_go = float(np.linalg.norm(view.thing - view.goal))
+        return Step(stage=3, target=self.via(view), grip=self.grip_force, left=share(to_go, 0.5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slide:
+    """Touch the thing at a point and move along."""
+
+    contact: tuple[float, float, float]
+    """From the thing to where the hand touches it."""
+    along: tuple[float, float, float]
+    """From the touching point to where the hand then pulls or pushes."""
+    hover: float
+    """Height above the touching point to come from."""
+    near: float = 0.04
+    """Distance in the plane that counts as above."""
+    loose: float = 0.08
+    """Distance in the plane that still counts as touching once down."""
+    low: float = 0.03
+    """Height difference that counts as down."""
+    grip: float = 1.0
+    gain: float = 25.0
+    rise: float = 0.0
+    """Where the hand is on the far side (larger y) of the thing, rise at least so high above it first; 0: never."""
+    stages: int = 3
+
+    def at(self, view: View) -> Step:
+        """Above, down or slide."""
+        point = view.thing + self.contact
+        beside = float(np.linalg.norm((view.hand - point)[:2]))
+        height = float(view.hand[2] - point[2])
+        if abs(height) <= self.low and beside <= self.loose:
+            left = share(float(np.linalg.norm(view.goal - view.thing)), 0.4)
+            return Step(stage=2, target=point + self.along, grip=self.grip, left=left, gain=self.gain)
+        if beside <= self.near:
+            return Step(stage=1, target=point, grip=self.grip, left=share(abs(height), 0.3))
+        if self.rise and view.hand[1] > point[1] + 0.02 and height < self.rise:
+            return Step(stage=0, target=view.hand + (0.0, 0.0, 0.2), grip=self.grip, left=1.0)
+        return Step(stage=0, target=point + (0.0, 0.0, self.hover), grip=self.grip, left=share(beside, 0.6))
+
+
+Plan = Reach | Carry | Slide
+
+
+def _over_the_bin(view: View) -> Point:
+    """Lift, cross, lower: the bins have a wall between them."""
+    bin_centre = np.array([0.12, 0.7, 0.1])
+    across = float(np.linalg.norm((view.hand - bin_centre)[:2]))
+    if across > 0.03:
+        return np.array([view.hand[0], view.hand[1], 0.22]) if view.hand[2] < 0.16 else np.array([bin_centre[0], bin_centre[1], 0.2])
+    return bin_centre
+
+
+def _through_the_hoop(view: View) -> Point:
+    """Up first, then over the hoop."""
+    hoop = np.array([view.goal[0], 0.875, 0.35])
+    return hoop if view.thing[2] > hoop[2] - 0.03 else np.array([view.hand[0], view.hand[1], hoop[2] + 0.02])
+
+
+def _into_the_hole(view: View) -> Point:
+    """In front of the hole first, then along its axis."""
+    hole = np.array([view.goal[0], view.goal[1], 0.16])
+    aligned = np.linalg.norm((view.thing - hole)[1:]) < 0.025
+    return np.array([hole[0] - 0.1, hole[1], hole[2]]) if aligned else np.array([hole[0] + 0.35, hole[1], hole[2]])
+
+
+PLANS: dict[str, Plan] = {
+    "reach-v3": Reach(),
+    "push-v3": Carry(),
+    "pick-place-v3": Carry(),
+    "bin-picking-v3": Carry(offset=(0.0, 0.0, 0.02), hover=0.13, near=0.02, low=0.02, closed=0.7, via=_over_the_bin),
+    "basketball-v3": Carry(offset=(0.0, 0.0, 0.01), hover=0.15, near=0.03, low=0.025, closed=0.85, via=_through_the_hoop),
+    "peg-insert-side-v3": Carry(hover=0.2, near=0.03, low=0.025, closed=0.6, via=_into_the_hole),
+    "door-open-v3": Slide(contact=(0.01, 0.02, 0.0), along=(-0.08, -0.03, 0.0), hover=0.2, near=0.06, loose=0.12, low=0.04),
+    "drawer-open-v3": Slide(
+        contact=(0.0, 0.0, -0.02), along=(0.0, -0.12, 0.0), hover=0.15, near=0.04, loose=0.08, low=0.03, grip=-1.0, gain=50.0
+    ),
+    "drawer-close-v3": Slide(contact=(0.0, -0.075, -0.02), along=(0.0, 0.12, 0.0), hover=0.1, near=0.04, loose=0.1, low=0.04, rise=0.2),
+    "button-press-topdown-v3": Slide(contact=(0.0, 0.0, 0.0), along=(0.0, 0.0, -0.1), hover=0.1, near=0.03, loose=0.04, low=0.02),
+    "window-open-v3": Slide(contact=(-0.03, -0.03, -0.08), along=(0.12, 0.0, 0.0), hover=0.2, near=0.04, loose=0.08, low=0.03),
+    "window-close-v3": Slide(contact=(0.03, -0.03, -0.08), along=(-0.12, 0.0, 0.0), hover=0.2, near=0.04, loose=0.08, low=0.03),
+}
+"""Tasks that have an operator."""
