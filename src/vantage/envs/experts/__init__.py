@@ -46,9 +46,9 @@ class Expert:
         view = view_of(state)
         step = self._plan.at(view)
         wanted = np.clip(step.gain * (step.target + self._hand.misjudged - view.hand), -1.0, 1.0)
-        if step.careful:
+        if step.care == 1.0:
             wanted = np.clip(wanted, -0.2, 0.2)
-        action = np.append(self._hand.move(wanted, careful=step.careful), self._grip(step))
+        action = np.append(self._hand.move(wanted, care=step.care), self._grip(step))
         return np.clip(action, -1.0, 1.0).astype(np.float32)
 
     def _grip(self, step: Step) -> float:

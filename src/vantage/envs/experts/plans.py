@@ -38,8 +38,8 @@ class Step:
     """Share of the stage that is still to do, 0 to 1."""
     gain: float = 10.0
     """Action per metre of distance."""
-    careful: bool = False
-    """A delicate moment: slow, no tremor."""
+    care: float = 0.0
+    """How delicate the moment is: 1 lets no hand tremble, 0 does not ask for care."""
 
 
 def share(distance: float, span: float) -> float:
@@ -75,21 +75,33 @@ class Carry:
     via: Callable[[View], Point] = lambda view: view.goal
     """Where a carried thing goes next."""
     grip_force: float = 1.0
+    within: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    """Box that the gripping point is kept in: fingers need room beside a wall."""
+    carry_care: float = 0.0
+    """How calm the hand is while it carries."""
     stages: int = 4
 
     def at(self, view: View) -> Step:
         """Above, down, grip or carry, whichever the state asks for."""
-        point = view.thing + self.offset
+        point = self._point(view)
         beside = float(np.linalg.norm((view.hand - point)[:2]))
         above = float(view.hand[2] - point[2])
         if beside > self.near:
             return Step(stage=0, target=point + (0.0, 0.0, self.hover), grip=-1.0, left=share(beside, 0.4))
         if above > self.low:
-            return Step(stage=1, target=point + (0.0, 0.0, 0.01), grip=-1.0, left=share(above, 0.25))
+            return Step(stage=1, target=point + (0.0, 0.0, 0.01), grip=-1.0, left=share(above, 0.25), care=0.5)
         if view.opening > self.closed:
-            return Step(stage=2, target=point, grip=self.grip_force, left=share(view.opening - self.closed, 0.5), gain=5.0, careful=True)
+            return Step(stage=2, target=point, grip=self.grip_force, left=share(view.opening - self.closed, 0.5), gain=5.0, care=1.0)
         to_go = float(np.linalg.norm(view.thing - view.goal))
-        return Step(stage=3, target=self.via(view), grip=self.grip_force, left=share(to_go, 0.5))
+        return Step(stage=3, target=self.via(view), grip=self.grip_force, left=share(to_go, 0.5), care=self.carry_care)
+
+    def _point(self, view: View) -> Point:
+        """Where to grip: inside the box if that is still on the thing."""
+        point = view.thing + self.offset
+        if self.within is None:
+            return point
+        inside = np.clip(point, *self.within)
+        return inside if np.abs(inside - point).max() < 0.03 else point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +146,7 @@ Plan = Reach | Carry | Slide
 
 def _over_the_bin(view: View) -> Point:
     """Lift, cross, lower: the bins have a wall between them."""
-    bin_centre = np.array([0.12, 0.7, 0.1])
+    bin_centre = np.array([0.12, 0.7, 0.05])
     across = float(np.linalg.norm((view.hand - bin_centre)[:2]))
     if across > 0.03:
         return np.array([view.hand[0], view.hand[1], 0.22]) if view.hand[2] < 0.16 else np.array([bin_centre[0], bin_centre[1], 0.2])
@@ -148,19 +160,27 @@ def _through_the_hoop(view: View) -> Point:
 
 
 def _into_the_hole(view: View) -> Point:
-    """In front of the hole first, then along its axis."""
-    hole = np.array([view.goal[0], view.goal[1], 0.16])
-    aligned = np.linalg.norm((view.thing - hole)[1:]) < 0.025
-    return np.array([hole[0] - 0.1, hole[1], hole[2]]) if aligned else np.array([hole[0] + 0.35, hole[1], hole[2]])
+    """In front of the hole first, then along its axis; what must line up is the peg, wherever the fingers hold it."""
+    aligned = np.linalg.norm((view.thing - view.goal)[1:]) < 0.02
+    peg = view.goal + ((-0.1, 0.0, 0.0) if aligned else (0.35, 0.0, 0.0))
+    return view.hand + (peg - view.thing)
 
 
 PLANS: dict[str, Plan] = {
     "reach-v3": Reach(),
     "push-v3": Carry(),
     "pick-place-v3": Carry(),
-    "bin-picking-v3": Carry(offset=(0.0, 0.0, 0.02), hover=0.13, near=0.02, low=0.02, closed=0.7, via=_over_the_bin),
-    "basketball-v3": Carry(offset=(0.0, 0.0, 0.01), hover=0.15, near=0.03, low=0.025, closed=0.85, via=_through_the_hoop),
-    "peg-insert-side-v3": Carry(hover=0.2, near=0.03, low=0.025, closed=0.6, via=_into_the_hole),
+    "bin-picking-v3": Carry(
+        offset=(0.0, 0.0, 0.02),
+        hover=0.13,
+        near=0.02,
+        low=0.02,
+        closed=0.7,
+        via=_over_the_bin,
+        within=((-0.16, 0.67, 0.0), (0.16, 0.73, 1.0)),
+    ),
+    "basketball-v3": Carry(offset=(0.0, 0.0, 0.01), hover=0.2, near=0.025, low=0.025, closed=0.85, via=_through_the_hoop, carry_care=0.5),
+    "peg-insert-side-v3": Carry(hover=0.2, near=0.03, low=0.035, closed=0.6, via=_into_the_hole, carry_care=0.7),
     "door-open-v3": Slide(contact=(0.01, 0.02, 0.0), along=(-0.08, -0.03, 0.0), hover=0.2, near=0.06, loose=0.12, low=0.04),
     "drawer-open-v3": Slide(
         contact=(0.0, 0.0, -0.02), along=(0.0, -0.12, 0.0), hover=0.15, near=0.04, loose=0.08, low=0.03, grip=-1.0, gain=50.0

@@ -42,8 +42,8 @@ class Hand:
         self._tremor = np.zeros(3)
         self.misjudged = rng.normal(0, style.aim, 3) if style.aim else np.zeros(3)
 
-    def move(self, wanted: Float64[np.ndarray, "3"], *, careful: bool) -> Float64[np.ndarray, "3"]:
-        """Cap the speed, pause, tremble. `careful`: while gripping nobody trembles."""
+    def move(self, wanted: Float64[np.ndarray, "3"], *, care: float) -> Float64[np.ndarray, "3"]:
+        """Cap the speed, pause, tremble. `care`, 0 to 1: a delicate moment is slow and calms the hand."""
         style, rng = self._style, self._rng
         if rng.random() < style.change_of_speed:
             self._speed = rng.uniform(*style.speed)
@@ -55,7 +55,7 @@ class Hand:
         elif rng.random() < style.pause:
             self._pause = int(rng.integers(style.pause_steps[0], style.pause_steps[1] + 1))
         self._tremor = 0.85 * self._tremor + rng.normal(0, 0.527 * style.tremor, 3)  # 0.527 = sqrt(1 - 0.85^2)
-        return action if careful else action + self._tremor
+        return action + (1.0 - care) * self._tremor
 
     def slips(self) -> bool:
         """Whether this grasp is let go once."""
