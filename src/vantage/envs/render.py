@@ -3,6 +3,10 @@
 Shadows, multisampling and triangles are what a small picture costs; its pixels hardly matter. Collision geometry is never touched.
 """
 
+# MuJoCo's names come from its compiled part, which has no types.
+# pyright: reportAttributeAccessIssue=false
+
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +28,8 @@ class FastRenderer:
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._flipped = frozenset(flipped)
+        self.close = weakref.finalize(self, self._renderer.close)
+        """Free the graphics context; happens by itself, at the latest before the interpreter forgets how."""
 
     def __call__(self, data: Any, camera: str) -> UInt8[np.ndarray, "P P 3"]:
         """What `camera` sees now."""
@@ -31,16 +37,12 @@ class FastRenderer:
         picture = self._renderer.render()
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in self._flipped else picture
 
-    def close(self) -> None:
-        """Free the graphics context."""
-        self._renderer.close()
-
 
 def decimate_meshes(model: Any, cell: float = 0.012, at_least: int = 400) -> tuple[int, int]:
     """Merge the vertices of every mesh with `at_least` faces within cubes of side `cell` (metres), for drawing only.
 
-    Rewrites the faces in place: each keeps pointing at real vertices (the one nearest its cube's mean), and faces that collapse or repeat go.
-    Returns the number of faces before and after.
+    Rewrites the faces in place: each keeps pointing at real vertices (the one nearest its cube's mean), and faces that collapse or repeat
+    go. Returns the number of faces before and after.
     """
     before = after = 0
     for mesh in range(model.nmesh):

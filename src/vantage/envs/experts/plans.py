@@ -42,6 +42,11 @@ class Step:
     """How delicate the moment is: 1 lets no hand tremble, 0 does not ask for care."""
 
 
+def raised(point: Point, by: float) -> Point:
+    """The point `by` metres above."""
+    return np.array([point[0], point[1], point[2] + by])
+
+
 def share(distance: float, span: float) -> float:
     """Distance as a share of `span`, at most 1."""
     return float(min(1.0, max(0.0, distance / span)))
@@ -87,9 +92,9 @@ class Carry:
         beside = float(np.linalg.norm((view.hand - point)[:2]))
         above = float(view.hand[2] - point[2])
         if beside > self.near:
-            return Step(stage=0, target=point + (0.0, 0.0, self.hover), grip=-1.0, left=share(beside, 0.4))
+            return Step(stage=0, target=raised(point, self.hover), grip=-1.0, left=share(beside, 0.4))
         if above > self.low:
-            return Step(stage=1, target=point + (0.0, 0.0, 0.01), grip=-1.0, left=share(above, 0.25), care=0.5)
+            return Step(stage=1, target=raised(point, 0.01), grip=-1.0, left=share(above, 0.25), care=0.5)
         if view.opening > self.closed:
             return Step(stage=2, target=point, grip=self.grip_force, left=share(view.opening - self.closed, 0.5), gain=5.0, care=1.0)
         to_go = float(np.linalg.norm(view.thing - view.goal))
@@ -137,8 +142,8 @@ class Slide:
         if beside <= self.near:
             return Step(stage=1, target=point, grip=self.grip, left=share(abs(height), 0.3))
         if self.rise and view.hand[1] > point[1] + 0.02 and height < self.rise:
-            return Step(stage=0, target=view.hand + (0.0, 0.0, 0.2), grip=self.grip, left=1.0)
-        return Step(stage=0, target=point + (0.0, 0.0, self.hover), grip=self.grip, left=share(beside, 0.6))
+            return Step(stage=0, target=raised(view.hand, 0.2), grip=self.grip, left=1.0)
+        return Step(stage=0, target=raised(point, self.hover), grip=self.grip, left=share(beside, 0.6))
 
 
 Plan = Reach | Carry | Slide

@@ -1,0 +1,50 @@
+"""Fast pictures beside MuJoCo's own: the same scene, fewer triangles, and physics untouched."""
+
+import mujoco
+import numpy as np
+import pytest
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+from vantage.envs.metaworld import CAMERAS, TASKS, MetaWorld
+from vantage.envs.render import decimate_meshes
+
+
+def test_pictures_resemble_full_quality_ones() -> None:
+    world = MetaWorld("pick-place-v3")
+    world.reset(0)
+    full = mujoco.Renderer(world._model, 96, 96)
+    full.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+    full.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+    expected = {}
+    for camera in CAMERAS:
+        full.update_scene(world._data, camera)
+        picture = full.render()
+        expected[camera] = picture[::-1, ::-1] if camera == "corner4" else picture.copy()
+    full.close()
+    for camera, picture in world.images().items():
+        assert np.abs(picture.astype(float) - expected[camera]).mean() < 6
+    world.close()
+
+
+def test_decimation_leaves_collisions_and_physics_alone() -> None:
+    paths = []
+    for decimate in (False, True):
+        env = ALL_V3_ENVIRONMENTS["pick-place-v3"]()
+        if decimate:
+            before, after = decimate_meshes(env.model)
+            assert after < 0.25 * before
+        mujoco.mj_resetData(env.model, env.data)
+        for i in range(300):
+            env.data.ctrl[:] = np.sin(i / 20)
+            mujoco.mj_step(env.model, env.data)
+        paths.append(env.data.qpos.copy())
+    assert np.array_equal(*paths)
+
+
+@pytest.mark.parametrize("task", TASKS[::7])
+def test_tasks_render_something(task: str) -> None:
+    world = MetaWorld(task, image_size=64)
+    world.reset(0)
+    for picture in world.images().values():
+        assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8 and picture.std() > 10
+    world.close()
