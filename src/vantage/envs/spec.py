@@ -1,6 +1,7 @@
 """A world as a value: what to build, in which process, and how long an episode may last."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vantage.envs.protocol import World
 
@@ -19,6 +20,9 @@ class MetaWorldSpec:
     """Control steps before an unsolved episode ends as a failure."""
     image_size: int = 96
     """Side of the recorded pictures in pixels."""
+    fps: ClassVar[int] = 80
+    """Control steps per second."""
+    robot: ClassVar[str] = "sawyer"
 
     def __call__(self) -> World:
         """Build it (here and now: graphics contexts do not travel between processes)."""

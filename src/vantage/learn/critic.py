@@ -5,6 +5,7 @@ Each head stops where *held-out episodes* say it was best: the viability head ov
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from jaxtyping import Bool, Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vantage.core.losses import critic_loss, efficiency_loss, viability_loss
+from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
 from vantage.data.replay import Replay
 from vantage.data.sidecar import write_json
 from vantage.learn.threads import one_thread
 from vantage.nets.critic import DualCritic
-from vantage.progress import bar
+from vantage.progress import Bar, bar
 from vantage.types import VantageError
 
 
@@ -117,93 +118,102 @@ def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray
 
 
 def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit, seed: int) -> list[dict[str, float]]:
-    """Gradient steps on both heads; leaves each at its best held-out step. Returns the curve."""
-    target = copy.deepcopy(critic).eval()
-    adam = torch.optim.AdamW(critic.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    rng = np.random.default_rng([seed, 11])
-    best: dict[str, tuple[float, dict[str, Tensor]]] = {}
-    curve: list[dict[str, float]] = []
-    since = 0
-    with one_thread(), bar("critic", settings.steps, "steps") as advance:
-        for step in range(settings.steps):
-            critic.train()
-            viability, efficiency = _losses(critic, target, problem, settings, rng)
-            adam.zero_grad(set_to_none=True)
-            critic_loss(viability, efficiency).backward()
-            adam.step()
-            _follow(target, critic, settings.polyak)
-            if (step + 1) % settings.check_every and step + 1 < settings.steps:
-                continue
-            held = _held_out_losses(critic, problem, settings)
-            curve.append({"step": step + 1, "loss_viability": viability.item(), "loss_efficiency": efficiency.item()} | held)
-            since = 0 if _keep_best(best, critic, held) else since + 1
-            advance(settings.check_every, f"held-out BCE {held['val_bce']:.3f}")
-            if since >= settings.patience:
-                break
-    for head, (_, weights) in best.items():
-        getattr(critic, head).load_state_dict(weights)
-    critic.eval()
-    return curve
+    """Minimise Eq. 4 and leave each head where held-out episodes liked it best. Returns the curve.
 
-
-def _losses(
-    critic: DualCritic, target: DualCritic, problem: CriticProblem, settings: CriticFit, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """The two terms of Eq. 4 on freshly drawn frames."""
-    v = _choose(rng, problem.viability_train, settings.batch)
-    e = _choose(rng, problem.efficiency_train, settings.batch)
+    The two terms share no parameters once the features are fixed, so each head is trained by its own, and stops by itself.
+    """
+    target = copy.deepcopy(critic.efficiency).eval()
     every = torch.ones(settings.batch, dtype=torch.bool)
-    viability = viability_loss(critic.z_v(problem.features[v]), problem.outcome[v], every, settings.batch)
-    if len(e) == 0:  # no success yet: nothing to learn steps from
-        return viability, torch.zeros(())
-    wanted = _efficiency_targets(target, problem, settings, e)
-    return viability, efficiency_loss(critic.v_e(problem.features[e]), wanted, every, settings.batch, unit=float(settings.target.stride))
+    unit = float(settings.target.stride)
+
+    def viability(rows: Int64[np.ndarray, "B"]) -> Tensor:
+        return viability_loss(critic.z_v(problem.features[rows]), problem.outcome[rows], every, settings.batch)
+
+    def efficiency(rows: Int64[np.ndarray, "B"]) -> Tensor:
+        _follow(target, critic.efficiency, settings.polyak)
+        wanted = _efficiency_targets(critic, target, problem, settings, rows)
+        return efficiency_loss(critic.v_e(problem.features[rows]), wanted, every, settings.batch, unit=unit)
+
+    def held_out_viability() -> float:
+        rows = _thin(problem.viability_check)
+        known = torch.ones(len(rows), dtype=torch.bool)
+        return viability_loss(critic.z_v(problem.features[rows]), problem.outcome[rows], known, len(rows)).item()
+
+    def held_out_efficiency() -> float:
+        rows = _thin(problem.efficiency_check)
+        known = torch.ones(len(rows), dtype=torch.bool)
+        return efficiency_loss(critic.v_e(problem.features[rows]), problem.monte_carlo[rows], known, len(rows), unit=unit).item()
+
+    curve: dict[int, dict[str, float]] = {}
+    with one_thread(), bar("critic", 2 * settings.steps, "steps") as advance:
+        heads = (
+            (critic.viability, problem.viability_train, viability, held_out_viability, ("loss_viability", "val_bce")),
+            (critic.efficiency, problem.efficiency_train, efficiency, held_out_efficiency, ("loss_efficiency", "val_huber")),
+        )
+        for number, (head, rows, loss, held_out, names) in enumerate(heads):
+            if len(rows):  # no success yet: nothing to learn steps from
+                _fit_head(head, rows, loss, held_out, names, settings, np.random.default_rng([seed, 11, number]), curve, advance)
+    critic.eval()
+    return [{"step": step} | curve[step] for step in sorted(curve)]
 
 
-def _choose(rng: np.random.Generator, rows: Int64[np.ndarray, "M"], batch: int) -> Int64[np.ndarray, "B"]:
-    return rows[rng.integers(0, len(rows), batch)] if len(rows) else rows
+def _fit_head(
+    head: nn.Module,
+    rows: Int64[np.ndarray, "M"],
+    loss_of: Callable[[Int64[np.ndarray, "B"]], Tensor],
+    held_out: Callable[[], float],
+    names: tuple[str, str],
+    settings: CriticFit,
+    rng: np.random.Generator,
+    curve: dict[int, dict[str, float]],
+    advance: Bar,
+) -> None:
+    """Train one head until held-out episodes have not liked it better for `patience` looks, and leave it at its best."""
+    adam = torch.optim.AdamW(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    best, weights, since = float("inf"), copy.deepcopy(head.state_dict()), 0
+    head.train()
+    for step in range(1, settings.steps + 1):
+        loss = loss_of(rows[rng.integers(0, len(rows), settings.batch)])
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        advance()
+        if step % settings.check_every and step < settings.steps:
+            continue
+        head.eval()
+        with torch.no_grad():
+            score = held_out()
+        head.train()
+        curve.setdefault(step, {}).update({names[0]: loss.item(), names[1]: score})
+        if score < best:
+            best, weights, since = score, copy.deepcopy(head.state_dict()), 0
+        else:
+            since += 1
+        if since >= settings.patience:
+            break
+    head.load_state_dict(weights)
 
 
 @torch.no_grad()
-def _efficiency_targets(target: DualCritic, problem: CriticProblem, settings: CriticFit, rows: Int64[np.ndarray, "B"]) -> Tensor:
+def _efficiency_targets(
+    critic: DualCritic, target: nn.Module, problem: CriticProblem, settings: CriticFit, rows: Int64[np.ndarray, "B"]
+) -> Tensor:
     """TD, Monte-Carlo or their mix, for the drawn rows only."""
     ahead = problem.ahead
-    value = target.v_e(problem.features[ahead.row[rows]])
+    value = critic.steps_from(target(problem.features[ahead.row[rows]]))
     td = bootstrap(torch.from_numpy(ahead.gain[rows]).float(), torch.from_numpy(ahead.discount[rows]).float(), value)
     return mix(td, problem.monte_carlo[rows], settings.target.mc_share)
 
 
 @torch.no_grad()
-def _follow(target: DualCritic, critic: DualCritic, polyak: float) -> None:
-    """Only V_e bootstraps, so only its head has a slow copy."""
-    torch._foreach_lerp_(list(target.efficiency.parameters()), list(critic.efficiency.parameters()), polyak)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+def _follow(target: nn.Module, head: nn.Module, polyak: float) -> None:
+    """The slow copy that TD bootstraps from."""
+    torch._foreach_lerp_(list(target.parameters()), list(head.parameters()), polyak)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
-@torch.no_grad()
-def _held_out_losses(critic: DualCritic, problem: CriticProblem, settings: CriticFit, at_most: int = 2048) -> dict[str, float]:
-    """Viability BCE and Huber distance to the true steps, on at most so many evenly spaced frames of the held-out episodes."""
-    critic.eval()
-    v, e = (_thin(rows, at_most) for rows in (problem.viability_check, problem.efficiency_check))
-    bce = viability_loss(critic.z_v(problem.features[v]), problem.outcome[v], torch.ones(len(v), dtype=torch.bool), len(v))
-    unit = float(settings.target.stride)
-    v_e = critic.v_e(problem.features[e])
-    huber = efficiency_loss(v_e, problem.monte_carlo[e], torch.ones(len(e), dtype=torch.bool), len(e), unit=unit)
-    return {"val_bce": float(bce), "val_huber": float(huber)}
-
-
-def _thin(rows: Int64[np.ndarray, "M"], at_most: int) -> Int64[np.ndarray, "M2"]:
+def _thin(rows: Int64[np.ndarray, "M"], at_most: int = 2048) -> Int64[np.ndarray, "M2"]:
+    """At most so many rows, evenly spaced."""
     return rows[np.linspace(0, len(rows) - 1, at_most).astype(int)] if len(rows) > at_most else rows
-
-
-def _keep_best(best: dict[str, tuple[float, dict[str, Tensor]]], critic: DualCritic, held: dict[str, float]) -> bool:
-    """Remember each head where it was best; True if one is better than ever."""
-    better = False
-    for head, score in (("viability", held["val_bce"]), ("efficiency", held["val_huber"])):
-        if head not in best or score < best[head][0]:
-            module: nn.Module = getattr(critic, head)
-            best[head] = (score, {k: t.clone() for k, t in module.state_dict().items()})
-            better = True
-    return better
 
 
 @torch.no_grad()

@@ -34,7 +34,11 @@ class DualCritic(nn.Module):
 
     def v_e(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """Minus the control steps to success, of features that are standardised already."""
-        return -self.t_max * torch.sigmoid(self.efficiency(x).squeeze(-1))
+        return self.steps_from(self.efficiency(x))
+
+    def steps_from(self, output: Float[Tensor, "B 1"]) -> Float[Tensor, "B"]:
+        """The efficiency head's output as control steps in [-T_max, 0]."""
+        return -self.t_max * torch.sigmoid(output.squeeze(-1))
 
 
 class ParentHead(nn.Module):

@@ -139,8 +139,7 @@ def _play_missing(where: Round, jobs: list[Job], pool: Pool):
 
 def _assemble(where: Round, numbers: list[int], world: WorldSpec, frame_size: int | None) -> None:
     """Journal to data set (and frame store), then drop the journal."""
-    fps = 80
     if frame_size is not None:
         FrameStore.from_journal(where.journal, numbers, where.frames(frame_size), frame_size)
-    write_dataset(where.journal, numbers, where.episodes, fps, "sawyer")
+    write_dataset(where.journal, numbers, where.episodes, world.fps, world.robot)
     shutil.rmtree(where.journal)
