@@ -58,7 +58,10 @@ class LeRobotActor:
             raise VantageError(f"the checkpoint {path_or_id} cannot be loaded ({reason}); name a folder or a reachable hub name") from error
         return cls(policy, before, after)
 
-    load = from_pretrained
+    @classmethod
+    def load(cls, folder: Path) -> "LeRobotActor":
+        """Read what `save`, or LeRobot, wrote."""
+        return cls.from_pretrained(folder)
 
     @property
     def module(self) -> nn.Module:
