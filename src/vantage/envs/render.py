@@ -6,8 +6,10 @@ Shadows, multisampling and triangles are what a small picture costs; its pixels 
 # MuJoCo's names come from its compiled part, which has no types.
 # pyright: reportAttributeAccessIssue=false
 
+import atexit
 import weakref
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import mujoco
@@ -28,14 +30,28 @@ class FastRenderer:
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._flipped = frozenset(flipped)
-        self.close = weakref.finalize(self, self._renderer.close)
-        """Free the graphics context; happens by itself, at the latest before the interpreter forgets how."""
+        _close_at_exit()
+        _OPEN.add(self)
 
     def __call__(self, data: Any, camera: str) -> UInt8[np.ndarray, "P P 3"]:
         """What `camera` sees now."""
         self._renderer.update_scene(data, camera)
         picture = self._renderer.render()
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in self._flipped else picture
+
+    def close(self) -> None:
+        """Free the graphics context."""
+        _OPEN.discard(self)
+        self._renderer.close()
+
+
+_OPEN: "weakref.WeakSet[FastRenderer]" = weakref.WeakSet()
+
+
+@cache
+def _close_at_exit() -> None:
+    """Have what is still open closed before MuJoCo shuts EGL down. Exit handlers run backwards, and MuJoCo's is there once a context is."""
+    atexit.register(lambda: [renderer.close() for renderer in list(_OPEN)])
 
 
 def decimate_meshes(model: Any, cell: float = 0.012, at_least: int = 400) -> tuple[int, int]:
