@@ -5,26 +5,40 @@ from pathlib import Path
 from typing import Any
 
 from vantage import __version__
-from vantage.data.layout import Round
-from vantage.data.sidecar import sha256_file, sha256_folder, write_json
+from vantage.data.sidecar import read_json, sha256_file, sha256_folder, write_json
 
 
-def write_record(here: Round, seed: int) -> None:
-    """Write the record of a round: versions, commit, seed, and the checksum of every file that the round read or wrote."""
-    if here.record.exists():
+def write_record(folder: Path, seed: int) -> None:
+    """Write round.json: version, commit, recipe, seed, and the checksum of every file that was made here and of those it started from."""
+    path = folder / "round.json"
+    if path.exists():
         return
-    write_json(here.record, {"vantage": __version__, "commit": git_commit(), "seed": seed, "sha256": checksums(here)})
+    recipe = folder.parent / "recipe.json"
+    name = read_json(recipe)["recipe"] if recipe.exists() else None
+    record = {
+        "vantage": __version__,
+        "commit": git_commit(),
+        "recipe": name,
+        "recipe_sha256": sha256_file(recipe) if recipe.exists() else None,
+        "seed": seed,
+        "sha256": checksums(folder),
+    }
+    write_json(path, record)
 
 
-def checksums(here: Round) -> dict[str, str]:
-    """Name -> sha256 of the round's files (folders: over their files; video bytes by name only)."""
-    found: dict[str, str] = {}
-    for path in (here.episodes, here.labels, here.critic, here.weights, here.actor, here.evaluation):
-        if path.is_dir():
-            found[path.name] = sha256_folder(path)
-        elif path.exists():
-            found[path.name] = sha256_file(path)
-    return found
+def checksums(folder: Path) -> dict[str, str]:
+    """Name -> sha256 of what the stages wrote, and of the policy that entered (folders: over their files; video bytes by name only)."""
+    made = sorted(folder.glob("[1-6]-*"))
+    found = {path.name: sha256_folder(path) if path.is_dir() else sha256_file(path) for path in made}
+    entered = _entering_actor(folder)
+    return found | ({f"../{entered.parent.name}/{entered.name}": sha256_folder(entered)} if entered else {})
+
+
+def _entering_actor(folder: Path) -> Path | None:
+    number = folder.name.removeprefix("round-")
+    if folder.name == "control-sft":
+        return folder.parent / "round-00" / "5-actor"
+    return folder.parent / f"round-{int(number) - 1:02d}" / "5-actor" if number.isdigit() and int(number) else None
 
 
 def git_commit() -> str | None:

@@ -102,7 +102,7 @@ def supervise(run: Path, settings: HABCRun, pool: Pool) -> None:
     weigh_round(here, settings)
     fit_round_actor(here, settings)
     evaluate_round(here, settings, pool)
-    write_record(here, settings.seed)
+    write_record(here.folder, settings.seed)
 
 
 def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
@@ -119,7 +119,7 @@ def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
             fit_round_together(here, settings, settings.schedule)
             weigh_round(here, settings)
     evaluate_round(here, settings, pool)
-    write_record(here, settings.seed)
+    write_record(here.folder, settings.seed)
 
 
 def collect_round(here: Round, settings: HABCRun, pool: Pool) -> None:
@@ -218,6 +218,7 @@ def train_control(run: Path, settings: HABCRun, pool: Pool) -> None:
         actor = load_actor(start.actor)
         fit_actor(replay_of(start, settings), start.weights, actor, folder / "5-actor", how, seed=seed, title="control: more SFT")
     evaluate(folder / "5-actor", folder / "6-eval.parquet", settings.worlds, settings.evaluation, pool=pool, title="evaluation, control")
+    write_record(folder, settings.seed)
 
 
 def replay_of(here: Round, settings: HABCRun) -> Replay:

@@ -3,6 +3,7 @@
 Trial i of a world has the same seed for every policy, run and machine, so that any two policies can be compared start by start.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import numpy as np
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, Pool
 from vantage.core.stats import wilson
+from vantage.data.clips import encode, tile
+from vantage.data.episodes import load_episode
 from vantage.data.schema import EVAL_COLUMNS
-from vantage.data.sidecar import write_parquet
+from vantage.data.sidecar import write_parquet, write_whole
 from vantage.envs.spec import WorldSpec
 from vantage.progress import bar
 from vantage.seeding import seed_for
@@ -34,7 +37,7 @@ def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Ev
     """Try the policy, alone, on every start of the suite, and write the table (and videos)."""
     if out.exists():
         return
-    journal = out.parent / ".trials"
+    journal = out.parent / ".trials" if settings.videos else None
     jobs = [
         Job(
             number=place * settings.per_world + trial,
@@ -56,6 +59,8 @@ def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Ev
             rate = wilson(wins, len(played))
             advance(1, f"{rate.estimate:.2f} [{rate.low:.2f}, {rate.high:.2f}]")
     played.sort(key=lambda p: p.number)
+    if journal is not None:
+        _write_videos(journal, out.parent / "videos", [p for p in played if p.number % settings.per_world < settings.videos], worlds[0].fps)
     columns = {
         "task": np.array([p.task for p in played]),
         "prompt": np.array([p.prompt for p in played]),
@@ -65,6 +70,15 @@ def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Ev
         "limit": np.array([p.limit for p in played], dtype=np.int64),
     }
     write_parquet(out, {name: columns[name] for name in EVAL_COLUMNS})
+
+
+def _write_videos(journal: Path, folder: Path, played: list[Played], fps: int) -> None:
+    """One mp4 per kept trial, the cameras side by side, named after task, seed and outcome."""
+    for trial in played:
+        pictures = load_episode(journal, trial.number).images
+        name = f"{trial.task}-{trial.seed}-{'success' if trial.success else 'failure'}.mp4"
+        write_whole(folder / name, encode(tile(pictures), fps))
+    shutil.rmtree(journal)
 
 
 def place_of(world: WorldSpec) -> int:
