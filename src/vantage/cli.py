@@ -60,7 +60,7 @@ def main() -> None:
 
             print(__version__)
         elif command in commands:
-            tyro.cli(commands[command], prog=f"vantage {command}", args=words[1:], config=(tyro.conf.FlagConversionOff,))
+            tyro.cli(commands[command], prog=f"vantage {command}", args=words[1:])
         else:
             raise VantageError(f"there is no command {words[0]!r}{_nearest(words[0], list(commands))}; `vantage --help` lists them")
     except VantageError as error:

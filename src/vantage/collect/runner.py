@@ -18,7 +18,7 @@ from vantage.collect.operators import OperatorSpec
 from vantage.core.images import area_downsample
 from vantage.data.episodes import Episode
 from vantage.envs.protocol import World
-from vantage.types import Observation
+from vantage.types import Observation, VantageError
 
 
 @dataclass(slots=True)
@@ -49,7 +49,12 @@ def run_episode(
 
     `actor` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit` in control steps; human time
     extends it by at most the operator's `extension`. `pictures`: render and keep every frame; otherwise only what the policy looks at.
+    Raises VantageError if policy and world differ in action dimensions.
     """
+    if actor is not None and actor.action_dim != len(world.action_low):
+        raise VantageError(
+            f"the policy has {actor.action_dim} action dimensions and {task} has {len(world.action_low)}; use a checkpoint of this robot"
+        )
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
     world.reset(seed)

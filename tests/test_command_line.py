@@ -1,0 +1,282 @@
+"""The command line: help that helps, one sentence and exit code 2 for bad input, nothing half written."""
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vantage.actors.flow import FlowActor, FlowConfig
+from vantage.cli import main
+from vantage.data.dataset import DATA_FILE, write_dataset
+from vantage.data.episodes import Episode, save_episode
+from vantage.nets.vla import NetConfig, TrueState
+
+DATA = DATA_FILE.format(chunk_index=0, file_index=0)
+
+
+@pytest.fixture
+def vantage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vantage", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def recording(folder: Path, lengths: tuple[int, ...] = (12, 9, 10), pictures: bool = False) -> Path:
+    """Three episodes: autonomous, rescued in the middle, ending in human hands."""
+    rng = np.random.default_rng(0)
+    for number, length in enumerate(lengths):
+        human = np.zeros(length, dtype=bool)
+        human[4:7] = number == 1
+        human[5:] |= number == 2
+        action = rng.normal(size=(length, 4)).astype(np.float32)
+        last = np.arange(length) == length - 1
+        images = {"front": rng.integers(0, 255, (length, 48, 48, 3), dtype=np.uint8)} if pictures else {}
+        episode = Episode(
+            state=rng.normal(size=(length, 4)).astype(np.float32),
+            action=action,
+            policy_action=action,
+            intervention=human,
+            policy_version=np.zeros(length, dtype=np.int64),
+            success=last,
+            done=last,
+            prompt="push it",
+            images=images,
+        )
+        save_episode(folder / "journal", number, episode)
+    write_dataset(folder / "journal", range(len(lengths)), folder / "data", fps=10)
+    return folder / "data"
+
+
+def outcomes(folder: Path, text: str) -> Path:
+    path = folder / "outcomes.csv"
+    path.write_text("episode_index,success\n" + text)
+    return path
+
+
+def change(data: Path, name: str, column: Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]) -> None:
+    """Rewrite one column of a data set's frames."""
+    table = pq.read_table(data / DATA)
+    place = table.column_names.index(name)
+    pq.write_table(table.set_column(place, name, column(table.column(name))), data / DATA)
+
+
+def test_help_is_a_screen_and_every_command_has_its_own(vantage: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = vantage("--help")
+    assert code == 0 and len(out.splitlines()) < 40
+    for command in ("quickstart", "run", "report", "audit", "label", "collect", "fit-critic", "weigh", "fit-actor", "evaluate"):
+        assert command in out
+        code, page, _ = vantage(command, "--help")
+        assert code == 0 and len(page) > 150, command
+    assert vantage("fit_critic", "--help")[0] == 0, "the stages answer to their Python names too"
+
+
+def test_labels_by_hand(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    data, out = recording(tmp_path), tmp_path / "labels.parquet"
+    assert vantage("label", data, "--outcomes", outcomes(tmp_path, "0,0\n1,1\n2,1\n"), "--out", out)[0] == 0
+    rows = pq.read_table(out).to_pylist()
+    assert [r["route"] for r in rows[:12]] == ["rollout_failure"] * 12
+    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + ["rollout_success"] * 2
+    assert [r["efficiency_target_mc"] for r in rows[12:21]] == [None] * 4 + [-4, -3, -2, -1, 0]
+    assert [r["route"] for r in rows[21:]] == ["unlabelled"] * 5 + ["intervention"] * 5
+    assert [r["viability_target"] for r in rows] == [0] * 12 + [None] * 7 + [1, 1] + [None] * 10
+
+
+def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    features = {
+        "observation.state": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
+        "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
+        "intervention": {"dtype": "bool", "shape": (1,), "names": None},
+    }
+    stock = LeRobotDataset.create("local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False)
+    for drivers in ("ppphhhpp", "pppp"):
+        for driver in drivers:
+            vector = np.ones(2, dtype=np.float32)
+            stock.add_frame({"observation.state": vector, "action": vector, "intervention": np.array([driver == "h"]), "task": "push"})
+        stock.save_episode()
+    stock.finalize()
+    out = tmp_path / "labels.parquet"
+    code, _, err = vantage("label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out)
+    assert code == 0, err
+    rows = pq.read_table(out).to_pylist()
+    expected = ["unlabelled"] * 3 + ["intervention"] * 3 + ["rollout_success"] * 2 + ["rollout_failure"] * 4
+    assert [r["route"] for r in rows] == expected
+    demos = tmp_path / "demos.parquet"
+    assert vantage("label", tmp_path / "data", "--demos", "--out", demos)[0] == 0
+    assert {r["route"] for r in pq.read_table(demos).to_pylist()} == {"demo"}
+
+
+def _int_column(c: pa.ChunkedArray) -> pa.Array:
+    return pa.array([int(v) for v in c.to_pylist()], pa.int64())
+
+
+def _nan(c: pa.ChunkedArray) -> pa.Array:
+    rows = c.to_pylist()
+    rows[3][0] = float("nan")
+    return pa.array(rows, c.type)
+
+
+def _gap(c: pa.ChunkedArray) -> pa.Array:
+    rows = c.to_pylist()
+    rows[5] = 9
+    return pa.array(rows, c.type)
+
+
+def _short(c: pa.ChunkedArray) -> pa.Array:
+    return pa.array([None, *c.to_pylist()[1:]], c.type)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+BAD = {
+    "no outcomes file": (lambda d: None, None, "does not exist"),
+    "all outcomes empty": (lambda d: None, "0,\n1,\n", "records no outcome at all"),
+    "an outcome that is not 0 or 1": (lambda d: None, "0,2\n", "must be 0, 1 or empty"),
+    "an outcome for an episode that is not there": (lambda d: None, "7,1\n", "there is no episode 7"),
+    "intervention of the wrong type": (lambda d: change(d, "intervention", _int_column), "0,1\n", "must be bool"),
+    "intervention too short": (lambda d: change(d, "intervention", _short), "0,1\n", "needs one per frame"),
+    "NaN in a state": (lambda d: change(d, "observation.state", _nan), "0,1\n", "NaN or infinite"),
+    "NaN in an action": (lambda d: change(d, "action", _nan), "0,1\n", "NaN or infinite"),
+    "a gap in the frame index": (lambda d: change(d, "frame_index", _gap), "0,1\n", "gap in its frame index"),
+    "a truncated parquet": (lambda d: _truncate(d / DATA), "0,1\n", "truncated or damaged"),
+    "no data set": (lambda d: shutil.rmtree(d), "0,1\n", "is not a LeRobotDataset"),
+    "an empty data set": (lambda d: pq.write_table(pq.read_table(d / DATA).slice(0, 0), d / DATA), "0,1\n", "empty|frames are missing"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    import re
+
+    spoil, text, words = BAD[name]
+    data, out = recording(tmp_path), tmp_path / "out" / "labels.parquet"
+    csv = tmp_path / "missing.csv" if text is None else outcomes(tmp_path, text)
+    spoil(data)
+    code, _, err = vantage("label", data, "--outcomes", csv, "--out", out)
+    assert code == 2
+    assert re.search(words, " ".join(err.split())), err
+    assert err.startswith("vantage: ") and "Traceback" not in err
+    assert not out.exists() and not list(tmp_path.glob("out/*"))
+
+
+def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    data = recording(tmp_path, pictures=True)
+    for video in data.rglob("*.mp4"):
+        _truncate(video)
+    code, _, err = vantage("label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet")
+    assert code == 2 and ".mp4" in err and not (tmp_path / "labels.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("rnu", "debug"), "did you mean 'run'?"),
+        (("run", "qickstart", "--out", "x"), "did you mean 'quickstart'?"),
+        (("label", "somewhere"), "Say --out"),
+        (("report", "nowhere"), "nowhere"),
+        (("weigh", "nowhere"), "is not a round folder"),
+        (("audit", "nowhere"), "is not a LeRobotDataset"),
+    ],
+)
+def test_slips_of_the_pen(words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    code, _, err = vantage(*words)
+    assert code == 2 and says in " ".join(err.split())
+
+
+def test_arguments_that_do_not_exist_exit_with_two(vantage: Callable[..., tuple[int, str, str]]) -> None:
+    assert vantage("run", "debug", "--outt", "x")[0] == 2
+
+
+def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    from vantage.recipes import RECIPES
+    from vantage.recipes.start import claim
+
+    claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
+    before = (tmp_path / "run" / "recipe.json").read_bytes()
+    code, _, err = vantage("run", "debug", "--out", tmp_path / "run")
+    assert code == 2 and "was made by recipe 'quickstart'" in " ".join(err.split())
+    code, _, err = vantage("run", "quickstart", "--out", tmp_path / "run", "--seed", 5)
+    assert code == 2 and "settings.seed: 0, now 5" in " ".join(err.split())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
+    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Round 0 of the debug recipe, with its recipe.json."""
+    from dataclasses import replace
+
+    from vantage.algorithms.habc import run_habc
+    from vantage.recipes import RECIPES
+    from vantage.recipes.start import claim
+    from vantage.stages.fit_actor import ActorFit
+
+    run = tmp_path_factory.mktemp("run") / "run"
+    settings = RECIPES["debug"]()
+    claim(run, "debug", settings)
+    run_habc(run, replace(settings, rounds=0, supervised=ActorFit(steps=5)), workers=1)
+    return run
+
+
+def test_a_checkpoint_of_another_robot_is_one_sentence(
+    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(supervised, run)
+    shutil.rmtree(run / "round-00" / "5-actor")
+    FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
+    code, _, err = vantage("collect", run / "round-01", "--workers", 1)
+    assert code == 2 and "7 action dimensions" in " ".join(err.split()), err
+    assert not (run / "round-01" / "1-episodes").exists()
+
+
+def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(supervised, run)
+    here = run / "round-01"
+    assert vantage("collect", here, "--workers", 1)[0] == 0
+    code, _, err = vantage("fit-critic", here)
+    assert code == 2 and "2-labels.parquet does not exist" in " ".join(err.split())
+    for stage in ("label", "fit-critic", "weigh"):
+        assert vantage(stage, here)[0] == 0, stage
+    code, _, err = vantage("weigh", here)
+    assert code == 2 and "is there already" in " ".join(err.split())
+    labels = pq.read_table(here / "2-labels.parquet")
+    pq.write_table(labels.slice(0, len(labels) - 8), here / "2-labels.parquet")
+    code, _, err = vantage("fit-actor", here)
+    assert code == 2 and "2-labels.parquet covers" in " ".join(err.split()) and "vantage label" in err
+    assert not (here / "5-actor").exists()
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    data, out = recording(tmp_path), tmp_path / "labels.parquet"
+    csv = outcomes(tmp_path, "0,1\n1,0\n")
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+
+    program = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
+    words = [sys.executable, "-c", program, "label", str(data), "--outcomes", str(csv), "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
+    assert done.returncode == 2 and "the disk is full" in " ".join(done.stderr.split())
+    assert not out.exists() and sorted(p.name for p in tmp_path.iterdir()) == ["data", "journal", "outcomes.csv"]
