@@ -1,0 +1,6 @@
+"""Benchmarks run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot."""
+
+import os
+
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")

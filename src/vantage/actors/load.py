@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, cast
 
-from vantage.actors.flow import FlowActor, FlowConfig, read_config
+from vantage.actors.flow import FlowActor, FlowConfig
 from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.actors.protocol import Actor
+from vantage.actors.small import read_config
 from vantage.types import VantageError
 
 ActorConfig = FlowConfig | GaussianConfig

@@ -79,7 +79,11 @@ class MetaWorld:
         bodies = [self._model.body(name).id for name in ("hand", "rightclaw", "leftclaw")]
         self._hand, self._right_claw, self._left_claw = bodies
         self._frame_skip: int = env.frame_skip
-        self._module = sys.modules[type(env).__module__]
+        self._scale: float = env.action_scale
+        self._reach = (env.mocap_low.tolist(), env.mocap_high.tolist())
+        data = self._data
+        self._xpos, self._mocap_pos, self._mocap_quat, self._ctrl = data.xpos, data.mocap_pos, data.mocap_quat, data.ctrl
+        self._cheaply = Cheaply(sys.modules[type(env).__module__])
         self._renderer: FastRenderer | None = None
         self._success = False
         self._previous, self._observation = np.zeros(18), np.zeros(39)
@@ -100,39 +104,42 @@ class MetaWorld:
             self._place_half_open(rng)
         # Tasks move bodies after their last forward pass: without this one the first observation is of the scene before.
         mujoco.mj_forward(model, self._data)
-        now = self._look()
+        with self._cheaply:
+            now = self._look()
         self._observation = self._observe(now, now)
         self._previous = now
         self._success = False
 
     def step(self, action: Float32[np.ndarray, "4"]) -> bool:
         """One control step (12.5 ms)."""
-        env, model, data = self._env, self._model, self._data
         command = np.minimum(np.maximum(action, self.action_low), self.action_high)
-        hand = data.mocap_pos[0] + command[:3] * env.action_scale
-        data.mocap_pos[0] = np.minimum(np.maximum(hand, env.mocap_low), env.mocap_high)
-        data.mocap_quat[0] = (1.0, 0.0, 1.0, 0.0)
-        data.ctrl[:] = (command[3], -command[3])
-        mujoco.mj_step(model, data, nstep=self._frame_skip)
-        mujoco.mj_forward(model, data)
-        now = self._look()
-        self._observation = self._observe(now, self._previous)
-        self._previous = now
-        if not self._success:
-            with swapped(reward_utils, "tolerance", _nothing), swapped(reward_utils, "hamacher_product", _nothing):
-                _, info = env.evaluate_state(self._observation, command)
-            self._success = bool(info["success"])
+        self._move_mocap((command[:3] * self._scale).tolist())
+        self._ctrl[:] = (command[3], -command[3])
+        mujoco.mj_step(self._model, self._data, nstep=self._frame_skip)
+        mujoco.mj_forward(self._model, self._data)
+        with self._cheaply:
+            now = self._look()
+            self._observation = self._observe(now, self._previous)
+            self._previous = now
+            if not self._success:
+                _, info = self._env.evaluate_state(self._observation, command)
+                self._success = bool(info["success"])
         return self._success
+
+    def _move_mocap(self, delta: list[float]) -> None:
+        """Move the hand's target by so many metres, within the arm's reach. Plain numbers: numpy is slow on three of them."""
+        target = self._mocap_pos[0].tolist()
+        self._mocap_pos[0] = [min(max(t + d, low), high) for t, d, low, high in zip(target, delta, *self._reach, strict=True)]
+        self._mocap_quat[0] = (1.0, 0.0, 1.0, 0.0)
 
     def _look(self) -> Float64[np.ndarray, "18"]:
         """MetaWorld's description of one frame: hand, opening, and up to two objects with their turns."""
-        env, xpos = self._env, self._data.xpos
+        env, xpos = self._env, self._xpos
         seen = np.zeros(18)
         seen[:3] = xpos[self._hand]
         apart = xpos[self._right_claw] - xpos[self._left_claw]
         seen[3] = min(1.0, float(apart @ apart) ** 0.5 / 0.1)
-        with swapped(self._module, "Rotation", FastRotation):
-            place, turn = env._get_pos_objects(), env._get_quat_objects()
+        place, turn = env._get_pos_objects(), env._get_quat_objects()
         for i in range(len(place) // 3):
             seen[4 + 7 * i : 7 + 7 * i] = place[3 * i : 3 * i + 3]
             seen[7 + 7 * i : 11 + 7 * i] = turn[4 * i : 4 * i + 4]
@@ -235,25 +242,26 @@ def _untouched(_: int) -> bool:
     return False
 
 
-class swapped:
-    """For a moment, let a module's name mean something else.
+class Cheaply:
+    """For a moment, let three names of MetaWorld's mean something cheaper.
 
-    Success tests come out of MetaWorld's `evaluate_state`, and the reward terms that it computes on the way become free; rotations become
-    quaternions without scipy. A plain class, not a generator: it is entered three times a step.
+    Success tests come out of its `evaluate_state`, and the reward terms that it computes on the way become free; rotations become
+    quaternions without scipy. A plain class, not a generator: it is entered in every step.
     """
 
-    __slots__ = ("_before", "_module", "_name", "_value")
+    __slots__ = ("_before", "_module")
 
-    def __init__(self, module: Any, name: str, value: object) -> None:
-        """`name` need not exist in `module`."""
-        self._module, self._name, self._value = module, name, value
+    def __init__(self, module: Any) -> None:
+        """`module`: where the task's class lives."""
+        self._module = module
+        self._before = (reward_utils.tolerance, reward_utils.hamacher_product, getattr(module, "Rotation", None))
 
     def __enter__(self) -> None:
-        self._before = getattr(self._module, self._name, None)
-        setattr(self._module, self._name, self._value)
+        reward_utils.tolerance = reward_utils.hamacher_product = _nothing
+        self._module.Rotation = FastRotation
 
     def __exit__(self, *_: object) -> None:
-        setattr(self._module, self._name, self._before)
+        reward_utils.tolerance, reward_utils.hamacher_product, self._module.Rotation = self._before
 
 
 class FastRotation:
