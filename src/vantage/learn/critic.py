@@ -31,11 +31,11 @@ from vantage.types import VantageError
 class CriticFit:
     """How the dual-head critic is trained in the staged schedule."""
 
-    steps: int = 400
-    """Gradient steps at most; each head keeps its best."""
+    steps: int = 250
+    """Gradient steps of each head at most; it keeps its best."""
     batch: int = 256
     """Frames per head and step."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 1e-2
     width: int = 128
     dropout: float | None = None
@@ -46,7 +46,7 @@ class CriticFit:
     """Step of the target network that TD bootstraps from."""
     held_out: float = 0.2
     """Share of the episodes that choose the stopping point and report the quality."""
-    check_every: int = 20
+    check_every: int = 10
     """Steps between looks at the held-out episodes."""
     patience: int = 5
     """Looks without a better head after which training stops."""
@@ -122,6 +122,9 @@ def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit
 
     The two terms share no parameters once the features are fixed, so each head is trained by its own, and stops by itself.
     """
+    success_rate = problem.outcome[problem.viability_train].mean().item()
+    steps = -problem.monte_carlo[problem.efficiency_train].mean().item() if len(problem.efficiency_train) else float(critic.t_max) / 2
+    critic.begin_at(success_rate, steps)
     target = copy.deepcopy(critic.efficiency).eval()
     every = torch.ones(settings.batch, dtype=torch.bool)
     unit = float(settings.target.stride)

@@ -23,6 +23,17 @@ class DualCritic(nn.Module):
         self.efficiency = mlp(features, width, width, 1, dropout=dropout)
         self.register_buffer("t_max", torch.tensor(float(t_max)))
 
+    @torch.no_grad()
+    def begin_at(self, viability: float, steps: float) -> None:
+        """Let both heads begin at what knowing nothing of the state would say: a success rate, and a mean time to success (control steps).
+
+        Without it V_e begins at -T_max / 2 and spends most of its training on the way.
+        """
+        for head, share in ((self.viability, viability), (self.efficiency, steps / float(self.t_max))):
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.fill_(torch.logit(torch.tensor(share), eps=1e-2))
+
     def forward(self, features: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
         """(z_v in logits, V_e in control steps)."""
         x = self.standardise(features)

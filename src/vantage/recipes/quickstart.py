@@ -19,6 +19,6 @@ def quickstart() -> HABCRun:
         supervised=ActorFit(steps=1000),
         rounds=2,
         rollouts=Rollouts(per_world=30),
-        fit=ActorFit(steps=1000),
+        fit=ActorFit(steps=1200),
         evaluation=Evaluation(per_world=60),
     )
