@@ -111,7 +111,7 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
     """Run a recipe into a folder of rounds and draw its report. Started again, it goes on where it was.
 
     Args:
-        recipe: Name of a recipe: debug, quickstart.
+        recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices).
         out: Folder of the run.
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.

@@ -1,0 +1,21 @@
+"""HABC as printed, where the paper says how; the quickstart's worlds and sizes, where it does not."""
+
+from dataclasses import replace
+
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.interleaved import Interleaved
+from vantage.core.returns import EfficiencyTarget
+from vantage.core.sampling import PoolShares
+from vantage.learn.critic import CriticFit
+from vantage.recipes.quickstart import quickstart
+from vantage.stages.weigh import Weighing
+
+
+def paper() -> HABCRun:
+    """The quickstart with the paper's own choices: Algorithm 1's interleaved update, one-step advantages, pure TD, 500 steps of warm-up."""
+    return replace(
+        quickstart(),
+        schedule=Interleaved(warm_up=500),
+        critic=CriticFit(target=EfficiencyTarget(stride=1, mc_share=0.0)),
+        weighing=Weighing(stride=1, shares=PoolShares(demo=1.0, intervention=1.0, rollout=1.0)),
+    )
