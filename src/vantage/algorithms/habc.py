@@ -7,7 +7,7 @@
 Every arrow is a stage from files to files: what is on disk is not made again, so a run that was killed goes on when it is started again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vantage.actors.flow import FlowConfig
@@ -87,8 +87,15 @@ def run_habc(run: Path, settings: HABCRun, *, workers: int) -> None:
 
 
 def supervise(run: Path, settings: HABCRun, pool: Pool) -> None:
-    """Round 0: demonstrations and the supervised policy."""
+    """Round 0: demonstrations, the supervised policy, and its evaluation."""
     here = Round.of(run, 0)
+    supervise_policy(here, settings, pool)
+    evaluate_round(here, settings, pool)
+    write_record(here.folder, settings.seed)
+
+
+def supervise_policy(here: Round, settings: HABCRun, pool: Pool) -> None:
+    """Demonstrations, and the policy that imitates them."""
     collect_demonstrations(
         here,
         settings.worlds,
@@ -101,13 +108,18 @@ def supervise(run: Path, settings: HABCRun, pool: Pool) -> None:
     label_round(here, settings)
     weigh_round(here, settings)
     fit_round_actor(here, settings)
+
+
+def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
+    """Round n >= 1: one turn of HABC, and its evaluation."""
+    here = Round.of(run, number)
+    improve_policy(here, settings, pool)
     evaluate_round(here, settings, pool)
     write_record(here.folder, settings.seed)
 
 
-def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
-    """Round n >= 1: one turn of HABC."""
-    here = Round.of(run, number)
+def improve_policy(here: Round, settings: HABCRun, pool: Pool) -> None:
+    """One turn of HABC: from the policy of the round before to a better one."""
     collect_round(here, settings, pool)
     label_round(here, settings)
     match settings.schedule:
@@ -118,8 +130,6 @@ def improve(run: Path, number: int, settings: HABCRun, pool: Pool) -> None:
         case Interleaved():
             fit_round_together(here, settings, settings.schedule)
             weigh_round(here, settings)
-    evaluate_round(here, settings, pool)
-    write_record(here.folder, settings.seed)
 
 
 def collect_round(here: Round, settings: HABCRun, pool: Pool) -> None:
@@ -202,23 +212,21 @@ def evaluate_round(here: Round, settings: HABCRun, pool: Pool) -> None:
 
 def train_control(run: Path, settings: HABCRun, pool: Pool) -> None:
     """The fair comparison: the supervised policy with as many further gradient steps, on the demonstrations alone."""
-    start = Round.of(run, 0)
     folder = run / "control-sft"
-    steps = settings.fit.steps * settings.rounds
+    train_control_policy(run, folder, settings, rounds=settings.rounds)
+    evaluate(folder / "5-actor", folder / "6-eval.parquet", settings.worlds, settings.evaluation, pool=pool, title="evaluation, control")
+    write_record(folder, settings.seed)
+
+
+def train_control_policy(run: Path, folder: Path, settings: HABCRun, *, rounds: int) -> None:
+    """`folder`/5-actor: the policy of round 0 after as many further steps on its demonstrations as `rounds` rounds have."""
+    start = Round.of(run, 0)
+    steps = settings.fit.steps * rounds
     if not (folder / "5-actor").exists():
-        how = ActorFit(
-            steps=steps,
-            batch=settings.fit.batch,
-            optim=settings.fit.optim,
-            shift=settings.fit.shift,
-            log_every=settings.fit.log_every,
-            save_every=settings.fit.save_every,
-        )
+        how = replace(settings.fit, steps=steps)
         seed = seed_for("control", settings.seed)
         actor = load_actor(start.actor)
         fit_actor(replay_of(start, settings), start.weights, actor, folder / "5-actor", how, seed=seed, title="control: more SFT")
-    evaluate(folder / "5-actor", folder / "6-eval.parquet", settings.worlds, settings.evaluation, pool=pool, title="evaluation, control")
-    write_record(folder, settings.seed)
 
 
 def replay_of(here: Round, settings: HABCRun) -> Replay:

@@ -1,0 +1,106 @@
+"""The studies: every method of the paper on identical tasks, data and budget."""
+
+from dataclasses import replace
+
+from vantage.actors.flow import FlowConfig
+from vantage.algorithms.habc import HABCRun
+from vantage.collect.operators import Rescue
+from vantage.core.sampling import PoolShares
+from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
+from vantage.envs.spec import MetaWorldSpec
+from vantage.learn.critic import CriticFit
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.stages.collect import Demonstrations, Rollouts
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_actor import ActorFit
+from vantage.stages.weigh import Weighing
+from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+
+RULES: dict[str, Rule] = {
+    "filtered-bc": FilteredBC(),
+    "awr": AWR(temperature=10.0),
+    "imit-dagger": ImitDAgger(),
+    "imit-recap": ImitRecap(),
+    "habc-v": HABCV(),
+    "habc": HABC(),
+}
+"""The methods that learn from experience, in the order in which their tables print them."""
+ORDER = ("sft", "sft-more", "imit-dagger", "awr", "imit-recap", "filtered-bc", "habc-v", "habc", "habc-more", "habc+ir")
+
+
+def weighing_of(rule: Rule) -> Weighing:
+    """How the study weighs by a rule; Imit-DAgger draws demonstrations and interventions half and half (paper, App. B)."""
+    if isinstance(rule, ImitDAgger):
+        return Weighing(rule=rule, shares=PoolShares(demo=0.5, intervention=0.5, rollout=0.0))
+    return Weighing(rule=rule)
+
+
+def state_base() -> HABCRun:
+    """What every cell of the true-state study shares: three rounds of 100 rollouts with rescues, 800 gradient steps each, 150 trials."""
+    return HABCRun(
+        worlds=(),
+        actor=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
+        demonstrations=Demonstrations(),
+        supervised=ActorFit(steps=1500, save_every=1_000_000),
+        rollouts=Rollouts(per_world=100, operator=Rescue(extension=100)),
+        critic=CriticFit(),
+        fit=ActorFit(steps=800, save_every=1_000_000),
+        evaluation=Evaluation(per_world=150),
+        control=False,
+    )
+
+
+def paper_arms() -> tuple[Arm, ...]:
+    """Step 1, Step 2 and the shared-data form of the paper's comparison."""
+    better = Weighing(rule=HABC(reweight_interventions=True))
+    return (
+        Supervised(),
+        MoreSupervised(name="sft-more"),
+        *(Online(name=name, weighing=weighing_of(rule)) for name, rule in RULES.items()),
+        Online(name="habc-more", after="habc", rounds=1),
+        Online(name="habc+ir", after="habc", rounds=1, weighing=better),
+        Online(name="habc+ir-2", after="habc+ir", rounds=1, weighing=better),
+        Online(name="habc+ir-3", after="habc+ir-2", rounds=1, weighing=better),
+        Gathered(name="shared", rollouts=Rollouts(per_world=150, operator=Rescue(extension=100))),
+        *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in RULES.items()),
+    )
+
+
+def study_state() -> Study:
+    """Three tasks from true state, every method of the paper; an hour and a half of two cores for ten seeds."""
+    return Study(
+        base=state_base(),
+        tasks=(
+            StudyTask(world=MetaWorldSpec("bin-picking-v3", limit=200), demonstrations=12),
+            StudyTask(world=MetaWorldSpec("pick-place-v3", limit=200), demonstrations=12),
+            StudyTask(world=MetaWorldSpec("basketball-v3", limit=200), demonstrations=15),
+        ),
+        arms=paper_arms(),
+        order=ORDER,
+    )
+
+
+def study_debug() -> Study:
+    """The smallest study that has every kind of arm, in two minutes: does it work here?"""
+    base = replace(
+        state_base(),
+        supervised=ActorFit(steps=200),
+        fit=ActorFit(steps=60),
+        rollouts=Rollouts(per_world=12, operator=Rescue(extension=60)),
+        evaluation=Evaluation(per_world=10),
+        critic=CriticFit(steps=60),
+    )
+    rules = {name: RULES[name] for name in ("filtered-bc", "imit-recap", "habc")}
+    return Study(
+        base=base,
+        tasks=(StudyTask(world=MetaWorldSpec("push-v3", limit=100), demonstrations=6),),
+        arms=(
+            Supervised(),
+            MoreSupervised(name="sft-more", rounds=1),
+            *(Online(name=name, rounds=1, weighing=weighing_of(rule)) for name, rule in rules.items()),
+            Online(name="habc+ir", after="habc", rounds=1, weighing=Weighing(rule=HABC(reweight_interventions=True))),
+            Gathered(name="shared", rollouts=Rollouts(per_world=12, operator=Rescue(extension=60))),
+            *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in rules.items()),
+        ),
+        order=("sft", "sft-more", "imit-recap", "filtered-bc", "habc", "habc+ir"),
+    )

@@ -1,0 +1,172 @@
+"""A cell (arm, task, seed) in, its rows out: trials, rounds, starts, and what a stop rule would have saved.
+
+    work/bin-picking-v3/seed-03/habc/round-00 -> ../sft/round-00      a cell begins as links to what its parent has made
+                                     round-01 ... round-03
+
+Cells of one task and seed share demonstrations, evaluation starts and the seeds of their rollouts, so that arms are paired.
+"""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vantage.algorithms.habc import (
+    Staged,
+    collect_round,
+    evaluate_round,
+    fit_round_actor,
+    fit_round_critic,
+    fit_round_together,
+    improve_policy,
+    label_round,
+    supervise_policy,
+    train_control_policy,
+    weigh_round,
+)
+from vantage.algorithms.interleaved import Interleaved
+from vantage.collect.pool import play_here
+from vantage.data.layout import Round
+from vantage.data.sidecar import Column, read_parquet
+from vantage.stages.evaluate import evaluate
+from vantage.study.measure import measure_round
+from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One arm on one task with one seed."""
+
+    task: str
+    arm: str
+    seed: int
+
+    def folder(self, work: Path) -> Path:
+        """Where it works."""
+        return work / self.task / f"seed-{self.seed:02d}" / self.arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRows:
+    """What a finished cell leaves behind: columns by table."""
+
+    cell: Cell
+    seconds: float
+    """Wall time of this cell alone, on one core."""
+    trials: dict[str, Column]
+    """One row per evaluation trial."""
+    rounds: dict[str, Column]
+    """One row per round that this arm has made."""
+    starts: dict[str, Column]
+    """One row per rollout: the viability of its first state."""
+    stops: dict[str, Column]
+    """One row per round and stop threshold."""
+
+
+def finished(cell: Cell, work: Path) -> bool:
+    """Whether other cells may stand on this one."""
+    return (cell.folder(work) / ".whole").exists()
+
+
+def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
+    """Do whatever of the cell is not on disk yet, on one core. Its parent must be finished."""
+    began = time.monotonic()
+    arm, task = study.arm(cell.arm), study.task(cell.task)
+    folder = cell.folder(work)
+    if arm.after:
+        parent = Cell(task=cell.task, arm=arm.after, seed=cell.seed)
+        branch(parent.folder(work), folder, study, arm)
+    made = _make(study, arm, task, cell.seed, folder)
+    trials = _trials(made[-1].evaluation if made and not isinstance(arm, MoreSupervised) else folder / "more" / "6-eval.parquet", arm)
+    measured = [measure_round(each) for each in made]
+    for each in made:
+        (each.critic / "features.safetensors").unlink(missing_ok=True)  # the largest file of a round, and quickly made again
+    (folder / ".whole").touch()
+    return CellRows(
+        cell=cell,
+        seconds=time.monotonic() - began,
+        trials=trials,
+        rounds=_stack([m.summary for m in measured]),
+        starts=_stack([m.starts for m in measured]),
+        stops=_stack([m.stops for m in measured]),
+    )
+
+
+def branch(parent: Path, folder: Path, study: Study, arm: Arm) -> None:
+    """Begin a run as links to the rounds of another; an `Offline` arm links what was gathered, and labels, of its last round only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = study.first_round(arm)
+    for number in range(count):
+        theirs, mine = Round.of(parent, number), Round.of(folder, number)
+        if isinstance(arm, Offline) and number == count - 1:
+            mine.folder.mkdir(exist_ok=True)
+            for made in (theirs.episodes, theirs.labels, *theirs.folder.glob(".frames-*")):
+                _link(made, mine.folder / made.name)
+        else:
+            _link(theirs.folder, mine.folder)
+
+
+def _link(target: Path, link: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(target.resolve(), link.parent))
+
+
+def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> list[Round]:
+    """Run the arm; the rounds that it has made itself, the last one evaluated."""
+    settings = study.settings(arm, task, seed)
+    first = study.first_round(arm)
+    match arm:
+        case Supervised():
+            here = Round.of(folder, 0)
+            supervise_policy(here, settings, play_here)
+            evaluate_round(here, settings, play_here)
+            return [here]
+        case MoreSupervised(rounds=rounds):
+            extra = folder / "more"
+            train_control_policy(folder, extra, settings, rounds=rounds)
+            evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
+            return []
+        case Gathered():
+            here = Round.of(folder, first)
+            collect_round(here, settings, play_here)
+            label_round(here, settings)
+            return [here]
+        case Offline():
+            here = Round.of(folder, first - 1)
+            match settings.schedule:
+                case Staged():
+                    fit_round_critic(here, settings)
+                    weigh_round(here, settings)
+                    fit_round_actor(here, settings)
+                case Interleaved():
+                    fit_round_together(here, settings, settings.schedule)
+                    weigh_round(here, settings)
+            evaluate_round(here, settings, play_here)
+            return [here]
+        case Online(rounds=rounds):
+            made = [Round.of(folder, number) for number in range(first, first + rounds)]
+            for here in made:
+                improve_policy(here, settings, play_here)
+            evaluate_round(made[-1], settings, play_here)
+            return made
+
+
+def _trials(path: Path, arm: Arm) -> dict[str, Column]:
+    """Success, steps and limit of every trial, in the order of the suite; nothing of an arm that is not evaluated."""
+    if isinstance(arm, Gathered):
+        return {}
+    found = read_parquet(path, ("success", "steps", "limit"))
+    return {"trial": np.arange(len(found["success"]), dtype=np.int64)} | found
+
+
+def _stack(tables: list[dict[str, Column]]) -> dict[str, Column]:
+    filled = [table for table in tables if table]
+    return {name: np.concatenate([table[name] for table in filled]) for name in filled[0]} if filled else {}
+
+
+def forget(cell: Cell, work: Path) -> None:
+    """Delete all that a cell has made, so that it is made again."""
+    shutil.rmtree(cell.folder(work), ignore_errors=True)

@@ -1,0 +1,175 @@
+"""What a study compares: arms (methods), tasks, seeds, and the one setting that all of them share.
+
+    sft ──┬── sft more          equal further gradient steps, demonstrations alone
+          ├── habc ──┬── habc, continued        every arm plays its own rollouts
+          ├── recap  └── habc+ir
+          └── one set of rollouts ──┬── habc on it        every rule learns from the same data
+                                    └── recap on it
+
+An arm is a value. Its cell (arm, task, seed) is a pure function of the plan: it is rebuilt, with everything it stands on, from nothing else.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from vantage.algorithms.habc import HABCRun, Staged
+from vantage.algorithms.interleaved import Interleaved
+from vantage.config import to_json
+from vantage.envs.spec import WorldSpec
+from vantage.learn.critic import CriticFit
+from vantage.stages.collect import Rollouts
+from vantage.stages.weigh import Weighing
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervised:
+    """Round 0: demonstrations, and the policy that imitates them (SFT)."""
+
+    name: str = "sft"
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreSupervised:
+    """As many further gradient steps as `rounds` rounds have, on the demonstrations alone."""
+
+    name: str
+    after: str = "sft"
+    rounds: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Online:
+    """Rounds of its own rollouts and updates, from the checkpoint (and the data) of the arm `after`."""
+
+    name: str
+    after: str = "sft"
+    rounds: int = 3
+    weighing: Weighing = Weighing()
+    critic: CriticFit | None = None
+    """None: the study's."""
+    rollouts: Rollouts | None = None
+    """None: the study's."""
+    schedule: Staged | Interleaved = Staged()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """One round of rollouts by the policy of `after`, for several arms to learn from; itself neither trained nor evaluated."""
+
+    name: str
+    after: str = "sft"
+    rollouts: Rollouts | None = None
+    """None: the study's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offline:
+    """One update of the supervised policy on what `after` (a `Gathered`) has gathered."""
+
+    name: str
+    after: str
+    weighing: Weighing = Weighing()
+    critic: CriticFit | None = None
+    """None: the study's."""
+    schedule: Staged | Interleaved = Staged()
+
+
+Arm = Supervised | MoreSupervised | Online | Gathered | Offline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyTask:
+    """A world, and how many demonstrations of it the supervised policy gets."""
+
+    world: WorldSpec
+    demonstrations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The whole comparison; its JSON form is study.json."""
+
+    base: HABCRun
+    """What all arms share; its worlds and its seed are set per cell."""
+    tasks: tuple[StudyTask, ...]
+    arms: tuple[Arm, ...]
+    order: tuple[str, ...] = ()
+    """Arms whose neighbours are compared, from the one expected to be worst."""
+
+    def __post_init__(self) -> None:
+        """Raise VantageError for arms that stand on nothing."""
+        known: set[str] = set()
+        for arm in self.arms:
+            if arm.name in known:
+                raise VantageError(f"two arms of the study are called {arm.name!r}; give each a name of its own")
+            if arm.after and arm.after not in known:
+                raise VantageError(f"arm {arm.name!r} comes after {arm.after!r}, which is not an arm before it; name one of {sorted(known)}")
+            known.add(arm.name)
+        if missing := [name for name in self.order if name not in known]:
+            raise VantageError(f"the study's order names {missing[0]!r}, which is no arm; there are {', '.join(sorted(known))}")
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise VantageError(f"there is no arm {name!r} in this study; there are {', '.join(a.name for a in self.arms)}")
+
+    def task(self, name: str) -> StudyTask:
+        """The task of that name."""
+        for task in self.tasks:
+            if task.world.task == name:
+                return task
+        raise VantageError(f"there is no task {name!r} in this study; there are {', '.join(t.world.task for t in self.tasks)}")
+
+    def ancestry(self, arm: Arm) -> tuple[Arm, ...]:
+        """The arm and all it stands on, the first one first."""
+        return (*self.ancestry(self.arm(arm.after)), arm) if arm.after else (arm,)
+
+    def first_round(self, arm: Arm) -> int:
+        """How many rounds the arm finds when it begins (0: none, round 0 included)."""
+        return sum(_rounds(each) for each in self.ancestry(arm)[:-1])
+
+    def settings(self, arm: Arm, task: StudyTask, seed: int) -> HABCRun:
+        """What a run of this arm on this task with this seed is made by."""
+        shared = replace(
+            self.base,
+            worlds=(task.world,),
+            seed=seed,
+            demonstrations=replace(self.base.demonstrations, per_world=task.demonstrations),
+        )
+        match arm:
+            case Supervised() | MoreSupervised():
+                return shared
+            case Gathered():
+                return replace(shared, rollouts=arm.rollouts or shared.rollouts)
+            case Offline():
+                return replace(shared, weighing=arm.weighing, critic=arm.critic or shared.critic, schedule=arm.schedule)
+            case Online():
+                return replace(
+                    shared,
+                    weighing=arm.weighing,
+                    critic=arm.critic or shared.critic,
+                    schedule=arm.schedule,
+                    rollouts=arm.rollouts or shared.rollouts,
+                )
+
+    def fingerprint(self, arm: Arm, task: StudyTask) -> str:
+        """Twelve hex digits of everything that decides a cell but its seed."""
+        chain = [to_json(each) for each in self.ancestry(arm)]
+        settings = [to_json(self.settings(each, task, 0)) for each in self.ancestry(arm)]
+        return hashlib.sha256(json.dumps([chain, settings], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _rounds(arm: Arm) -> int:
+    """Rounds that an arm adds to a run."""
+    match arm:
+        case Supervised() | Gathered() | Offline():
+            return 1
+        case Online():
+            return arm.rounds
+        case MoreSupervised():
+            return 0

@@ -1,0 +1,117 @@
+"""Finished cells <-> parquet files that are committed: a study grows run by run, on any machine, and is drawn again from them alone.
+
+    docs/results/study-state/study.json      the plan
+                             cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine
+                             trials.parquet  one row per evaluation trial
+                             rounds.parquet  one row per round
+                             starts.parquet  one row per rollout: viability of its first state
+                             stops.parquet   one row per round and stop threshold
+"""
+
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vantage.config import from_json, to_json
+from vantage.data.sidecar import Column, read_json, read_parquet, write_json, write_parquet
+from vantage.record import git_commit
+from vantage.study.cells import Cell, CellRows
+from vantage.study.plan import Study
+from vantage.types import VantageError
+
+TABLES = ("cells", "trials", "rounds", "starts", "stops")
+Table = dict[str, Column]
+
+
+@dataclass(slots=True)
+class Results:
+    """All rows of a study, in memory and on disk."""
+
+    folder: Path
+    study: Study
+    tables: dict[str, Table] = field(default_factory=dict[str, Table])
+
+    @classmethod
+    def open(cls, folder: Path, study: Study) -> "Results":
+        """Read what is there. Raises VantageError where rows were made by other settings than the study's."""
+        results = cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+        results._check()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "study.json", to_json(study))
+        return results
+
+    @classmethod
+    def read(cls, folder: Path) -> "Results":
+        """Read results with the plan that is stored beside them."""
+        if not (folder / "study.json").exists():
+            raise VantageError(f"{folder} holds no study (study.json is missing); name the folder that `vantage study` wrote its rows to")
+        study = from_json(Study, read_json(folder / "study.json"), "study.json")
+        return cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+
+    def done(self) -> set[Cell]:
+        """Cells whose rows are here."""
+        cells = self.tables["cells"]
+        if not cells:
+            return set()
+        return {
+            Cell(task=str(t), arm=str(a), seed=int(s)) for t, a, s in zip(cells["task"], cells["arm"], cells["seed"], strict=True)
+        }
+
+    def add(self, rows: CellRows) -> None:
+        """Append a cell's rows and write the tables."""
+        cell = rows.cell
+        arm, task = self.study.arm(cell.arm), self.study.task(cell.task)
+        about: Table = {
+            "fingerprint": np.array([self.study.fingerprint(arm, task)]),
+            "seconds": np.array([rows.seconds]),
+            "commit": np.array([git_commit() or "unknown"]),
+            "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
+        }
+        for name, more in {"trials": rows.trials, "rounds": rows.rounds, "starts": rows.starts, "stops": rows.stops, "cells": about}.items():
+            if more:
+                self._append(name, cell, more)
+
+    def _append(self, name: str, cell: Cell, more: Table) -> None:
+        count = len(next(iter(more.values())))
+        whose: Table = {
+            "task": np.full(count, cell.task),
+            "arm": np.full(count, cell.arm),
+            "seed": np.full(count, cell.seed, np.int64),
+        }
+        new, old = whose | more, self.tables[name]
+        joined = {key: np.concatenate([old[key], new[key]]) for key in new} if old else new
+        self.tables[name] = joined
+        nullable = [key for key, column in joined.items() if column.dtype.kind == "f"]
+        write_parquet(self.folder / f"{name}.parquet", joined, nullable=nullable)
+
+    def drop(self, cells: Iterable[Cell]) -> None:
+        """Forget the rows of some cells."""
+        gone = set(cells)
+        for name, table in self.tables.items():
+            if table:
+                whose = zip(table["task"], table["arm"], table["seed"], strict=True)
+                keep = np.array([Cell(task=str(t), arm=str(a), seed=int(s)) not in gone for t, a, s in whose])
+                self.tables[name] = {key: column[keep] for key, column in table.items()}
+
+    def _check(self) -> None:
+        cells = self.tables["cells"]
+        if not cells:
+            return
+        wanted: dict[tuple[str, str], str] = {}
+        for task, name, found in zip(cells["task"], cells["arm"], cells["fingerprint"], strict=True):
+            key = (str(task), str(name))
+            if key not in wanted:
+                wanted[key] = self.study.fingerprint(self.study.arm(key[1]), self.study.task(key[0]))
+            if wanted[key] != found:
+                raise VantageError(
+                    f"{self.folder} holds rows of {key[1]!r} on {key[0]} that other settings have made; "
+                    "name another folder with --results, or delete this one"
+                )
+
+
+def _read(path: Path) -> Table:
+    return read_parquet(path) if path.exists() else {}
