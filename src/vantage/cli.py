@@ -18,6 +18,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "run": "run a recipe, or go on with one that was interrupted",
         "report": "draw the page of a run again",
     },
+    "Which method is better, and by how much": {
+        "study": "methods x tasks x seeds on identical data and budget, resumable cell by cell",
+        "study-report": "draw every table and figure of a study again from its stored rows",
+        "study-cell": "run one cell again from nothing and hold it against the stored one",
+    },
     "Your own recordings": {
         "audit": "what is in a data set: drivers, hand-overs, outcomes, problems",
         "label": "turn outcomes (one bit an episode) into labels for every frame",
@@ -46,6 +51,9 @@ def main() -> None:
         "quickstart": quickstart,
         "run": run,
         "report": report,
+        "study": study,
+        "study-report": study_report,
+        "study-cell": study_cell,
         "audit": audit,
         "label": label,
         "collect": collect,
@@ -80,7 +88,7 @@ def overview() -> None:
     for title, commands in GROUPS.items():
         table = RichTable(box=None, show_header=False, padding=(0, 2), title=title, title_justify="left", title_style="bold")
         for name, what in commands.items():
-            table.add_row(f"[cyan]{name:<11}", what)
+            table.add_row(f"[cyan]{name:<12}", what)
         console.print(table)
         console.print()
     console.print("[dim]vantage COMMAND --help tells the rest.   Docs: docs/tour.md[/]\n")
@@ -132,6 +140,73 @@ def report(run: Annotated[Path, tyro.conf.Positional], /, out: Path | None = Non
     from vantage.report.page import write_report
 
     print(write_report(run, out, episodes=episodes))
+
+
+def study(
+    recipe: Annotated[str, tyro.conf.Positional],
+    /,
+    seeds: int = 3,
+    first_seed: int = 0,
+    out: Path | None = None,
+    results: Path | None = None,
+    workers: Annotated[int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")] = 0,
+    arms: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
+) -> None:
+    """Run the cells of a study that are not stored yet: every arm on every task with every seed. Started again, it goes on.
+
+    Args:
+        recipe: Name of a study: debug (half a minute), state.
+        seeds: How many seeds.
+        first_seed: The first of them.
+        out: Folder to work in; default runs/study-RECIPE.
+        results: Folder of the rows; default docs/results/study-RECIPE.
+        workers: Cells that run at once.
+        arms: Only these arms (and what they stand on).
+        tasks: Only these tasks.
+    """
+    from vantage.recipes.studies import start_study
+
+    work, rows = out or Path(f"runs/study-{recipe}"), results or Path(f"docs/results/study-{recipe}")
+    start_study(recipe, work, rows, seeds=seeds, first_seed=first_seed, workers=workers, arms=arms, tasks=tasks)
+
+
+def study_report(results: Annotated[Path, tyro.conf.Positional], /, out: Path | None = None) -> None:
+    """Draw every table and figure of a study from its stored rows: results.md, one SVG per figure, and a page.
+
+    Args:
+        results: Folder of the rows (docs/results/study-NAME).
+        out: Folder to draw into; default RESULTS.
+    """
+    from vantage.study.page import write_study
+
+    print(write_study(results, out or results))
+
+
+def study_cell(
+    recipe: Annotated[str, tyro.conf.Positional],
+    task: Annotated[str, tyro.conf.Positional],
+    arm: Annotated[str, tyro.conf.Positional],
+    seed: Annotated[int, tyro.conf.Positional],
+    /,
+    out: Path = Path("runs/study-cell"),
+    results: Path | None = None,
+) -> None:
+    """Run one cell of a study again, from nothing but its recipe and seed, and say whether it lands in the stored interval.
+
+    Args:
+        recipe: Name of a study.
+        task: Name of a task of it.
+        arm: Name of an arm of it.
+        seed: The seed.
+        out: Folder to work in; what the cell made there before is deleted.
+        results: Folder of the rows; default docs/results/study-RECIPE.
+    """
+    from vantage.recipes.studies import check_cell
+    from vantage.study.cells import Cell
+
+    inside = check_cell(recipe, Cell(task=task, arm=arm, seed=seed), out, results or Path(f"docs/results/study-{recipe}"))
+    raise SystemExit(0 if inside else 1)
 
 
 def audit(

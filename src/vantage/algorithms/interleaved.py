@@ -27,8 +27,9 @@ from vantage.data.loader import prefetch
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
 from vantage.learn.checkpoint import load_state, save_state
-from vantage.learn.critic import CriticFit, CriticProblem, assess, save_critic
+from vantage.learn.critic import CriticFit, CriticProblem, assess
 from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.learn.panel import Panel, save_panel
 from vantage.nets.critic import DualCritic
 from vantage.progress import bar
 from vantage.stages.fit_actor import ActorFit
@@ -201,12 +202,14 @@ class _Learner:
         self.actor.module.eval()
         features = compute_features(self.replay, self.actor)
         settings = replace(self.critic_fit, target=replace(self.critic_fit.target, stride=self.weighing.stride), held_out=0.0)
-        quality = assess(
-            self.critic, CriticProblem.of(self.replay, self.critic.standardise(torch.from_numpy(features)), settings, self.seed)
-        )
+        x = torch.from_numpy(features)
+        panel, fold = Panel(((self.critic.eval(),),)), np.zeros(len(features), np.int64)
+        values = panel.values(x, fold)
+        problem = CriticProblem.of(self.replay, self.critic.standardise(x), settings, self.seed)
+        quality = assess(values.z_v, values.v_e, problem)
         with whole_folder(critic_out) as folder:
-            save_critic(folder, self.critic, settings, features.shape[1], self.t_max)
-            save_file({"features": torch.from_numpy(features)}, folder / "features.safetensors")
+            save_panel(folder, panel, settings, self.t_max)
+            save_file({"features": x, "fold": torch.from_numpy(fold)}, folder / "features.safetensors")
             (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
             write_json(folder / "quality.json", quality | {"schedule": "interleaved", "in_sample": True})
         with whole_folder(actor_out) as folder:

@@ -4,23 +4,20 @@ Each head stops where *held-out episodes* say it was best: the viability head ov
 """
 
 import copy
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
+from vantage.core.weights import sigmoid
 from vantage.data.replay import Replay
-from vantage.data.sidecar import write_json
 from vantage.learn.threads import one_thread
 from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
@@ -50,6 +47,15 @@ class CriticFit:
     """Steps between looks at the held-out episodes."""
     patience: int = 5
     """Looks without a better head after which training stops."""
+    folds: int = 1
+    """K > 1: cross-fitting. Episodes are dealt to K folds, and a frame is judged by critics that never saw its episode."""
+    members: int = 1
+    """Critics per fold, from different initial weights and batches; their outputs are averaged."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for a panel without critics."""
+        if self.folds < 1 or self.members < 1:
+            raise VantageError(f"a critic needs at least 1 fold and 1 member, not {self.folds} and {self.members}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +84,17 @@ class CriticProblem:
         """Frames that judge the efficiency head."""
         return self.efficiency_held if len(self.efficiency_held) else self.efficiency_train
 
+    def all_held_out(self, replay: Replay) -> "CriticProblem":
+        """The same problem with every labelled frame held out: what a cross-fitted panel is judged on."""
+        labels = replay.labels
+        viability, efficiency = np.flatnonzero(labels.viability_mask), np.flatnonzero(labels.efficiency_mask)
+        return replace(self, viability_train=viability, viability_held=viability, efficiency_held=efficiency)
+
     @classmethod
-    def of(cls, replay: Replay, features: Float32[Tensor, "N D"], settings: CriticFit, seed: int) -> "CriticProblem":
-        """The problem that a replay poses. Raises VantageError if no frame carries an outcome."""
+    def of(
+        cls, replay: Replay, features: Float32[Tensor, "N D"], settings: CriticFit, seed: int, unseen: Bool[np.ndarray, "N"] | None = None
+    ) -> "CriticProblem":
+        """The problem that a replay poses, without the `unseen` frames. Raises VantageError if no frame carries an outcome."""
         labels = replay.labels
         ahead = settings.target.ahead(replay.frames)
         efficient = settings.target.supervised(labels.efficiency_mask, ahead)
@@ -89,15 +103,16 @@ class CriticProblem:
                 "no frame carries an outcome, so there is nothing to learn viability from; record outcomes for some policy episodes"
             )
         held = _held_out_frames(replay, settings.held_out, seed)
+        seen = np.ones(len(replay), dtype=bool) if unseen is None else ~unseen
         return cls(
             features=features,
             outcome=torch.from_numpy(np.nan_to_num(labels.viability_target)),
             monte_carlo=torch.from_numpy(np.nan_to_num(labels.efficiency_target_mc)),
             ahead=ahead,
-            viability_train=np.flatnonzero(labels.viability_mask & ~held),
-            viability_held=np.flatnonzero(labels.viability_mask & held),
-            efficiency_train=np.flatnonzero(efficient & ~held),
-            efficiency_held=np.flatnonzero(labels.efficiency_mask & held),
+            viability_train=np.flatnonzero(labels.viability_mask & ~held & seen),
+            viability_held=np.flatnonzero(labels.viability_mask & held & seen),
+            efficiency_train=np.flatnonzero(efficient & ~held & seen),
+            efficiency_held=np.flatnonzero(labels.efficiency_mask & held & seen),
             task=replay.prompt,
             tasks=replay.prompts,
         )
@@ -105,16 +120,31 @@ class CriticProblem:
 
 def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray, "N"]:
     """Whole episodes, the same share of every (task, outcome) pair, so that both halves see both outcomes."""
-    episode = replay.frames.episode
-    first = np.flatnonzero(replay.frames.frame == 0)
-    outcome = np.nan_to_num(replay.frames.outcome[first], nan=2).astype(int)
-    group = replay.prompt[first] * 3 + outcome
+    first, groups = _alike_episodes(replay)
     rng = np.random.default_rng([seed, 7])
     held = np.zeros(len(first), dtype=bool)
-    for one in np.unique(group):
-        members = rng.permutation(np.flatnonzero(group == one))
+    for group in groups:
+        members = rng.permutation(group)
         held[members[: round(share * len(members))]] = True
-    return held[episode]
+    return held[replay.frames.episode]
+
+
+def deal_folds(replay: Replay, folds: int, seed: int) -> Int64[np.ndarray, "N"]:
+    """Fold of every frame: whole episodes, every (task, outcome) pair dealt out evenly. One fold: zeros."""
+    first, groups = _alike_episodes(replay)
+    rng = np.random.default_rng([seed, 17])
+    fold = np.zeros(len(first), dtype=np.int64)
+    for group in groups:
+        fold[rng.permutation(group)] = (np.arange(len(group)) + rng.integers(folds)) % folds
+    return fold[replay.frames.episode]
+
+
+def _alike_episodes(replay: Replay) -> tuple[Int64[np.ndarray, "E"], list[Int64[np.ndarray, "G"]]]:
+    """First frames of the episodes, and the episodes of every (task, outcome) pair."""
+    first = np.flatnonzero(replay.frames.frame == 0)
+    outcome = np.nan_to_num(replay.frames.outcome[first], nan=2).astype(int)
+    pair = replay.prompt[first] * 3 + outcome
+    return first, [np.flatnonzero(pair == one) for one in np.unique(pair)]
 
 
 def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit, seed: int) -> list[dict[str, float]]:
@@ -219,14 +249,11 @@ def _thin(rows: Int64[np.ndarray, "M"], at_most: int = 2048) -> Int64[np.ndarray
     return rows[np.linspace(0, len(rows) - 1, at_most).astype(int)] if len(rows) > at_most else rows
 
 
-@torch.no_grad()
-def assess(critic: DualCritic, problem: CriticProblem) -> dict[str, Any]:
-    """How good the heads are on held-out episodes; every rate beside what knowing only the task would give."""
-    critic.eval()
+def assess(z_v: Float[np.ndarray, "N"], v_e: Float[np.ndarray, "N"], problem: CriticProblem) -> dict[str, Any]:
+    """How good these values are on the frames that `problem` holds out; every rate beside what knowing only the task would give."""
     rows, efficient = problem.viability_check, problem.efficiency_check
-    p, y, task = torch.sigmoid(critic.z_v(problem.features[rows])).numpy(), problem.outcome[rows].numpy(), problem.task[rows]
+    p, y, task = sigmoid(z_v[rows]), problem.outcome[rows].numpy(), problem.task[rows]
     base = _base_rates(problem)
-    v_e = critic.v_e(problem.features[efficient])
     table, won = reliability(p, y > 0.5), y > 0.5
     return {
         "held_out_frames": len(rows),
@@ -241,7 +268,7 @@ def assess(critic: DualCritic, problem: CriticProblem) -> dict[str, Any]:
                 table.edges[:-1], table.edges[1:], table.count, table.predicted, table.observed, strict=True
             )
         ],
-        "explained_variance_v_e": _number(explained_variance(v_e.numpy(), problem.monte_carlo[efficient].numpy())),
+        "explained_variance_v_e": _number(explained_variance(v_e[efficient], problem.monte_carlo[efficient].numpy())),
     }
 
 
@@ -260,18 +287,3 @@ def _base_rates(problem: CriticProblem) -> Float[np.ndarray, "tasks"]:
 def _bce(y: np.ndarray, p: np.ndarray) -> float:
     p = np.clip(p, 1e-6, 1 - 1e-6)
     return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
-
-
-def save_critic(folder: Path, critic: DualCritic, settings: CriticFit, features: int, t_max: int) -> None:
-    """critic.safetensors and config.json."""
-    save_file(critic.state_dict(), folder / "critic.safetensors")
-    config = {"features": features, "t_max": t_max, "width": settings.width, "stride": settings.target.stride}
-    write_json(folder / "config.json", config)
-
-
-def load_critic(folder: Path) -> DualCritic:
-    """Read what `save_critic` wrote."""
-    config = json.loads((folder / "config.json").read_text())
-    critic = DualCritic(config["features"], config["t_max"], config["width"])
-    critic.load_state_dict(load_file(folder / "critic.safetensors"))
-    return critic.eval()

@@ -71,9 +71,9 @@ def study_state() -> Study:
     return Study(
         base=state_base(),
         tasks=(
-            StudyTask(world=MetaWorldSpec("bin-picking-v3", limit=200), demonstrations=12),
-            StudyTask(world=MetaWorldSpec("pick-place-v3", limit=200), demonstrations=12),
-            StudyTask(world=MetaWorldSpec("basketball-v3", limit=200), demonstrations=15),
+            StudyTask(world=MetaWorldSpec("bin-picking-v3", limit=240), demonstrations=10),
+            StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),
+            StudyTask(world=MetaWorldSpec("basketball-v3", limit=240), demonstrations=14),
         ),
         arms=paper_arms(),
         order=ORDER,

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from vantage.actors.protocol import Actor
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
-from vantage.learn.critic import CriticFit, CriticProblem, assess, save_critic, train_critic
+from vantage.learn.critic import CriticFit, assess
+from vantage.learn.panel import save_panel, train_panel
 from vantage.learn.parent import ParentFit, save_parent, train_parent
-from vantage.nets.critic import DualCritic
 from vantage.progress import bar
 
 
@@ -32,19 +32,16 @@ def fit_critic(
     if out.exists():
         return
     features = compute_features(replay, actor)
-    torch.manual_seed(seed)
-    critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
-    critic.standardise.fit(torch.from_numpy(features))
-    problem = CriticProblem.of(replay, critic.standardise(torch.from_numpy(features)), settings, seed)
-    curve = train_critic(critic, problem, settings, seed)
+    panel, fold, curve, problem = train_panel(replay, features, settings, t_max=t_max, seed=seed)
+    values = panel.values(torch.from_numpy(features), fold)
     head = None if parent is None else train_parent(replay, features, parent, seed)
     with whole_folder(out) as folder:
         if head is not None:
             save_parent(folder, head)
-        save_critic(folder, critic, settings, features.shape[1], t_max)
-        save_file({"features": torch.from_numpy(features)}, folder / "features.safetensors")
+        save_panel(folder, panel, settings, t_max)
+        save_file({"features": torch.from_numpy(features), "fold": torch.from_numpy(fold)}, folder / "features.safetensors")
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))
-        write_json(folder / "quality.json", assess(critic, problem))
+        write_json(folder / "quality.json", assess(values.z_v, values.v_e, problem))
 
 
 def compute_features(replay: Replay, actor: Actor, batch: int = 256) -> Float32[np.ndarray, "N D"]:

@@ -1,10 +1,9 @@
 """A critic's values and a rule in; `4-weights.parquet`, the credit ledger, out: how much every frame counts, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from vantage.core.credit import join_labels
@@ -15,7 +14,7 @@ from vantage.core.windows import WindowRule, valid_anchors
 from vantage.data.replay import Replay
 from vantage.data.schema import WEIGHT_COLUMNS
 from vantage.data.sidecar import write_parquet
-from vantage.learn.critic import load_critic
+from vantage.learn.panel import load_panel
 from vantage.learn.parent import ParentFit, parent_values
 from vantage.types import Values
 
@@ -98,11 +97,9 @@ def weigh(
 
 def critic_values(critic: Path, parent: ParentFit | None = None) -> Values:
     """The critic's outputs on the features that were kept beside it; the parent head's too, if asked for."""
-    features = load_file(critic / "features.safetensors")["features"]
-    with torch.no_grad():
-        z_v, v_e = load_critic(critic)(features)
-    v_parent = None if parent is None else parent_values(critic, features, parent)
-    return Values(z_v=z_v.numpy(), v_e=v_e.numpy(), v_parent=v_parent)
+    kept = load_file(critic / "features.safetensors")
+    values = load_panel(critic).values(kept["features"], kept["fold"].numpy())
+    return values if parent is None else replace(values, v_parent=parent_values(critic, kept["features"], parent))
 
 
 def _no_values(replay: Replay) -> Values:

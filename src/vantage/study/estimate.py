@@ -51,9 +51,7 @@ def measure_speeds(study: Study, episodes: int = 3, steps: int = 8) -> Speeds:
             if number == 2:
                 began = time.perf_counter()
             noise, moment = actor.draw(base.fit.batch, torch.Generator().manual_seed(number))
-            optimiser.step(
-                flow_loss(actor.loss(batch, noise, moment).elementwise, batch.mask, torch.ones(base.fit.batch), base.fit.batch)
-            )
+            optimiser.step(flow_loss(actor.loss(batch, noise, moment).elementwise, batch.mask, torch.ones(base.fit.batch), base.fit.batch))
         step = (time.perf_counter() - began) / steps  # pyright: ignore[reportPossiblyUnboundVariable]
     return Speeds(episode=float(np.mean(spent)), step=step)
 
@@ -61,7 +59,9 @@ def measure_speeds(study: Study, episodes: int = 3, steps: int = 8) -> Speeds:
 def _blank(size: int, study: Study) -> Batch:
     net = study.base.actor.net
     sight = net.sight
-    images = {c: torch.zeros(size, sight.size, sight.size, 3, dtype=torch.uint8) for c in sight.cameras} if isinstance(sight, Pixels) else {}
+    images = (
+        {c: torch.zeros(size, sight.size, sight.size, 3, dtype=torch.uint8) for c in sight.cameras} if isinstance(sight, Pixels) else {}
+    )
     seen = Observation(
         images=images,
         state=torch.zeros(size, net.state_dim),

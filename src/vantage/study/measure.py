@@ -107,7 +107,9 @@ def _stops(
         rows["steps"].append(int(steps.sum()))
         rows["saved"].append(int((steps - np.minimum(at, steps)).sum()))
         rows["failed_steps"].append(int(steps[~won].sum()))
-    return {"round": np.full(len(THRESHOLDS), number, np.int64)} | {name: np.array(column, dtype=np.float64) for name, column in rows.items()}
+    return {"round": np.full(len(THRESHOLDS), number, np.int64)} | {
+        name: np.array(column, dtype=np.float64) for name, column in rows.items()
+    }
 
 
 def _first_stop(low: Bool[np.ndarray, "T"]) -> int:

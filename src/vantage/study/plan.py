@@ -6,7 +6,7 @@
           └── one set of rollouts ──┬── habc on it        every rule learns from the same data
                                     └── recap on it
 
-An arm is a value. Its cell (arm, task, seed) is a pure function of the plan: it is rebuilt, with everything it stands on, from nothing else.
+An arm is a value. Its cell (arm, task, seed) is a pure function of the plan: it is rebuilt, with all it stands on, from nothing else.
 """
 
 import hashlib
@@ -106,7 +106,9 @@ class Study:
             if arm.name in known:
                 raise VantageError(f"two arms of the study are called {arm.name!r}; give each a name of its own")
             if arm.after and arm.after not in known:
-                raise VantageError(f"arm {arm.name!r} comes after {arm.after!r}, which is not an arm before it; name one of {sorted(known)}")
+                raise VantageError(
+                    f"arm {arm.name!r} comes after {arm.after!r}, which is not an arm before it; name one of {sorted(known)}"
+                )
             known.add(arm.name)
         if missing := [name for name in self.order if name not in known]:
             raise VantageError(f"the study's order names {missing[0]!r}, which is no arm; there are {', '.join(sorted(known))}")

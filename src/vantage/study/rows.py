@@ -1,11 +1,11 @@
 """Finished cells <-> parquet files that are committed: a study grows run by run, on any machine, and is drawn again from them alone.
 
-    docs/results/study-state/study.json      the plan
-                             cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine
-                             trials.parquet  one row per evaluation trial
-                             rounds.parquet  one row per round
-                             starts.parquet  one row per rollout: viability of its first state
-                             stops.parquet   one row per round and stop threshold
+docs/results/study-state/study.json      the plan
+                         cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine
+                         trials.parquet  one row per evaluation trial
+                         rounds.parquet  one row per round
+                         starts.parquet  one row per rollout: viability of its first state
+                         stops.parquet   one row per round and stop threshold
 """
 
 import os
@@ -57,13 +57,12 @@ class Results:
         cells = self.tables["cells"]
         if not cells:
             return set()
-        return {
-            Cell(task=str(t), arm=str(a), seed=int(s)) for t, a, s in zip(cells["task"], cells["arm"], cells["seed"], strict=True)
-        }
+        return {Cell(task=str(t), arm=str(a), seed=int(s)) for t, a, s in zip(cells["task"], cells["arm"], cells["seed"], strict=True)}
 
     def add(self, rows: CellRows) -> None:
         """Append a cell's rows and write the tables."""
         cell = rows.cell
+        self.drop([cell])  # what a kill between two tables may have left
         arm, task = self.study.arm(cell.arm), self.study.task(cell.task)
         about: Table = {
             "fingerprint": np.array([self.study.fingerprint(arm, task)]),
@@ -71,7 +70,13 @@ class Results:
             "commit": np.array([git_commit() or "unknown"]),
             "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
         }
-        for name, more in {"trials": rows.trials, "rounds": rows.rounds, "starts": rows.starts, "stops": rows.stops, "cells": about}.items():
+        for name, more in {
+            "trials": rows.trials,
+            "rounds": rows.rounds,
+            "starts": rows.starts,
+            "stops": rows.stops,
+            "cells": about,
+        }.items():
             if more:
                 self._append(name, cell, more)
 

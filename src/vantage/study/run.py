@@ -1,4 +1,4 @@
-"""A study and a number of seeds in, every missing cell out: parents before children, one core each, as many at once as there are workers."""
+"""A study and seeds in, every missing cell out: parents before children, one core each, as many at once as there are workers."""
 
 import multiprocessing
 from collections.abc import Iterable
@@ -101,4 +101,3 @@ def _quiet() -> None:
     """Workers say nothing and use one thread each."""
     console.quiet = True
     torch.set_num_threads(1)
-
