@@ -28,6 +28,10 @@ RULES: dict[str, Rule] = {
 ORDER = ("sft", "sft-more", "imit-dagger", "awr", "imit-recap", "filtered-bc", "habc-v", "habc", "habc-more", "habc+ir")
 
 
+RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
+"""An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
+
+
 def weighing_of(rule: Rule) -> Weighing:
     """How the study weighs by a rule; Imit-DAgger draws demonstrations and interventions half and half (paper, App. B)."""
     if isinstance(rule, ImitDAgger):
@@ -42,7 +46,7 @@ def state_base() -> HABCRun:
         actor=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
         demonstrations=Demonstrations(),
         supervised=ActorFit(steps=1500, save_every=1_000_000),
-        rollouts=Rollouts(per_world=100, operator=Rescue(extension=100)),
+        rollouts=Rollouts(per_world=100, operator=RESCUE),
         critic=CriticFit(),
         fit=ActorFit(steps=800, save_every=1_000_000),
         evaluation=Evaluation(per_world=150),
@@ -61,7 +65,7 @@ def paper_arms() -> tuple[Arm, ...]:
         Online(name="habc+ir", after="habc", rounds=1, weighing=better),
         Online(name="habc+ir-2", after="habc+ir", rounds=1, weighing=better),
         Online(name="habc+ir-3", after="habc+ir-2", rounds=1, weighing=better),
-        Gathered(name="shared", rollouts=Rollouts(per_world=150, operator=Rescue(extension=100))),
+        Gathered(name="shared", rollouts=Rollouts(per_world=150, operator=RESCUE)),
         *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in RULES.items()),
     )
 
@@ -73,7 +77,7 @@ def study_state() -> Study:
         tasks=(
             StudyTask(world=MetaWorldSpec("bin-picking-v3", limit=240), demonstrations=10),
             StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),
-            StudyTask(world=MetaWorldSpec("basketball-v3", limit=240), demonstrations=14),
+            StudyTask(world=MetaWorldSpec("peg-insert-side-v3", limit=240), demonstrations=8),
         ),
         arms=paper_arms(),
         order=ORDER,
@@ -86,7 +90,7 @@ def study_debug() -> Study:
         state_base(),
         supervised=ActorFit(steps=200),
         fit=ActorFit(steps=60),
-        rollouts=Rollouts(per_world=12, operator=Rescue(extension=60)),
+        rollouts=Rollouts(per_world=12, operator=RESCUE),
         evaluation=Evaluation(per_world=10),
         critic=CriticFit(steps=60),
     )
@@ -99,7 +103,7 @@ def study_debug() -> Study:
             MoreSupervised(name="sft-more", rounds=1),
             *(Online(name=name, rounds=1, weighing=weighing_of(rule)) for name, rule in rules.items()),
             Online(name="habc+ir", after="habc", rounds=1, weighing=Weighing(rule=HABC(reweight_interventions=True))),
-            Gathered(name="shared", rollouts=Rollouts(per_world=12, operator=Rescue(extension=60))),
+            Gathered(name="shared", rollouts=Rollouts(per_world=12, operator=RESCUE)),
             *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in rules.items()),
         ),
         order=("sft", "sft-more", "imit-recap", "filtered-bc", "habc", "habc+ir"),
