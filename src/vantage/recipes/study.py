@@ -18,7 +18,7 @@ from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, S
 
 RULES: dict[str, Rule] = {
     "filtered-bc": FilteredBC(),
-    "awr": AWR(temperature=10.0),
+    "awr": AWR(temperature=4.0),
     "imit-dagger": ImitDAgger(),
     "imit-recap": ImitRecap(),
     "habc-v": HABCV(),
