@@ -25,6 +25,16 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def brief(value: Any) -> Any:
+    """`to_json` without the fields that stand at their default: what was chosen, which stays the same when a setting is added."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        chosen = [f for f in dataclasses.fields(value) if f.default is dataclasses.MISSING or getattr(value, f.name) != f.default]
+        return {"is": type(value).__name__, **{f.name: brief(getattr(value, f.name)) for f in chosen}}
+    if isinstance(value, tuple | list):
+        return [brief(v) for v in typing.cast(list[Any], value)]
+    return to_json(value)
+
+
 def from_json[T](kind: type[T], data: Any, where: str = "settings") -> T:
     """The setting of type `kind` that `to_json` wrote. Raises VantageError naming the field that does not fit."""
     return _read(kind, data, where)

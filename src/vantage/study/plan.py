@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from vantage.algorithms.habc import HABCRun, Staged
 from vantage.algorithms.interleaved import Interleaved
-from vantage.config import to_json
+from vantage.config import brief
 from vantage.envs.spec import WorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.stages.collect import Rollouts
@@ -160,9 +160,9 @@ class Study:
                 )
 
     def fingerprint(self, arm: Arm, task: StudyTask) -> str:
-        """Twelve hex digits of everything that decides a cell but its seed."""
-        chain = [to_json(each) for each in self.ancestry(arm)]
-        settings = [to_json(self.settings(each, task, 0)) for each in self.ancestry(arm)]
+        """Twelve hex digits of every choice that decides a cell but its seed."""
+        chain = [brief(each) for each in self.ancestry(arm)]
+        settings = [brief(self.settings(each, task, 0)) for each in self.ancestry(arm)]
         return hashlib.sha256(json.dumps([chain, settings], sort_keys=True).encode()).hexdigest()[:12]
 
 
