@@ -8,12 +8,14 @@ import multiprocessing
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 
 from vantage.actors.load import load_actor
 from vantage.actors.protocol import Actor
@@ -36,6 +38,8 @@ class Job:
     operator: OperatorSpec
     seed: int
     policy_version: int = -1
+    recorded_late: int = 0
+    """Control steps by which the record of who drives is shifted."""
     journal: Path | None = None
     """Folder that keeps the episode; None: only the summary survives."""
     pictures: bool = False
@@ -74,6 +78,8 @@ def play(job: Job) -> Played:
         )
     finally:
         torch.set_num_threads(threads)
+    if job.recorded_late:
+        episode = replace(episode, intervention=shift(episode.intervention, job.recorded_late))
     if job.journal is not None:
         save_episode(job.journal, job.number, episode)
     return Played(
@@ -86,6 +92,11 @@ def play(job: Job) -> Played:
         human_steps=int(episode.intervention.sum()),
         limit=job.world.limit,
     )
+
+
+def shift(drove: Bool[np.ndarray, "T"], late: int) -> Bool[np.ndarray, "T"]:
+    """The same switches, `late` steps later (earlier if negative); the ends repeat."""
+    return drove[np.clip(np.arange(len(drove)) - late, 0, len(drove) - 1)]
 
 
 @lru_cache(maxsize=64)

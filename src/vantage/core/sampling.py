@@ -29,6 +29,22 @@ class PoolShares:
             raise VantageError(f"the pool shares are {shares}; give three numbers >= 0 of which one is positive")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesByNeed:
+    """Batch mix that follows the policy: the worse its last rollouts went, the more of the batch is human (beyond the paper)."""
+
+    demo: float = 0.25
+    """Share of demonstrations."""
+    least: float = 0.1
+    """Least share of interventions, and of rollouts."""
+
+    def __call__(self, success_rate: float) -> PoolShares:
+        """The rest of the batch is rollouts in proportion to `success_rate`, and interventions."""
+        rest = 1.0 - self.demo
+        rollout = float(np.clip(rest * success_rate, self.least, rest - self.least))
+        return PoolShares(demo=self.demo, intervention=rest - rollout, rollout=rollout)
+
+
 def drawable(
     raw_weight: Float[np.ndarray, "N"],
     route: Shaped[np.ndarray, "N"],
@@ -44,9 +60,15 @@ def drawable(
 
 
 def sampling_probability(
-    route: Shaped[np.ndarray, "N"], may_draw: Bool[np.ndarray, "N"], shares: PoolShares = PoolShares()
+    route: Shaped[np.ndarray, "N"],
+    may_draw: Bool[np.ndarray, "N"],
+    shares: PoolShares = PoolShares(),
+    emphasis: Float[np.ndarray, "N"] | None = None,
 ) -> Float64[np.ndarray, "N"]:
-    """Probability that one draw picks the window anchored at each frame; sums to 1. Raises `VantageError` if no window may be drawn."""
+    """Probability that one draw picks the window anchored at each frame; sums to 1. Raises `VantageError` if no window may be drawn.
+
+    `emphasis` > 0: how likely frames are relative to others of their pool; None: equally.
+    """
     demo, intervention = route == Route.DEMO, route == Route.INTERVENTION
     pools = [may_draw & demo, may_draw & intervention, may_draw & ~demo & ~intervention]
     counts = [np.count_nonzero(pool) for pool in pools]
@@ -57,7 +79,10 @@ def sampling_probability(
             "collect more episodes, shorten the chunk or change the pool shares"
         )
     given = wanted / wanted.sum()
-    return sum((pool * (share / max(count, 1)) for pool, share, count in zip(pools, given, counts, strict=True)), np.zeros(len(route)))
+    if emphasis is None:
+        return sum((pool * (share / max(count, 1)) for pool, share, count in zip(pools, given, counts, strict=True)), np.zeros(len(route)))
+    likely = [pool * emphasis.astype(np.float64) for pool in pools]
+    return sum((one * (share / max(one.sum(), 1e-300)) for one, share in zip(likely, given, strict=True)), np.zeros(len(route)))
 
 
 def draw(probability: Float64[np.ndarray, "N"], *, seed: int, step: int, batch: int) -> Int64[np.ndarray, "B"]:

@@ -142,6 +142,13 @@ def _neutral(weight: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
     return np.where(np.isnan(weight), 1.0, weight)
 
 
+def _spread(advantage: Float[np.ndarray, "M"]) -> float:
+    """Standard deviation of what is known; 1 where nothing is, or nothing varies."""
+    known = advantage[~np.isnan(advantage)]
+    spread = float(known.std()) if len(known) else 0.0
+    return spread if spread > 1e-6 else 1.0
+
+
 class _Rule:
     """What a rule says about itself, beside its weights."""
 
@@ -189,11 +196,20 @@ class HABC(_Rule):
 
     reweight_interventions: bool = False
     """IR: g on interventions too. Only after a first HABC phase has trained the critic."""
+    self_normalised: bool = False
+    """Beyond the paper: divide A_v and A_e by their standard deviation over successful rollouts before they enter the gate."""
+    rising_failures: bool = False
+    """Beyond the paper: a failed frame whose viability was still rising counts p_v max(0, tanh A_v) instead of 0."""
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights; g (Eq. 7) is 1 where an advantage is missing."""
-        g = _neutral(gate(evidence.p_v, evidence.a_v, evidence.a_e))
-        return _by_route(evidence, success=g, intervention=g if self.reweight_interventions else 1.0)
+        a_v, a_e = evidence.a_v, evidence.a_e
+        if self.self_normalised:
+            succeeded = evidence.route == Route.ROLLOUT_SUCCESS
+            a_v, a_e = a_v / _spread(a_v[succeeded]), a_e / _spread(a_e[succeeded])
+        g = _neutral(gate(evidence.p_v, a_v, a_e))
+        rising = np.nan_to_num(evidence.p_v * np.maximum(np.tanh(a_v), 0.0)) if self.rising_failures else 0.0
+        return _by_route(evidence, success=g, failure=rising, intervention=g if self.reweight_interventions else 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ class WindowRule:
     """An intervention window needs at least ceil(H / this) human steps: 10 of 50 in the paper (App. D)."""
     policy_steps: int = 1
     """Any other window (policy, demonstration) needs at least this many valid steps."""
+    margin: int = 0
+    """Control steps on both sides of a hand-over that anchor no window: a log may say a little too early or too late who drives."""
 
     def human_steps(self, horizon: int) -> int:
         """Human steps that an intervention window of `horizon` steps needs."""
@@ -45,6 +47,18 @@ def valid_anchors(
     """Frames that can anchor a window of `horizon` steps. Within one segment, the human steps are all of the real ones."""
     real = np.minimum(segment_end - np.arange(len(segment_end)) + 1, horizon)
     return real >= np.where(route == Route.INTERVENTION, rule.human_steps(horizon), rule.policy_steps)
+
+
+def near_handover(intervention: Bool[np.ndarray, "N"], episode: Int64[np.ndarray, "N"], margin: int) -> Bool[np.ndarray, "N"]:
+    """Frames fewer than `margin` steps after a hand-over or at most `margin` before it, in their episode."""
+    near = np.zeros(len(intervention), dtype=np.bool_)
+    first = np.flatnonzero((intervention[1:] != intervention[:-1]) & (episode[1:] == episode[:-1])) + 1
+    for step in range(-margin, margin):
+        at = first + step
+        inside = (at >= 0) & (at < len(near))
+        at, home = at[inside], episode[first[inside]]
+        near[at[episode[at] == home]] = True
+    return near
 
 
 def commanded_dims(intervention: Bool[np.ndarray, "N"], human_dims: Bool[np.ndarray, "A"]) -> Bool[np.ndarray, "N A"]:

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 from vantage.actors.flow import FlowConfig
 from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.operators import Rescue
-from vantage.core.sampling import PoolShares
+from vantage.core.returns import EfficiencyTarget
+from vantage.core.sampling import PoolShares, SharesByNeed
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
+from vantage.core.windows import WindowRule
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
@@ -81,6 +84,41 @@ def study_state() -> Study:
         ),
         arms=paper_arms(),
         order=ORDER,
+    )
+
+
+def screen_arms() -> tuple[Arm, ...]:
+    """HABC, filtered BC, and one arm per setting that goes beyond the paper or back to its printed form."""
+    fold5, habc = CriticFit(folds=5), HABC()
+    early = Rollouts(per_world=100, operator=RESCUE, recorded_late=-10)
+    return (
+        Supervised(),
+        Online(name="filtered-bc", weighing=Weighing(rule=FilteredBC())),
+        Online(name="habc"),
+        Online(name="one-step", weighing=Weighing(stride=1), critic=CriticFit(target=EfficiencyTarget())),
+        Online(name="interleaved", weighing=Weighing(stride=1), schedule=Interleaved(warm_up=200)),
+        Online(name="ir-at-once", weighing=Weighing(rule=HABC(reweight_interventions=True))),
+        Online(name="cross-fitted", critic=fold5),
+        Online(name="cross-fitted+ir", critic=fold5, weighing=Weighing(rule=HABC(reweight_interventions=True))),
+        Online(name="ensemble", critic=CriticFit(members=4)),
+        Online(name="self-normalised", critic=fold5, weighing=Weighing(rule=replace(habc, self_normalised=True))),
+        Online(name="rising-failures", critic=fold5, weighing=Weighing(rule=replace(habc, rising_failures=True))),
+        Online(name="recency", weighing=Weighing(recency=0.5)),
+        Online(name="by-need", weighing=Weighing(shares=SharesByNeed())),
+        Online(name="more-rescues", weighing=Weighing(shares=PoolShares(demo=0.2, intervention=0.4, rollout=0.4))),
+        Online(name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))),
+        Online(name="early-labels", rollouts=early),
+        Online(name="early-labels+margin", rollouts=early, weighing=Weighing(windows=WindowRule(margin=10))),
+    )
+
+
+def study_screen() -> Study:
+    """One task, one setting at a time, on development starts and seeds of its own: where the recipe of Vantage comes from."""
+    return Study(
+        base=replace(state_base(), evaluation=Evaluation(per_world=100, suite="development")),
+        tasks=(StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),),
+        arms=screen_arms(),
+        order=("sft", "filtered-bc", "habc"),
     )
 
 

@@ -37,6 +37,8 @@ class Rollouts:
     per_world: int = 25
     """Episodes per world."""
     operator: OperatorSpec = Rescue()
+    recorded_late: int = 0
+    """Control steps by which the log is late in saying who drives (early if negative): what a slow button does to data."""
 
 
 def collect_demonstrations(
@@ -104,6 +106,7 @@ def collect_rollouts(
             operator=settings.operator,
             seed=seed_for("rollout", seed, where.number, number),
             policy_version=policy_version,
+            recorded_late=settings.recorded_late,
             journal=where.journal,
             pictures=pictures,
         )

@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from vantage.core.credit import join_labels
 from vantage.core.returns import stride_rows
-from vantage.core.sampling import PoolShares, drawable, sampling_probability
+from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
-from vantage.core.windows import WindowRule, valid_anchors
+from vantage.core.windows import WindowRule, near_handover, valid_anchors
 from vantage.data.replay import Replay
 from vantage.data.schema import WEIGHT_COLUMNS
 from vantage.data.sidecar import write_parquet
@@ -27,8 +27,10 @@ class Weighing:
     """One of the weighting rules; methods differ in this value."""
     stride: int = 8
     """k, control steps between the two states of an advantage; 1 is the paper."""
-    shares: PoolShares = PoolShares()
+    shares: PoolShares | SharesByNeed = PoolShares()
     """Batch mix of demonstrations, interventions and rollouts."""
+    recency: float = 1.0
+    """How likely a frame is drawn relative to one of its pool that was recorded a round later (beyond the paper; 1: equally)."""
     windows: WindowRule = WindowRule()
     """Which frames may anchor a window."""
     draw_zero_weight: bool = False
@@ -73,7 +75,12 @@ def weigh(
     route = evidence.route
     valid = valid_anchors(replay.segment_end, route, horizon, settings.windows)
     valid &= fresh(replay.frames.policy_version, policy_version, settings.stale_after)
-    sampling = sampling_probability(route, drawable(raw, route, valid, draw_zero_weight=settings.draw_zero_weight), settings.shares)
+    if settings.windows.margin:
+        valid &= ~near_handover(replay.frames.intervention, replay.frames.episode, settings.windows.margin)
+    shares = settings.shares(success_alone(replay)) if isinstance(settings.shares, SharesByNeed) else settings.shares
+    emphasis = None if settings.recency == 1 else settings.recency ** (replay.round.max() - replay.round).astype(np.float64)
+    may_draw = drawable(raw, route, valid, draw_zero_weight=settings.draw_zero_weight)
+    sampling = sampling_probability(route, may_draw, shares, emphasis)
     g = gate(evidence.p_v, evidence.a_v, evidence.a_e)
     columns = {
         "round": replay.round,
@@ -93,6 +100,14 @@ def weigh(
     }
     nullable = ("z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent")
     write_parquet(out, {name: columns[name] for name in WEIGHT_COLUMNS}, nullable=nullable)
+
+
+def success_alone(replay: Replay) -> float:
+    """Share of the last round's episodes that the policy solved without help."""
+    last = replay.round == replay.round.max()
+    begins = np.flatnonzero((replay.frames.frame == 0) & last)
+    helped = np.add.reduceat(replay.frames.intervention.astype(np.int64), np.flatnonzero(replay.frames.frame == 0)) > 0
+    return float(((replay.frames.outcome[begins] == 1) & ~helped[replay.frames.episode[begins]]).mean())
 
 
 def critic_values(critic: Path, parent: ParentFit | None = None) -> Values:
