@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Which method is better, and by how much": {
         "study": "methods x tasks x seeds on identical data and budget, resumable cell by cell",
         "study-report": "draw every table and figure of a study again from its stored rows",
+        "study-exhibits": "keep a few episodes of a finished cell for the figures that show one",
         "study-cell": "run one cell again from nothing and hold it against the stored one",
     },
     "Your own recordings": {
@@ -54,6 +55,7 @@ def main() -> None:
         "study": study,
         "study-report": study_report,
         "study-cell": study_cell,
+        "study-exhibits": study_exhibits,
         "audit": audit,
         "label": label,
         "collect": collect,
@@ -88,7 +90,7 @@ def overview() -> None:
     for title, commands in GROUPS.items():
         table = RichTable(box=None, show_header=False, padding=(0, 2), title=title, title_justify="left", title_style="bold")
         for name, what in commands.items():
-            table.add_row(f"[cyan]{name:<12}", what)
+            table.add_row(f"[cyan]{name:<14}", what)
         console.print(table)
         console.print()
     console.print("[dim]vantage COMMAND --help tells the rest.   Docs: docs/tour.md[/]\n")
@@ -181,6 +183,30 @@ def study_report(results: Annotated[Path, tyro.conf.Positional], /, out: Path | 
     from vantage.study.page import write_study
 
     print(write_study(results, out or results))
+
+
+def study_exhibits(
+    recipe: Annotated[str, tyro.conf.Positional],
+    task: Annotated[str, tyro.conf.Positional],
+    seed: Annotated[int, tyro.conf.Positional],
+    /,
+    out: Path | None = None,
+    results: Path | None = None,
+) -> None:
+    """Keep a few episodes of a finished HABC cell for the figures that show one: RESULTS/exhibits.parquet.
+
+    Args:
+        recipe: Name of a study.
+        task: Name of a task of it.
+        seed: The seed.
+        out: Folder that the study worked in; default runs/study-RECIPE.
+        results: Folder of the rows; default docs/results/study-RECIPE.
+    """
+    from vantage.recipes.studies import find_study
+    from vantage.study.exhibits import make_exhibits
+
+    work, rows = out or Path(f"runs/study-{recipe}"), results or Path(f"docs/results/study-{recipe}")
+    print(make_exhibits(find_study(recipe), work, rows, task, seed))
 
 
 def study_cell(

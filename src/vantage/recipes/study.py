@@ -30,6 +30,18 @@ RULES: dict[str, Rule] = {
 """The methods that learn from experience, in the order in which their tables print them."""
 ORDER = ("sft", "sft-more", "imit-dagger", "awr", "imit-recap", "filtered-bc", "habc-v", "habc", "habc-more", "habc+ir")
 
+CONTRASTS = (
+    ("habc", "sft-more"),
+    ("habc", "filtered-bc"),
+    ("habc", "imit-recap"),
+    ("habc", "awr"),
+    ("habc+ir", "habc-more"),
+    ("habc+ir-3", "habc"),
+    ("shared-habc", "shared-filtered-bc"),
+    ("shared-habc", "shared-habc-v"),
+    ("shared-habc", "shared-imit-recap"),
+)
+"""Pairs beside the neighbours of the order."""
 
 RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
 """An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
@@ -84,6 +96,7 @@ def study_state() -> Study:
         ),
         arms=paper_arms(),
         order=ORDER,
+        contrasts=CONTRASTS,
     )
 
 

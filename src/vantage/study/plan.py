@@ -10,6 +10,7 @@ An arm is a value. Its cell (arm, task, seed) is a pure function of the plan: it
 """
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, replace
 
@@ -98,6 +99,8 @@ class Study:
     arms: tuple[Arm, ...]
     order: tuple[str, ...] = ()
     """Arms whose neighbours are compared, from the one expected to be worst."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Further pairs to compare: (ours, theirs)."""
 
     def __post_init__(self) -> None:
         """Raise VantageError for arms that stand on nothing."""
@@ -110,8 +113,15 @@ class Study:
                     f"arm {arm.name!r} comes after {arm.after!r}, which is not an arm before it; name one of {sorted(known)}"
                 )
             known.add(arm.name)
-        if missing := [name for name in self.order if name not in known]:
-            raise VantageError(f"the study's order names {missing[0]!r}, which is no arm; there are {', '.join(sorted(known))}")
+        named = (*self.order, *(name for pair in self.contrasts for name in pair))
+        if missing := [name for name in named if name not in known]:
+            raise VantageError(f"the study compares {missing[0]!r}, which is no arm; there are {', '.join(sorted(known))}")
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Everything that is compared: neighbours first."""
+        neighbours = tuple((ours, theirs) for theirs, ours in itertools.pairwise(self.order))
+        return (*neighbours, *(pair for pair in self.contrasts if pair not in neighbours))
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

@@ -1,0 +1,228 @@
+"""Stored rows -> the figures of a study, as SVG text: the paper's Fig. 3, 4 (left), App. G, the differences, and what a stop rule saves."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from vantage.core.stats import Interval
+from vantage.report.figures import Plot, axes, dot, interval, line, number, percent, plot, rule, svg, text
+from vantage.report.tables import VIABLE
+from vantage.study.plan import Online
+from vantage.study.rows import Results
+from vantage.study.statistics import grids, rate
+from vantage.study.tables import contrasts, evaluated, title
+
+FAMILY = {
+    "sft": "demo",
+    "sft-more": "demo",
+    "imit-dagger": "human",
+    "awr": "unlabelled",
+    "imit-recap": "failure",
+    "filtered-bc": "efficiency",
+}
+"""Colour class of the arms that are not HABC."""
+_RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_ROW = 24
+
+
+def colour(arm: str) -> str:
+    """Blue is HABC without its efficiency head or with everything; baselines have colours of their own; violet goes beyond the paper."""
+    plain = arm.removeprefix("shared-")
+    return FAMILY.get(plain) or ("policy" if plain.startswith("habc") else "gate")
+
+
+def main_arms(results: Results) -> list[str]:
+    """The evaluated arms that are not on shared data, those with rows."""
+    return [name for name in evaluated(results.study) if not name.startswith("shared-") and has_rows(results, name)]
+
+
+def success_by_method(results: Results, width: float, arms: Sequence[str] | None = None) -> str:
+    """Fig. 3, upper half: success by method and task."""
+    tasks = [task.world.task for task in results.study.tasks]
+    names = list(arms or main_arms(results))
+    found = {name: rate(results.tables["trials"], name) for name in names}
+    rows: dict[str, dict[str, Interval]] = {name: each.by_task for name, each in found.items() if each is not None}
+    return _forest(rows, tasks, width, "Success rate by method and task", percent, (0.0, 1.0), _RATES)
+
+
+def steps_by_method(results: Results, width: float, arms: Sequence[str] | None = None) -> str:
+    """Fig. 3, lower half: steps of successes by method and task, with the scatter between seeds."""
+    tasks = [task.world.task for task in results.study.tasks]
+    rows: dict[str, dict[str, Interval]] = {}
+    for name in arms or main_arms(results):
+        rows[name] = {}
+        for task, grid in grids(results.tables["trials"], name).items():
+            means = np.array([steps[won].mean() for steps, won in zip(grid.steps, grid.success, strict=True) if won.any()])
+            half = 1.96 * means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else float("nan")
+            centre = float(means.mean()) if len(means) else float("nan")
+            rows[name][task] = Interval(estimate=centre, low=centre - half, high=centre + half, n=len(means))
+    known = [each.estimate for row in rows.values() for each in row.values() if np.isfinite(each.estimate)]
+    top = 10 * np.ceil(max(known, default=1.0) * 1.08 / 10)
+    low = 10 * np.floor(min(known, default=0.0) * 0.92 / 10)
+    return _forest(rows, tasks, width, "Steps of successful trials by method and task", number, (float(low), float(top)), None)
+
+
+def _forest(
+    rows: dict[str, dict[str, Interval]],
+    tasks: Sequence[str],
+    width: float,
+    label: str,
+    write: Callable[[float], str],
+    extent: tuple[float, float],
+    marks: Sequence[float] | None,
+) -> str:
+    """One line per method and one panel per task: a dot, its interval, its number."""
+    names, left = list(rows), 132.0
+    height = 58 + _ROW * len(names)
+    span = (width - left - 8) / max(len(tasks), 1)
+    parts = [
+        text(4, 34 + _ROW * (i + 0.5) + 4, title(name), cls="strong" if name.startswith("habc") else "") for i, name in enumerate(names)
+    ]
+    for place, task in enumerate(tasks):
+        area = plot((left + place * span, 34, left + (place + 1) * span - 18, height - 24), x=extent)
+        ticks = marks or tuple(np.linspace(*extent, 4))
+        parts.append(text(area.left, 18, task, cls="strong"))
+        parts += [
+            rule(area.x(m), area.top, area.x(m), area.bottom) + text(area.x(m), area.bottom + 16, write(m), anchor="middle") for m in ticks
+        ]
+        for i, name in enumerate(names):
+            each = rows[name].get(task)
+            if each is not None and np.isfinite(each.estimate):
+                parts.append(_flat(area, 34 + _ROW * (i + 0.5), each, colour(name), f"{title(name)}, {task}: {each}"))
+    words = "; ".join(
+        f"{title(name)}: " + ", ".join(f"{task} {write(each.estimate)}" for task, each in row.items()) for name, row in rows.items()
+    )
+    return svg(width, height, parts, f"{label}. {words}")
+
+
+def _flat(area: Plot, y: float, each: Interval, cls: str, words: str) -> str:
+    """A dot with an interval lying on its side."""
+    parts = ""
+    if np.isfinite(each.low):
+        parts = rule(area.x.clip(each.low), y, area.x.clip(each.high), y, f"mark {cls}")
+    return parts + dot(area.x.clip(each.estimate), y, cls, 4.5, words)
+
+
+def differences(results: Results, width: float) -> str:
+    """Every comparison of the plan: success of the first minus the second."""
+    found = contrasts(results)
+    left, height = 250.0, 58 + _ROW * len(found)
+    reach = max((abs(v) for each in found for v in (each.difference.low, each.difference.high)), default=0.1)
+    area = plot((left, 20, width - 96, height - 38), x=(-reach, reach))
+    ticks = [round(t, 2) for t in np.linspace(-np.floor(reach * 10) / 10, np.floor(reach * 10) / 10, 5)] if reach >= 0.1 else [0.0]
+    parts = [
+        rule(area.x(t), area.top, area.x(t), area.bottom) + text(area.x(t), area.bottom + 16, f"{100 * t:+.0f}", anchor="middle")
+        for t in ticks
+    ]
+    parts.append(rule(area.x(0), area.top, area.x(0), area.bottom, "axis"))
+    parts.append(text(area.right, height - 4, "points of success, first minus second", anchor="end"))
+    for i, each in enumerate(found):
+        y = 20 + _ROW * (i + 0.5)
+        sure = each.difference.low > 0 or each.difference.high < 0
+        parts.append(text(4, y + 4, f"{title(each.ours)} − {title(each.theirs)}", cls="strong" if sure else ""))
+        parts.append(_flat(area, y, each.difference, colour(each.ours), str(each.difference)))
+        parts.append(text(width - 88, y + 4, f"{100 * each.difference.estimate:+.1f}", cls="strong" if sure else ""))
+    words = "; ".join(f"{title(e.ours)} minus {title(e.theirs)} {100 * e.difference.estimate:+.1f} points" for e in found)
+    return svg(width, height, parts, f"Differences in success. {words}")
+
+
+def viable_starts(results: Results, width: float, height: float = 260) -> str:
+    """Fig. 4, left: the share of first states that the critic calls viable, round after round, and the share that was then solved alone."""
+    starts = results.tables["starts"]
+    names = [arm.name for arm in results.study.arms if isinstance(arm, Online) and starts and (starts["arm"] == arm.name).any()]
+    chain = [name for name in ("habc", "habc+ir", "habc+ir-2", "habc+ir-3") if name in names] or names[:1]
+    mine = np.isin(starts["arm"], chain) if starts else np.zeros(0, bool)
+    rounds = np.unique(starts["round"][mine]) if mine.any() else np.array([1])
+    area = plot((46, 30, width - 150, height - 34), x=(float(rounds.min()) - 0.3, float(rounds.max()) + 0.3))
+    parts = [axes(area, x_ticks=rounds.tolist(), y_ticks=_RATES, y_names=[percent(r) for r in _RATES], x_label="round")]
+    series = (
+        ("policy", f"p_v at the start above {number(VIABLE)}", lambda rows: starts["p_v"][rows] > VIABLE),
+        ("demo", "solved alone", lambda rows: starts["alone"][rows].astype(bool)),
+    )
+    for cls, words, of in series:
+        shares = np.array([_by_seed(starts, np.flatnonzero(mine & (starts["round"] == r)), of) for r in rounds])
+        parts.append(line(area, rounds.astype(float), shares[:, 0], cls))
+        for r, (centre, half) in zip(rounds.tolist(), shares.tolist(), strict=True):
+            parts.append(interval(area, r, centre - half, centre + half, cls))
+            parts.append(dot(area.x(r), area.y(centre), cls, 4.5, f"round {r}: {percent(centre)}"))
+        parts.append(
+            text(area.right + 8, area.y(float(shares[-1, 0])) + 4, words.replace("p_v at the start above", "p_v(s₀) >"), cls=f"named {cls}")
+        )
+    return svg(
+        width, height, parts, f"Share of starts above viability {number(VIABLE)} by round, of {' then '.join(title(n) for n in chain)}"
+    )
+
+
+def _by_seed(starts: dict[str, np.ndarray], rows: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """Mean over (task, seed) of a share, and half its 95 % interval."""
+    key = np.char.add(starts["task"][rows].astype(str), starts["seed"][rows].astype(str))
+    means = np.array([of(rows[key == one]).mean() for one in np.unique(key)])
+    return float(means.mean()), float(1.96 * means.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else 0.0
+
+
+def gate_means(results: Results, width: float) -> str:
+    """App. G: mean g on successful rollouts and on rescues, by task, of HABC's rounds."""
+    rounds = results.tables["rounds"]
+    rows: dict[str, dict[str, Interval]] = {}
+    for words, column, arms in (
+        ("successful rollouts", "mean_g_success", ("habc",)),
+        ("rescues (IR)", "mean_g_rescue", ("habc+ir", "habc+ir-2", "habc+ir-3")),
+    ):
+        rows[words] = {}
+        for place in results.study.tasks:
+            mine = np.isin(rounds["arm"], arms) & (rounds["task"] == place.world.task) if rounds else np.zeros(0, bool)
+            values = rounds[column][mine] if rounds else np.zeros(0)
+            values = values[~np.isnan(values)]
+            if len(values):
+                half = 1.96 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+                centre = float(values.mean())
+                rows[words][place.world.task] = Interval(estimate=centre, low=centre - half, high=centre + half, n=len(values))
+    tasks = [task.world.task for task in results.study.tasks]
+    return _forest(rows, tasks, width, "Mean g", lambda v: f"{v:.2f}", (0.0, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0))
+
+
+def stop_curve(results: Results, arm: str, width: float, height: float = 280) -> str:
+    """Robot steps saved against successes lost, one point per threshold and one line per task."""
+    stops = results.tables["stops"]
+    area = plot((52, 26, width - 120, height - 48), x=(0, 0.3), y=(0, 0.4))
+    parts = [
+        axes(
+            area,
+            x_ticks=(0, 0.1, 0.2, 0.3),
+            x_names=[percent(v) for v in (0, 0.1, 0.2, 0.3)],
+            y_ticks=(0, 0.1, 0.2, 0.3, 0.4),
+            y_names=[percent(v) for v in (0, 0.1, 0.2, 0.3, 0.4)],
+            x_label="successes lost",
+            y_label="control steps saved",
+        )
+    ]
+    for place, cls in zip(results.study.tasks, ("policy", "human", "efficiency", "failure"), strict=False):
+        mine = (stops["arm"] == arm) & (stops["task"] == place.world.task) if stops else np.zeros(0, bool)
+        if not mine.any():
+            continue
+        points: list[tuple[float, float]] = []
+        for threshold in np.unique(stops["threshold"][mine]):
+            here = mine & (stops["threshold"] == threshold)
+            lost = float(stops["lost"][here].sum() / max(stops["successes"][here].sum(), 1))
+            saved = float(stops["saved"][here].sum() / stops["steps"][here].sum())
+            points.append((lost, saved))
+            if lost <= 0.3:
+                parts.append(
+                    dot(
+                        area.x(lost),
+                        area.y.clip(saved),
+                        f"{cls} small",
+                        4,
+                        f"p_v < {threshold:g}: saves {percent(saved)}, loses {percent(lost)}",
+                    )
+                )
+        shown = np.array([point for point in points if point[0] <= 0.3])
+        parts.append(line(area, shown[:, 0], shown[:, 1], cls))
+        parts.append(text(area.x(shown[-1, 0]) + 8, area.y.clip(shown[-1, 1]) + 4, place.world.task, cls=f"named {cls}"))
+    return svg(width, height, parts, f"Control steps saved against successes lost when stopping at low viability, {title(arm)}")
+
+
+def has_rows(results: Results, arm: str) -> bool:
+    """Whether an arm has finished cells."""
+    trials = results.tables["trials"]
+    return bool(trials) and bool((trials["arm"] == arm).any())

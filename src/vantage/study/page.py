@@ -1,0 +1,79 @@
+"""The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page. Nothing but the stored rows is read."""
+
+import shlex
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from vantage.data.sidecar import write_whole
+from vantage.report.figures import FONT, STYLE, save_svg
+from vantage.report.markup import panel, section, table
+from vantage.study import figures
+from vantage.study.exhibits import exhibit_figures
+from vantage.study.rows import Results
+from vantage.study.tables import Sheet, cost, sheets
+
+WIDTH = 980.0
+
+
+def write_study(folder: Path, out: Path) -> Path:
+    """Draw everything into `out` and return the page, `out`/study.html."""
+    results = Results.read(folder)
+    command = f"vantage study-report {shlex.quote(str(folder))}"
+    drawn = draw(results)
+    found = sheets(results)
+    for name, (_, figure) in drawn.items():
+        save_svg(figure, out / f"{name}.svg")
+    write_whole(out / "results.md", _markdown(results, found, command).encode())
+    write_whole(out / "study.html", _page(results, drawn, found, command).encode())
+    return out / "study.html"
+
+
+def draw(results: Results) -> dict[str, tuple[str, str]]:
+    """File name -> (heading, figure), those for which there are rows."""
+    critics = [
+        arm for arm in ("vantage", "cross-fitted", "habc") if results.tables["stops"] and (results.tables["stops"]["arm"] == arm).any()
+    ]
+    shared = [name for name in (f"shared-{arm}" for arm in figures.FAMILY) if figures.has_rows(results, name)]
+    shared += [name for name in ("shared-habc-v", "shared-habc") if figures.has_rows(results, name)]
+    drawn = {
+        "fig3-success": ("Success by method and task (the paper's Fig. 3)", figures.success_by_method(results, WIDTH)),
+        "fig3-steps": ("Steps of successes (Fig. 3)", figures.steps_by_method(results, WIDTH)),
+        "differences": ("Differences, with 95 % intervals", figures.differences(results, WIDTH)),
+    }
+    if shared:
+        drawn["shared-success"] = ("Success of every rule on the same rollouts", figures.success_by_method(results, WIDTH, shared))
+    if critics:
+        drawn["fig4-starts"] = ("Viable starts, round after round (Fig. 4, left)", figures.viable_starts(results, WIDTH))
+        drawn["app-g"] = ("Mean g (App. G)", figures.gate_means(results, WIDTH))
+        drawn["stops"] = ("Stop early and call for help", figures.stop_curve(results, critics[0], WIDTH))
+    return drawn | exhibit_figures(results.folder, WIDTH)
+
+
+def _markdown(results: Results, found: list[Sheet], command: str) -> str:
+    head = [f"Drawn by `{command}` from the rows beside this file. {cost(results)}", ""]
+    return "\n".join([*head, *(sheet.markdown() for sheet in found)])
+
+
+def _page(results: Results, drawn: dict[str, tuple[str, str]], found: list[Sheet], command: str) -> str:
+    style = (files("vantage.report") / "assets" / "page.css").read_text(encoding="utf-8")
+    plots = "".join(panel(heading, "", f'<div class="scroll">{figure}</div>') for heading, figure in drawn.values())
+    written = "".join(
+        panel(sheet.title, escape(sheet.words), table(sheet.head, [[_bold(cell) for cell in row] for row in sheet.rows])) for sheet in found
+    )
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width,initial-scale=1">',
+            f"<title>{escape(results.folder.resolve().name)} · Vantage</title>",
+            f"<style>:root{{--font:{FONT}}}{STYLE}\n{style}\n.panel svg{{min-width:720px;width:100%;height:auto}}</style></head><body>",
+            f"<header><div><h1>Which method is better, and by how much</h1><p>{escape(cost(results))}</p></div></header><main>",
+            section("figures", "Figures", "Every dot carries its 95 % interval; hover for the numbers.", plots),
+            section("tables", "Tables", "The same rows as numbers.", written),
+            f"</main><footer><div><p>Drawn by <code>{escape(command)}</code>.</p></div></footer></body></html>\n",
+        ]
+    )
+
+
+def _bold(cell: str) -> str:
+    return f"<b>{escape(cell[2:-2])}</b>" if cell.startswith("**") else escape(cell)

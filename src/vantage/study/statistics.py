@@ -1,0 +1,181 @@
+"""Trials of a study -> rates, differences and what they are worth. Everything is paired: the same seeds, the same starts.
+
+    rows ──grid──> per task: success [S seeds, N starts], steps [S, N] ──contrast──> difference, probability of improvement, power
+
+Intervals are 95 % crossed bootstraps: in every task, seeds and starts are both drawn again (the "pigeonhole" bootstrap of Owen 2007,
+Annals of Applied Statistics 1:386-411, which errs on the wide side), and tasks are averaged, each counting the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from vantage.core.stats import Interval
+from vantage.study.rows import Table
+
+DRAWS = 4000
+"""Bootstrap replications."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """One arm on one task."""
+
+    seeds: Int64[np.ndarray, "S"]
+    success: Bool[np.ndarray, "S N"]
+    steps: Int64[np.ndarray, "S N"]
+    """Control steps; the limit where it failed."""
+
+    def of(self, seeds: Int64[np.ndarray, "R"]) -> "Grid":
+        """The rows of some of its seeds, in their order."""
+        place = np.searchsorted(self.seeds, seeds)
+        return Grid(seeds=seeds, success=self.success[place], steps=self.steps[place])
+
+
+def grids(trials: Table, arm: str) -> dict[str, Grid]:
+    """Task -> what an arm did there, seeds in order. Tasks without finished cells are absent."""
+    found: dict[str, Grid] = {}
+    mine = trials["arm"] == arm if trials else np.zeros(0, bool)
+    for task in np.unique(trials["task"][mine]) if mine.any() else ():
+        rows = np.flatnonzero(mine & (trials["task"] == task))
+        order = rows[np.lexsort((trials["trial"][rows], trials["seed"][rows]))]
+        seeds = np.unique(trials["seed"][order])
+        success = trials["success"][order].astype(bool).reshape(len(seeds), -1)
+        steps = np.where(success, trials["steps"][order].reshape(success.shape), trials["limit"][order].reshape(success.shape))
+        found[str(task)] = Grid(seeds=seeds.astype(np.int64), success=success, steps=steps.astype(np.int64))
+    return found
+
+
+def pair(ours: dict[str, Grid], theirs: dict[str, Grid]) -> dict[str, tuple[Grid, Grid]]:
+    """Task -> both arms on the seeds that both have finished."""
+    found: dict[str, tuple[Grid, Grid]] = {}
+    for task in ours:
+        if task in theirs:
+            seeds = np.intersect1d(ours[task].seeds, theirs[task].seeds)
+            if len(seeds):
+                found[task] = (ours[task].of(seeds), theirs[task].of(seeds))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """One arm beside another."""
+
+    ours: str
+    theirs: str
+    difference: Interval
+    """Success rate of ours minus theirs; n = pairs of cells."""
+    by_task: dict[str, float]
+    improvement: Interval
+    """Probability that a run of ours beats a run of theirs on the same task (Agarwal et al. 2021, NeurIPS); n as above."""
+    shared_steps: Interval
+    """Steps of ours minus theirs on the starts that both solve with the same seed; n = those starts."""
+    limit_steps: Interval
+    """The same over all starts, failures counted at the limit."""
+    detectable: float
+    """The difference in success that would be found with 80 % power at the 5 % level, given how much these cells scatter."""
+
+
+def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contrast | None:
+    """Compare two arms on everything that both have finished; None where that is nothing."""
+    pairs = pair(grids(trials, ours), grids(trials, theirs))
+    if not pairs:
+        return None
+    rng = np.random.default_rng([seed, 5])
+    change = {task: a.success.astype(np.float64) - b.success for task, (a, b) in pairs.items()}
+    both = {task: (a.success & b.success).astype(np.float64) for task, (a, b) in pairs.items()}
+    steps = {task: (a.steps - b.steps).astype(np.float64) for task, (a, b) in pairs.items()}
+    weights = {task: _resample(rng, matrix.shape) for task, matrix in change.items()}
+    ones = {task: np.ones_like(matrix) for task, matrix in change.items()}
+    cells = sum(len(matrix) for matrix in change.values())
+    difference, spread = _ratio(change, ones, weights, cells)
+    shared, _ = _ratio({task: both[task] * steps[task] for task in steps}, both, weights, int(sum(m.sum() for m in both.values())))
+    limit, _ = _ratio(steps, ones, weights, sum(matrix.size for matrix in steps.values()))
+    return Contrast(
+        ours=ours,
+        theirs=theirs,
+        difference=difference,
+        by_task={task: float(matrix.mean()) for task, matrix in change.items()},
+        improvement=_improvement(pairs, weights, cells),
+        shared_steps=shared,
+        limit_steps=limit,
+        detectable=(1.959964 + 0.841621) * spread,
+    )
+
+
+Weights = tuple[Float64[np.ndarray, "R S"], Float64[np.ndarray, "R N"]]
+
+
+def _resample(rng: np.random.Generator, shape: tuple[int, ...]) -> Weights:
+    """How often each seed and each start appears in each replication. A single seed cannot be drawn again."""
+    seeds, starts = shape
+    return (
+        rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS).astype(np.float64),
+        rng.multinomial(starts, np.full(starts, 1 / starts), DRAWS).astype(np.float64),
+    )
+
+
+def _ratio(
+    top: dict[str, Float64[np.ndarray, "S N"]], bottom: dict[str, Float64[np.ndarray, "S N"]], weights: dict[str, Weights], n: int
+) -> tuple[Interval, float]:
+    """Mean over tasks of sum(top) / sum(bottom), with its interval and its standard error. A task with nothing below is left out."""
+    tasks = [task for task in top if bottom[task].sum() > 0]
+    nan = float("nan")
+    if not tasks:
+        return Interval(estimate=nan, low=nan, high=nan, n=0), nan
+    estimate = float(np.mean([top[task].sum() / bottom[task].sum() for task in tasks]))
+    drawn = [_total(top[task], weights[task]) / np.maximum(_total(bottom[task], weights[task]), 1e-9) for task in tasks]
+    means = np.mean(drawn, axis=0)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(estimate=estimate, low=float(low), high=float(high), n=n), float(means.std())
+
+
+def _total(matrix: Float64[np.ndarray, "S N"], weights: Weights) -> Float64[np.ndarray, "R"]:
+    seeds, starts = weights
+    return ((seeds @ matrix) * starts).sum(axis=1)
+
+
+def _improvement(pairs: dict[str, tuple[Grid, Grid]], weights: dict[str, Weights], n: int) -> Interval:
+    """P(ours > theirs) over all pairs of runs of a task, ties counting half, tasks averaged; seeds drawn again."""
+    wins = {}
+    for task, (a, b) in pairs.items():
+        x, y = a.success.mean(axis=1), b.success.mean(axis=1)
+        wins[task] = (x[:, None] > y) + 0.5 * (x[:, None] == y)
+    drawn = [np.einsum("rs,st,rt->r", weights[task][0], win, weights[task][0]) / len(win) ** 2 for task, win in wins.items()]
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    return Interval(estimate=float(np.mean([win.mean() for win in wins.values()])), low=float(low), high=float(high), n=n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """An arm's success over its tasks, each counting the same."""
+
+    overall: Interval
+    """Crossed bootstrap; n = cells."""
+    by_task: dict[str, Interval]
+    """The same for each task; n = seeds."""
+    steps: float
+    """Mean steps of its successes, tasks averaged."""
+    reached: dict[str, float]
+    """Task -> the best seed's rate."""
+
+
+def rate(trials: Table, arm: str, *, seed: int = 0) -> Rate | None:
+    """Success of one arm; None without finished cells."""
+    found = grids(trials, arm)
+    if not found:
+        return None
+    rng = np.random.default_rng([seed, 6])
+    success = {task: grid.success.astype(np.float64) for task, grid in found.items()}
+    weights = {task: _resample(rng, matrix.shape) for task, matrix in success.items()}
+    ones = {task: np.ones_like(matrix) for task, matrix in success.items()}
+    overall, _ = _ratio(success, ones, weights, sum(len(matrix) for matrix in success.values()))
+    by_task = {task: _ratio({task: matrix}, ones, weights, len(matrix))[0] for task, matrix in success.items()}
+    steps = [float(grid.steps[grid.success].mean()) for grid in found.values() if grid.success.any()]
+    return Rate(
+        overall=overall,
+        by_task=by_task,
+        steps=float(np.mean(steps)) if steps else float("nan"),
+        reached={task: float(matrix.mean(axis=1).max()) for task, matrix in success.items()},
+    )
