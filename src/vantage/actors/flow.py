@@ -1,6 +1,6 @@
 """The flow-matching actor: trained by Eq. 1, acts by carrying noise to a chunk in a few Euler steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,8 @@ class FlowConfig:
     net: NetConfig = NetConfig()
     euler_steps: int = 5
     """Integration steps when acting."""
+    noise: float = 1.0
+    """Scale of the noise that acting starts from: 1 samples a chunk, 0 always takes the middle one (beyond the paper)."""
 
 
 class FlowActor(SmallActor[SmallNet]):
@@ -48,9 +50,15 @@ class FlowActor(SmallActor[SmallNet]):
     def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
         """A chunk in the world's units, from noise of `generator`."""
         features = self._net.backbone(observation)
-        noise = torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
+        noise = self.config.noise * torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
         chunk = integrate_euler(lambda x, t: self._net.head(features, x, t), noise, self.config.euler_steps)
         return self._net.actions.inverse(chunk)
+
+    def calmed(self, noise: float) -> "FlowActor":
+        """The same policy, acting from noise of another scale."""
+        other = FlowActor(replace(self.config, noise=noise))
+        other.module.load_state_dict(self.module.state_dict())
+        return other
 
     @classmethod
     def load(cls, folder: Path) -> "FlowActor":

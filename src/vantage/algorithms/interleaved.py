@@ -20,9 +20,8 @@ from torch import Tensor
 from vantage.actors.protocol import Actor
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
-from vantage.core.sampling import drawable, sampling_probability
+from vantage.core.sampling import drawable
 from vantage.core.weights import gather_evidence, hide_advantages, normalise_batch, warmed_up
-from vantage.core.windows import valid_anchors
 from vantage.data.loader import prefetch
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
@@ -34,7 +33,7 @@ from vantage.nets.critic import DualCritic
 from vantage.progress import bar
 from vantage.stages.fit_actor import ActorFit
 from vantage.stages.fit_critic import compute_features
-from vantage.stages.weigh import Weighing
+from vantage.stages.weigh import Weighing, anchors, sampling_of
 from vantage.types import Batch, Observation, Values
 
 
@@ -112,8 +111,8 @@ class _Learner:
         self.strides = stride_rows(replay.frames.stretch_starts(), replay.frames.success, weighing.stride)
         self.ahead = efficiency_ahead(self.strides)
         route = replay.labels.route
-        valid = valid_anchors(replay.segment_end, route, actor.chunk, weighing.windows)
-        self.sampling = sampling_probability(route, drawable(np.ones(len(replay)), route, valid, draw_zero_weight=True), weighing.shares)
+        valid = anchors(replay, route, weighing, actor.chunk)
+        self.sampling = sampling_of(replay, route, drawable(np.ones(len(replay)), route, valid, draw_zero_weight=True), weighing)
         self.loader = replay.loader(actor.chunk, actor.cameras, fit.shift)
         torch.manual_seed(seed)
         self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)

@@ -5,11 +5,14 @@ workers, nor on which worker played what.
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -131,12 +134,24 @@ def open_pool(workers: int) -> Generator[Pool]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vantage.collect.pool", "vantage.envs.metaworld"])
-    with ProcessPoolExecutor(workers, mp_context=context) as executor:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as executor:
         try:
             yield _Processes(executor.submit)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def leave_with_parent() -> None:
+    """End this worker when the process that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_outlive, args=(parent.sentinel,), daemon=True).start()
+
+
+def _outlive(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 class _Processes:

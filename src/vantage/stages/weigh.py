@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float64, Shaped
 from safetensors.torch import load_file
 
 from vantage.core.credit import join_labels
@@ -73,14 +74,8 @@ def weigh(
     )
     raw = settings.rule(evidence)
     route = evidence.route
-    valid = valid_anchors(replay.segment_end, route, horizon, settings.windows)
-    valid &= fresh(replay.frames.policy_version, policy_version, settings.stale_after)
-    if settings.windows.margin:
-        valid &= ~near_handover(replay.frames.intervention, replay.frames.episode, settings.windows.margin)
-    shares = settings.shares(success_alone(replay)) if isinstance(settings.shares, SharesByNeed) else settings.shares
-    emphasis = None if settings.recency == 1 else settings.recency ** (replay.round.max() - replay.round).astype(np.float64)
-    may_draw = drawable(raw, route, valid, draw_zero_weight=settings.draw_zero_weight)
-    sampling = sampling_probability(route, may_draw, shares, emphasis)
+    valid = anchors(replay, route, settings, horizon) & fresh(replay.frames.policy_version, policy_version, settings.stale_after)
+    sampling = sampling_of(replay, route, drawable(raw, route, valid, draw_zero_weight=settings.draw_zero_weight), settings)
     g = gate(evidence.p_v, evidence.a_v, evidence.a_e)
     columns = {
         "round": replay.round,
@@ -100,6 +95,23 @@ def weigh(
     }
     nullable = ("z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent")
     write_parquet(out, {name: columns[name] for name in WEIGHT_COLUMNS}, nullable=nullable)
+
+
+def anchors(replay: Replay, route: Shaped[np.ndarray, "N"], settings: Weighing, horizon: int) -> Bool[np.ndarray, "N"]:
+    """Frames that may anchor a window of `horizon` steps."""
+    valid = valid_anchors(replay.segment_end, route, horizon, settings.windows)
+    if settings.windows.margin:
+        valid &= ~near_handover(replay.frames.intervention, replay.frames.episode, settings.windows.margin)
+    return valid
+
+
+def sampling_of(
+    replay: Replay, route: Shaped[np.ndarray, "N"], may_draw: Bool[np.ndarray, "N"], settings: Weighing
+) -> Float64[np.ndarray, "N"]:
+    """Probability that one draw picks each window, by pool, and inside a pool by round."""
+    shares = settings.shares(success_alone(replay)) if isinstance(settings.shares, SharesByNeed) else settings.shares
+    emphasis = None if settings.recency == 1 else settings.recency ** (replay.round.max() - replay.round).astype(np.float64)
+    return sampling_probability(route, may_draw, shares, emphasis)
 
 
 def success_alone(replay: Replay) -> float:

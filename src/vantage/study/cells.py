@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vantage.actors.flow import FlowActor
+from vantage.actors.load import load_actor
 from vantage.algorithms.habc import (
     Staged,
     collect_round,
@@ -30,10 +32,10 @@ from vantage.algorithms.habc import (
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import play_here
 from vantage.data.layout import Round
-from vantage.data.sidecar import Column, read_parquet
+from vantage.data.sidecar import Column, read_parquet, whole_folder
 from vantage.stages.evaluate import evaluate
 from vantage.study.measure import measure_round
-from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
         parent = Cell(task=cell.task, arm=arm.after, seed=cell.seed)
         branch(parent.folder(work), folder, study, arm)
     made = _make(study, arm, task, cell.seed, folder)
-    trials = _trials(made[-1].evaluation if made and not isinstance(arm, MoreSupervised) else folder / "more" / "6-eval.parquet", arm)
+    trials = _trials(made[-1].evaluation if made else folder / "more" / "6-eval.parquet", arm)
     measured = [measure_round(each) for each in made]
     for each in made:
         (each.critic / "features.safetensors").unlink(missing_ok=True)  # the largest file of a round, and quickly made again
@@ -127,6 +129,15 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
         case MoreSupervised(rounds=rounds):
             extra = folder / "more"
             train_control_policy(folder, extra, settings, rounds=rounds)
+            evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
+            return []
+        case Acting(noise=noise):
+            actor = load_actor(Round.of(folder, first - 1).actor)
+            assert isinstance(actor, FlowActor), "only a flow starts from noise"
+            extra = folder / "more"
+            if not (extra / "5-actor").exists():
+                with whole_folder(extra / "5-actor") as out:
+                    actor.calmed(noise).save(out)
             evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
             return []
         case Gathered():

@@ -12,7 +12,7 @@ from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
 from vantage.learn.threads import one_thread
 from vantage.nets.vla import Pixels
-from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.types import Batch, Observation
 
 
@@ -81,6 +81,8 @@ def cell_seconds(study: Study, arm: Arm, speeds: Speeds) -> float:
         case Supervised():
             demonstrations = max(task.demonstrations for task in study.tasks)
             return demonstrations * speeds.episode + base.supervised.steps * speeds.step + trials
+        case Acting():
+            return trials
         case MoreSupervised(rounds=rounds):
             return rounds * base.fit.steps * speeds.step + trials
         case Gathered():

@@ -1,6 +1,7 @@
 """The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page. Nothing but the stored rows is read."""
 
 import shlex
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -50,12 +51,12 @@ def draw(results: Results) -> dict[str, tuple[str, str]]:
     return drawn | exhibit_figures(results.folder, WIDTH)
 
 
-def _markdown(results: Results, found: list[Sheet], command: str) -> str:
+def _markdown(results: Results, found: Sequence[Sheet], command: str) -> str:
     head = [f"Drawn by `{command}` from the rows beside this file. {cost(results)}", ""]
     return "\n".join([*head, *(sheet.markdown() for sheet in found)])
 
 
-def _page(results: Results, drawn: dict[str, tuple[str, str]], found: list[Sheet], command: str) -> str:
+def _page(results: Results, drawn: dict[str, tuple[str, str]], found: Sequence[Sheet], command: str) -> str:
     style = (files("vantage.report") / "assets" / "page.css").read_text(encoding="utf-8")
     plots = "".join(panel(heading, "", f'<div class="scroll">{figure}</div>') for heading, figure in drawn.values())
     written = "".join(

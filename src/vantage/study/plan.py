@@ -78,7 +78,16 @@ class Offline:
     schedule: Staged | Interleaved = Staged()
 
 
-Arm = Supervised | MoreSupervised | Online | Gathered | Offline
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """The policy of `after`, not trained on, acting from noise of another scale."""
+
+    name: str
+    after: str
+    noise: float = 0.0
+
+
+Arm = Supervised | MoreSupervised | Online | Gathered | Offline | Acting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +163,7 @@ class Study:
             demonstrations=replace(self.base.demonstrations, per_world=task.demonstrations),
         )
         match arm:
-            case Supervised() | MoreSupervised():
+            case Supervised() | MoreSupervised() | Acting():
                 return shared
             case Gathered():
                 return replace(shared, rollouts=arm.rollouts or shared.rollouts)
@@ -183,5 +192,5 @@ def _rounds(arm: Arm) -> int:
             return 1
         case Online():
             return arm.rounds
-        case MoreSupervised():
+        case MoreSupervised() | Acting():
             return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vantage.collect.pool import leave_with_parent
 from vantage.progress import console
 from vantage.study.board import Board
 from vantage.study.cells import Cell, CellRows, finished, run_cell
@@ -98,6 +99,7 @@ def _may_run(study: Study, cell: Cell, work: Path, waiting: list[Cell], running:
 
 
 def _quiet() -> None:
-    """Workers say nothing and use one thread each."""
+    """Workers say nothing, use one thread each, and do not outlive the study."""
+    leave_with_parent()
     console.quiet = True
     torch.set_num_threads(1)
