@@ -5,8 +5,10 @@ import json
 import pytest
 
 from vantage.algorithms.habc import HABCRun
-from vantage.config import from_json, to_json
+from vantage.config import brief, from_json, to_json
+from vantage.core.weights import HABC
 from vantage.recipes import RECIPES
+from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
 
 
@@ -14,6 +16,13 @@ from vantage.types import VantageError
 def test_a_recipe_comes_back_from_its_file(name: str) -> None:
     recipe = RECIPES[name]()
     assert from_json(HABCRun, json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+def test_what_was_chosen_does_not_mention_defaults() -> None:
+    assert brief(Weighing()) == {"is": "Weighing"}
+    assert brief(Weighing(stride=1)) == {"is": "Weighing", "stride": 1}
+    assert brief(Weighing(rule=HABC(reweight_interventions=True)))["rule"] == {"is": "HABC", "reweight_interventions": True}
+    assert brief(RECIPES["debug"]())["worlds"] == [{"is": "MetaWorldSpec", "task": "push-v3", "limit": 120}]
 
 
 def spoiled(path: str, value: object) -> object:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.core.sampling import PoolShares, draw, drawable, sampling_probability
+from vantage.core.sampling import PoolShares, SharesByNeed, draw, drawable, sampling_probability
 from vantage.types import Route, VantageError
 
 ROUTES = np.array(
@@ -36,6 +36,20 @@ def test_an_empty_pool_gives_its_share_to_the_others_in_proportion():
 def test_dagger_draws_half_and_half():
     shares = PoolShares(demo=1, intervention=1, rollout=0)
     np.testing.assert_allclose(sampling_probability(ROUTES, drawable(RAW, ROUTES, ALL), shares), [1 / 4, 1 / 4, 1 / 2, 0, 0, 0])
+
+
+def test_emphasis_moves_draws_inside_a_pool_and_never_between_pools():
+    may = drawable(RAW, ROUTES, ALL, draw_zero_weight=True)
+    emphasis = np.array([1.0, 3.0, 7.0, 1.0, 0.25, 9.0])
+    np.testing.assert_allclose(sampling_probability(ROUTES, may, emphasis=emphasis), [1 / 16, 3 / 16, 1 / 4, 0.4, 0.1, 0])
+    np.testing.assert_allclose(sampling_probability(ROUTES, may, emphasis=np.full(6, 5.0)), sampling_probability(ROUTES, may))
+
+
+@pytest.mark.parametrize(("rate", "rollout"), [(0.5, 0.375), (0.0, 0.1), (1.0, 0.65)])
+def test_shares_by_need_by_hand(rate, rollout):
+    shares = SharesByNeed()(rate)
+    assert shares.rollout == pytest.approx(rollout) and shares.demo == 0.25
+    assert shares.demo + shares.intervention + shares.rollout == pytest.approx(1)
 
 
 @pytest.mark.parametrize("valid", [np.zeros(6, bool), np.array([0, 0, 0, 0, 1, 1], bool)])

@@ -178,6 +178,9 @@ TABLE = {
     ImitDAgger(): [1, 0, 0, 0, 1, 0],
     HABC(): [1, UP, DOWN, 0, 1, 0],
     HABC(reweight_interventions=True): [1, UP, DOWN, 0, ONE, 0],
+    # One failed frame with A_v = 1, p_v = 0.5. The two successful rollouts have A_v 0.5 and 9 (spread 4.25), A_e 9 and -0.5 (spread 4.75).
+    HABC(rising_failures=True): [1, UP, DOWN, 0.5 * np.tanh(1), 1, 0],
+    HABC(self_normalised=True): [1, 1 + np.tanh(0.5 / 4.25), 1 - np.tanh(0.5 / 4.75), 0, 1, 0],
     HABCV(): [1, UP, 1 + np.tanh(9), 0, 1, 0],
     HABCV(reweight_interventions=True): [1, UP, 1 + np.tanh(9), 0, ONE, 0],
     # The four autonomous windows (also the failed and the unlabelled one) have -5, -1, 2, 3: a quarter of them passes, the 3.
@@ -205,6 +208,21 @@ def test_missing_evidence(rule):
             np.testing.assert_array_equal(rule(nothing), [1, 0, 0, 1])
         case _:  # neutral: g = 1 on successes, as in warm-up
             np.testing.assert_array_equal(rule(nothing), filters.get(type(rule), [1, 1, 0, 1]))
+
+
+def test_a_failed_frame_whose_viability_falls_counts_nothing():
+    falling = evidence(route=[F, F, F], outcome=[0, 0, 0], p_v=[0.9, 0.9, 0.0], a_v=[-1, 0, 5], a_e=[1, 1, 1])
+    np.testing.assert_array_equal(HABC(rising_failures=True)(falling), [0, 0, 0])
+
+
+@given(st.floats(0.1, 50), st.integers(0, 99))
+def test_self_normalised_gates_forget_the_scale_of_the_critic(scale, seed):
+    rng = np.random.default_rng(seed)
+    a_v, a_e, p_v = rng.normal(size=(2, 30)).tolist() + [rng.random(30).tolist()]
+    one = evidence(route=[S] * 30, outcome=np.ones(30), p_v=p_v, a_v=a_v, a_e=a_e)
+    other = evidence(route=[S] * 30, outcome=np.ones(30), p_v=p_v, a_v=np.multiply(a_v, scale), a_e=np.multiply(a_e, scale))
+    rule = HABC(self_normalised=True)
+    np.testing.assert_allclose(rule(one), rule(other), atol=1e-9)
 
 
 def test_recap_passes_a_quarter_and_ignores_human_and_unknown_episodes():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vantage.core.credit import join_labels, label_episode
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import timeline
-from vantage.core.windows import WindowRule, action_mask, commanded_dims, valid_anchors, window_index
+from vantage.core.windows import WindowRule, action_mask, commanded_dims, near_handover, valid_anchors, window_index
 
 
 def table(episodes):
@@ -49,6 +49,24 @@ def test_valid_anchors_by_hand():
     # A policy window may be asked for more steps: here 2, which the last of the three and the lone suffix frame do not have.
     np.testing.assert_array_equal(valid_anchors(end, labels.route, 50, WindowRule(policy_steps=2)), [1, 1, 0] + [1] * 3 + [0] * 9 + [0])
     assert valid_anchors(end, labels.route, 5).all()  # ceil(5 / 5) = 1
+
+
+def test_near_a_handover_by_hand():
+    frames = timeline([episode("PPPPHHHHPP", True), episode("PPP", True)])
+    near = near_handover(frames.intervention, frames.episode, 2)
+    np.testing.assert_array_equal(near, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+    assert not near_handover(frames.intervention, frames.episode, 0).any()
+
+
+@given(st.lists(traces(), min_size=1, max_size=3), st.integers(0, 4))
+def test_near_a_handover_is_the_obvious_loop(episodes, margin):
+    frames = timeline(episodes)
+    n, drove, home = len(frames), frames.intervention, frames.episode
+    wanted = np.zeros(n, bool)
+    for t in range(n):
+        for first in range(max(t - margin + 1, 1), min(t + margin, n - 1) + 1):
+            wanted[t] |= home[first] == home[first - 1] == home[t] and drove[first] != drove[first - 1]
+    np.testing.assert_array_equal(near_handover(drove, home, margin), wanted)
 
 
 def test_a_demonstration_is_no_intervention():

@@ -120,31 +120,34 @@ class CriticProblem:
 
 def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray, "N"]:
     """Whole episodes, the same share of every (task, outcome) pair, so that both halves see both outcomes."""
-    first, groups = _alike_episodes(replay)
+    kind = _kinds(replay)
     rng = np.random.default_rng([seed, 7])
-    held = np.zeros(len(first), dtype=bool)
-    for group in groups:
-        members = rng.permutation(group)
+    held = np.zeros(len(kind), dtype=bool)
+    for one in np.unique(kind):
+        members = rng.permutation(np.flatnonzero(kind == one))
         held[members[: round(share * len(members))]] = True
     return held[replay.frames.episode]
 
 
 def deal_folds(replay: Replay, folds: int, seed: int) -> Int64[np.ndarray, "N"]:
     """Fold of every frame: whole episodes, every (task, outcome) pair dealt out evenly. One fold: zeros."""
-    first, groups = _alike_episodes(replay)
+    return deal_evenly(_kinds(replay), folds, seed)[replay.frames.episode]
+
+
+def deal_evenly(kind: Int64[np.ndarray, "E"], folds: int, seed: int) -> Int64[np.ndarray, "E"]:
+    """Deal items to `folds` hands so that the items of every kind are spread as evenly as can be."""
     rng = np.random.default_rng([seed, 17])
-    fold = np.zeros(len(first), dtype=np.int64)
-    for group in groups:
-        fold[rng.permutation(group)] = (np.arange(len(group)) + rng.integers(folds)) % folds
-    return fold[replay.frames.episode]
+    fold = np.zeros(len(kind), dtype=np.int64)
+    for one in np.unique(kind):
+        members = np.flatnonzero(kind == one)
+        fold[rng.permutation(members)] = (np.arange(len(members)) + rng.integers(folds)) % folds
+    return fold
 
 
-def _alike_episodes(replay: Replay) -> tuple[Int64[np.ndarray, "E"], list[Int64[np.ndarray, "G"]]]:
-    """First frames of the episodes, and the episodes of every (task, outcome) pair."""
+def _kinds(replay: Replay) -> Int64[np.ndarray, "E"]:
+    """The (task, outcome) pair of every episode, as a number."""
     first = np.flatnonzero(replay.frames.frame == 0)
-    outcome = np.nan_to_num(replay.frames.outcome[first], nan=2).astype(int)
-    pair = replay.prompt[first] * 3 + outcome
-    return first, [np.flatnonzero(pair == one) for one in np.unique(pair)]
+    return replay.prompt[first] * 3 + np.nan_to_num(replay.frames.outcome[first], nan=2).astype(np.int64)
 
 
 def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit, seed: int) -> list[dict[str, float]]:

@@ -32,9 +32,9 @@ from vantage.algorithms.habc import (
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import play_here
 from vantage.data.layout import Round
-from vantage.data.sidecar import Column, read_parquet, whole_folder
+from vantage.data.sidecar import read_parquet, whole_folder
 from vantage.stages.evaluate import evaluate
-from vantage.study.measure import measure_round
+from vantage.study.measure import Table, measure_round
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
 
 
@@ -58,13 +58,13 @@ class CellRows:
     cell: Cell
     seconds: float
     """Wall time of this cell alone, on one core."""
-    trials: dict[str, Column]
+    trials: Table
     """One row per evaluation trial."""
-    rounds: dict[str, Column]
+    rounds: Table
     """One row per round that this arm has made."""
-    starts: dict[str, Column]
+    starts: Table
     """One row per rollout: the viability of its first state."""
-    stops: dict[str, Column]
+    stops: Table
     """One row per round and stop threshold."""
 
 
@@ -165,7 +165,7 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
             return made
 
 
-def _trials(path: Path, arm: Arm) -> dict[str, Column]:
+def _trials(path: Path, arm: Arm) -> Table:
     """Success, steps and limit of every trial, in the order of the suite; nothing of an arm that is not evaluated."""
     if isinstance(arm, Gathered):
         return {}
@@ -173,7 +173,7 @@ def _trials(path: Path, arm: Arm) -> dict[str, Column]:
     return {"trial": np.arange(len(found["success"]), dtype=np.int64)} | found
 
 
-def _stack(tables: list[dict[str, Column]]) -> dict[str, Column]:
+def _stack(tables: list[Table]) -> Table:
     filled = [table for table in tables if table]
     return {name: np.concatenate([table[name] for table in filled]) for name in filled[0]} if filled else {}
 

@@ -7,9 +7,11 @@ from jaxtyping import Bool, Float, Int64
 
 from vantage.data.layout import Round
 from vantage.data.schema import EPISODE, FRAME, INDEX, ROUND
-from vantage.data.sidecar import Column, read_json, read_parquet
+from vantage.data.sidecar import read_json, read_parquet
 from vantage.types import Route
 
+Table = dict[str, np.ndarray]
+"""Columns of equal length by name."""
 THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Viabilities below which an operator might be called."""
 PATIENCE = 16
@@ -20,9 +22,9 @@ PATIENCE = 16
 class Measured:
     """Columns of one round; `summary` has one row."""
 
-    summary: dict[str, Column]
-    starts: dict[str, Column]
-    stops: dict[str, Column]
+    summary: Table
+    starts: Table
+    stops: Table
 
 
 def measure_round(here: Round) -> Measured:
@@ -53,8 +55,8 @@ def measure_round(here: Round) -> Measured:
         "mean_g_rescue": nan,
         "passing": nan,
     }
-    starts: dict[str, Column] = {}
-    stops: dict[str, Column] = {}
+    starts: Table = {}
+    stops: Table = {}
     if values is not None:
         autonomous = ~human
         numbers["mean_g_success"] = _mean(values["g"][labels["route"] == Route.ROLLOUT_SUCCESS])
@@ -69,11 +71,11 @@ def measure_round(here: Round) -> Measured:
                 "rescued": rescued,
             }
             stops = _stops(here.number, p_v, episode, length, succeeded, rescued)
-    summary: dict[str, Column] = {"round": np.array([here.number])} | {name: np.array([value]) for name, value in numbers.items()}
+    summary: Table = {"round": np.array([here.number])} | {name: np.array([value]) for name, value in numbers.items()}
     return Measured(summary=summary, starts=starts, stops=stops)
 
 
-def _own_values(here: Round, index: Column) -> dict[str, Column] | None:
+def _own_values(here: Round, index: np.ndarray) -> Table | None:
     """The ledger's values on the round's own frames, in the order of its labels; None without a ledger."""
     if not here.weights.exists() or here.number == 0:
         return None
@@ -85,12 +87,12 @@ def _own_values(here: Round, index: Column) -> dict[str, Column] | None:
 
 def _stops(
     number: int,
-    p_v: Float[np.ndarray, "N"],
-    episode: Int64[np.ndarray, "N"],
+    p_v: Float[np.ndarray, "frames"],
+    episode: Int64[np.ndarray, "frames"],
     length: Int64[np.ndarray, "E"],
     succeeded: Bool[np.ndarray, "E"],
     rescued: Bool[np.ndarray, "E"],
-) -> dict[str, Column]:
+) -> Table:
     """What stopping at low viability would have saved and lost, over the episodes that nobody touched."""
     rows: dict[str, list[float]] = {name: [] for name in ("threshold", "untouched", "successes", "lost", "steps", "saved", "failed_steps")}
     begin = np.concatenate([[0], np.cumsum(length)[:-1]])
@@ -124,6 +126,6 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _mean(values: Column) -> float:
+def _mean(values: np.ndarray) -> float:
     known = values[~np.isnan(values.astype(np.float64))] if len(values) else values
     return float(known.mean()) if len(known) else float("nan")

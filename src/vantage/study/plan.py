@@ -118,9 +118,7 @@ class Study:
             if arm.name in known:
                 raise VantageError(f"two arms of the study are called {arm.name!r}; give each a name of its own")
             if arm.after and arm.after not in known:
-                raise VantageError(
-                    f"arm {arm.name!r} comes after {arm.after!r}, which is not an arm before it; name one of {sorted(known)}"
-                )
+                raise VantageError(f"arm {arm.name!r} comes after {arm.after!r}, which is no arm before it; name one of {sorted(known)}")
             known.add(arm.name)
         named = (*self.order, *(name for pair in self.contrasts for name in pair))
         if missing := [name for name in named if name not in known]:

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from vantage.config import from_json, to_json
-from vantage.data.sidecar import Column, read_json, read_parquet, write_json, write_parquet
+from vantage.data.sidecar import read_json, read_parquet, write_json, write_parquet
 from vantage.record import git_commit
 from vantage.study.cells import Cell, CellRows
+from vantage.study.measure import Table
 from vantage.study.plan import Study
 from vantage.types import VantageError
 
 TABLES = ("cells", "trials", "rounds", "starts", "stops")
-Table = dict[str, Column]
 
 
 @dataclass(slots=True)

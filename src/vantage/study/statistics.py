@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from vantage.core.stats import Interval
-from vantage.study.rows import Table
+from vantage.study.measure import Table
 
 DRAWS = 4000
 """Bootstrap replications."""

@@ -8,8 +8,9 @@ from jaxtyping import Bool
 
 from vantage.core.stats import Interval
 from vantage.study.board import hours
+from vantage.study.measure import Table
 from vantage.study.plan import Gathered, Online, Study
-from vantage.study.rows import Results, Table
+from vantage.study.rows import Results
 from vantage.study.statistics import Contrast, contrast, rate
 
 TITLES = {

@@ -1,0 +1,47 @@
+"""Cross-fitting: no weight comes from a critic that saw the episode."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vantage.learn.critic import CriticFit, deal_evenly
+from vantage.learn.panel import Panel, load_panel, save_panel
+from vantage.nets.critic import DualCritic
+from vantage.types import VantageError
+
+
+def test_every_kind_is_dealt_out_evenly() -> None:
+    kind = np.array([0] * 11 + [1] * 7 + [5] * 4)
+    fold = deal_evenly(kind, 3, seed=0)
+    for one in (0, 1, 5):
+        counts = np.bincount(fold[kind == one], minlength=3)
+        assert counts.max() - counts.min() <= 1
+    assert (deal_evenly(kind, 1, seed=0) == 0).all()
+    assert (deal_evenly(kind, 3, seed=1) != fold).any() and (deal_evenly(kind, 3, seed=0) == fold).all()
+
+
+def critic(seed: int) -> DualCritic:
+    torch.manual_seed(seed)
+    return DualCritic(4, t_max=50, width=8).eval()
+
+
+def test_a_panel_judges_by_fold_and_averages_members(tmp_path: Path) -> None:
+    panel = Panel(((critic(0), critic(1)), (critic(2), critic(3))))
+    x, fold = torch.randn(10, 4), np.array([0, 1] * 5)
+    values = panel.values(x, fold)
+    with torch.no_grad():
+        for k, (a, b) in enumerate(panel.folds):
+            mine = fold == k
+            wanted = (a(x)[0] + b(x)[0]).numpy() / 2
+            np.testing.assert_allclose(values.z_v[mine], wanted[mine], rtol=1e-5)
+    save_panel(tmp_path, panel, CriticFit(width=8, folds=2, members=2), 50)
+    again = load_panel(tmp_path).values(x, fold)
+    np.testing.assert_array_equal(again.z_v, values.z_v)
+    np.testing.assert_array_equal(again.v_e, values.v_e)
+
+
+def test_a_panel_without_critics_is_refused() -> None:
+    with pytest.raises(VantageError, match="at least 1 fold"):
+        CriticFit(folds=0)

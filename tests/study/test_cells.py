@@ -1,0 +1,171 @@
+"""A real study, small: its cells stand on each other, are resumed, rebuilt and drawn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vantage.actors.load import load_actor
+from vantage.collect.operators import Rescue
+from vantage.core.weights import HABC, FilteredBC
+from vantage.data.sidecar import read_parquet, sha256_file
+from vantage.learn.critic import CriticFit
+from vantage.recipes import studies
+from vantage.recipes.studies import check_cell, find_study
+from vantage.stages.collect import Rollouts
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_actor import ActorFit
+from vantage.stages.weigh import Weighing
+from vantage.study.cells import Cell
+from vantage.study.measure import PATIENCE, _first_stop
+from vantage.study.page import write_study
+from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.rows import Results
+from vantage.study.run import run_study, wanted_cells
+from vantage.types import VantageError
+
+TASK = "push-v3"
+OPERATOR = Rescue(permission=0.8, stuck_after=15, late_at=0.5, extension=60)
+
+
+def tiny_study() -> Study:
+    base = replace(
+        find_study("debug").base,
+        supervised=ActorFit(steps=60, batch=32),
+        fit=ActorFit(steps=20, batch=32),
+        rollouts=Rollouts(per_world=8, operator=OPERATOR),
+        evaluation=Evaluation(per_world=4),
+        critic=CriticFit(steps=20, folds=2),
+    )
+    debug = find_study("debug")
+    return Study(
+        base=base,
+        tasks=(replace(debug.tasks[0], demonstrations=3),),
+        arms=(
+            Supervised(),
+            MoreSupervised(name="sft-more", rounds=1),
+            Online(name="habc", rounds=2),
+            Online(name="habc+ir", after="habc", rounds=1, weighing=Weighing(rule=HABC(reweight_interventions=True))),
+            Acting(name="habc-calm", after="habc"),
+            Gathered(name="shared", rollouts=Rollouts(per_world=8, operator=OPERATOR)),
+            Offline(name="shared-habc", after="shared"),
+            Offline(name="shared-filtered-bc", after="shared", weighing=Weighing(rule=FilteredBC())),
+        ),
+        order=("sft", "sft-more", "habc", "habc+ir"),
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+    """The study with one seed: (work, results)."""
+    here = tmp_path_factory.mktemp("study")
+    results = Results.open(here / "results", tiny_study())
+    run_study(results.study, results, here / "work", seeds=[0], workers=2)
+    return here / "work", results
+
+
+def trials_of(results: Results, arm: str) -> dict[str, np.ndarray]:
+    rows = results.tables["trials"]
+    return {name: column[rows["arm"] == arm] for name, column in rows.items()}
+
+
+def test_every_arm_has_its_trials_on_the_same_starts(done: tuple[Path, Results]) -> None:
+    work, results = done
+    assert results.done() == {Cell(task=TASK, arm=arm.name, seed=0) for arm in results.study.arms}
+    for arm in results.study.arms:
+        assert len(trials_of(results, arm.name)["trial"]) == (0 if isinstance(arm, Gathered) else 4), arm.name
+    seeds = [read_parquet(path, ("seed",))["seed"].tolist() for path in work.glob("*/*/*/*/6-eval.parquet")]
+    assert len(seeds) > 5 and all(each == seeds[0] for each in seeds)
+
+
+def test_arms_share_what_they_stand_on_and_nothing_else(done: tuple[Path, Results]) -> None:
+    work = done[0] / TASK / "seed-00"
+    assert (work / "habc/round-00").resolve() == work / "sft/round-00"
+    assert (work / "habc+ir/round-02").resolve() == work / "habc/round-02"
+    assert not (work / "habc+ir/round-03").is_symlink()
+    ours, theirs = work / "shared-habc/round-01", work / "shared-filtered-bc/round-01"
+    assert (ours / "1-episodes").resolve() == (theirs / "1-episodes").resolve() == work / "shared/round-01/1-episodes"
+    assert sha256_file(ours / "4-weights.parquet") != sha256_file(theirs / "4-weights.parquet")
+    assert (ours / "5-actor").exists() and not (work / "shared/round-01/5-actor").exists()
+
+
+def test_calm_acting_changes_the_noise_and_not_the_policy(done: tuple[Path, Results]) -> None:
+    work = done[0] / TASK / "seed-00"
+    calm, trained = load_actor(work / "habc-calm/more/5-actor"), load_actor(work / "habc/round-02/5-actor")
+    assert (calm.config.noise, trained.config.noise) == (0.0, 1.0)  # type: ignore[attr-defined]
+    for name, value in trained.module.state_dict().items():
+        assert (calm.module.state_dict()[name] == value).all()
+
+
+def test_a_stored_study_has_nothing_left_to_do_and_grows_by_seeds(done: tuple[Path, Results], tmp_path: Path) -> None:
+    work, results = done
+    again = Results.open(results.folder, results.study)
+    assert wanted_cells(results.study, [0], work, again.done()).cells == ()
+    more = wanted_cells(results.study, [0, 1], work, again.done(), arms=("habc+ir",))
+    assert [cell.arm for cell in more.cells] == ["sft", "habc", "habc+ir"] and not more.again
+    elsewhere = wanted_cells(results.study, [0], tmp_path, again.done() - {Cell(task=TASK, arm="habc+ir", seed=0)})
+    assert [cell.arm for cell in elsewhere.cells] == ["sft", "habc", "habc+ir"], "checkpoints that are gone are made again"
+    assert {cell.arm for cell in elsewhere.again} == {"sft", "habc"}, "and their rows are not stored twice"
+
+
+def test_rows_that_a_kill_left_behind_are_not_counted_twice(done: tuple[Path, Results], tmp_path: Path) -> None:
+    from vantage.study.cells import run_cell
+
+    work, results = done
+    torn = Results(tmp_path, results.study, {name: dict(table) for name, table in results.tables.items()})
+    keep = torn.tables["cells"]["arm"] != "habc"  # killed after its trials were written and before its cell was
+    torn.tables["cells"] = {name: column[keep] for name, column in torn.tables["cells"].items()}
+    torn.add(run_cell(results.study, Cell(task=TASK, arm="habc", seed=0), work))
+    assert len(trials_of(torn, "habc")["trial"]) == 4
+    assert sorted(trials_of(torn, "habc")["steps"]) == sorted(trials_of(results, "habc")["steps"])
+
+
+def test_a_cell_is_rebuilt_from_recipe_and_seed(
+    done: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": lambda: done[1].study})
+    assert check_cell("tiny", Cell(task=TASK, arm="habc-calm", seed=0), tmp_path / "cell", done[1].folder)
+    fresh = read_parquet(tmp_path / "cell" / TASK / "seed-00/habc/round-02/6-eval.parquet", ("steps", "success"))
+    stored = trials_of(done[1], "habc")
+    assert fresh["steps"].tolist() == stored["steps"].tolist() and fresh["success"].tolist() == stored["success"].tolist()
+
+
+def test_rows_of_other_settings_are_refused(done: tuple[Path, Results]) -> None:
+    other = replace(done[1].study, base=replace(done[1].study.base, fit=ActorFit(steps=21, batch=32)))
+    with pytest.raises(VantageError, match=r"rows of '.*' on push-v3 that other settings have made"):
+        Results.open(done[1].folder, other)
+    with pytest.raises(VantageError, match=r"study\.json is missing"):
+        Results.read(done[0])
+
+
+def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(done: tuple[Path, Results], tmp_path: Path) -> None:
+    first, second = write_study(done[1].folder, tmp_path / "a"), write_study(done[1].folder, tmp_path / "b")
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names >= {"study.html", "results.md", "fig3-success.svg", "fig3-steps.svg", "differences.svg", "app-g.svg", "stops.svg"}
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    words = (tmp_path / "a/results.md").read_text()
+    assert "HABC − SFT, equal steps" in words and "8 cells, 1 seeds, 4 trials a cell" in words
+    assert first.read_text().count("<svg") >= 7 and second.exists()
+
+
+def test_measured_rounds_agree_with_the_ledger(done: tuple[Path, Results]) -> None:
+    work, results = done
+    here = work / TASK / "seed-00/habc/round-02"
+    ledger = read_parquet(here / "4-weights.parquet", ("round", "route", "g"))
+    mine = (ledger["round"] == 2) & (ledger["route"] == "rollout_success")
+    rounds = results.tables["rounds"]
+    row = (rounds["arm"] == "habc") & (rounds["round"] == 2)
+    stored = float(rounds["mean_g_success"][row][0])
+    assert (np.isnan(stored) and not mine.any()) or stored == pytest.approx(np.nanmean(ledger["g"][mine]), rel=1e-5)
+    starts = results.tables["starts"]
+    assert ((starts["arm"] == "habc") & (starts["round"] == 2)).sum() == 8, "one row per rollout"
+
+
+def test_the_first_stop_by_hand() -> None:
+    low = np.zeros(60, bool)
+    low[5 : 5 + PATIENCE - 1] = True
+    assert _first_stop(low) > 60, "not long enough"
+    low[30 : 30 + PATIENCE] = True
+    assert _first_stop(low) == 30 + PATIENCE
+    assert _first_stop(np.ones(3, bool)) > 60

@@ -1,0 +1,75 @@
+"""A plan says what every cell is made by, and refuses what stands on nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from vantage.core.weights import HABC
+from vantage.recipes.studies import STUDIES, find_study
+from vantage.stages.weigh import Weighing
+from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.types import VantageError
+
+
+def study(*arms: object) -> Study:
+    return replace(find_study("debug"), arms=(Supervised(), *arms), order=(), contrasts=())
+
+
+def test_rounds_are_counted_along_the_ancestry() -> None:
+    plan = study(
+        MoreSupervised(name="more"),
+        Online(name="habc", rounds=3),
+        Online(name="ir", after="habc", rounds=2),
+        Gathered(name="shared"),
+        Offline(name="rule", after="shared"),
+        Acting(name="calm", after="ir"),
+    )
+    first = {arm.name: plan.first_round(arm) for arm in plan.arms}
+    assert first == {"sft": 0, "more": 1, "habc": 1, "ir": 4, "shared": 1, "rule": 2, "calm": 6}
+    assert [arm.name for arm in plan.ancestry(plan.arm("calm"))] == ["sft", "habc", "ir", "calm"]
+
+
+@pytest.mark.parametrize(
+    ("arms", "says"),
+    [
+        ((Online(name="ir", after="habc"),), "arm 'ir' comes after 'habc', which is no arm before it"),
+        ((Online(name="a"), Online(name="a")), "two arms of the study are called 'a'"),
+    ],
+)
+def test_a_plan_that_stands_on_nothing_is_refused(arms: tuple[object, ...], says: str) -> None:
+    with pytest.raises(VantageError, match=says):
+        study(*arms)
+
+
+def test_a_comparison_with_nobody_is_refused() -> None:
+    with pytest.raises(VantageError, match="compares 'nobody'"):
+        replace(find_study("debug"), order=("sft", "nobody"))
+
+
+def test_the_fingerprint_is_of_every_choice_along_the_ancestry() -> None:
+    plan = study(Online(name="habc"), Online(name="ir", after="habc"))
+    task = plan.tasks[0]
+
+    def prints(changed: Study) -> list[str]:
+        return [changed.fingerprint(arm, changed.tasks[0]) for arm in changed.arms]
+
+    before = prints(plan)
+    other = study(Online(name="habc", weighing=Weighing(rule=HABC(reweight_interventions=True))), Online(name="ir", after="habc"))
+    assert [a == b for a, b in zip(before, prints(other), strict=True)] == [True, False, False], "the parent's choices count"
+    assert prints(replace(plan, tasks=(replace(task, demonstrations=7),)))[0] != before[0]
+    assert prints(replace(plan, base=replace(plan.base, seed=5))) == before, "seeds are no choice"
+    assert len(set(before)) == 3
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_is_whole(name: str) -> None:
+    plan = find_study(name)
+    for arm in plan.arms:
+        settings = plan.settings(arm, plan.tasks[0], 3)
+        assert settings.seed == 3 and settings.worlds == (plan.tasks[0].world,)
+    assert all(plan.arm(ours) and plan.arm(theirs) for ours, theirs in plan.pairs)
+
+
+def test_a_typo_gets_the_nearest_name() -> None:
+    with pytest.raises(VantageError, match="did you mean 'state'"):
+        find_study("sate")
