@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Which method is better, and by how much": {
         "study": "methods x tasks x seeds on identical data and budget, resumable cell by cell",
         "study-report": "draw every table and figure of a study again from its stored rows",
+        "study-merge": "take over finished cells from other machines",
         "study-exhibits": "keep a few episodes of a finished cell for the figures that show one",
         "study-cell": "run one cell again from nothing and hold it against the stored one",
     },
@@ -54,6 +55,7 @@ def main() -> None:
         "report": report,
         "study": study,
         "study-report": study_report,
+        "study-merge": study_merge,
         "study-cell": study_cell,
         "study-exhibits": study_exhibits,
         "audit": audit,
@@ -171,6 +173,27 @@ def study(
 
     work, rows = out or Path(f"runs/study-{recipe}"), results or Path(f"docs/results/study-{recipe}")
     start_study(recipe, work, rows, seeds=seeds, first_seed=first_seed, workers=workers, arms=arms, tasks=tasks)
+
+
+def study_merge(
+    recipe: Annotated[str, tyro.conf.Positional],
+    others: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    results: Path | None = None,
+) -> None:
+    """Take over finished cells from other folders of rows: what several machines have run becomes one study.
+
+    Args:
+        recipe: Name of a study.
+        others: Folders of rows.
+        results: Folder of the rows that grows; default docs/results/study-RECIPE.
+    """
+    from vantage.recipes.studies import find_study
+    from vantage.study.rows import Results
+
+    mine = Results.open(results or Path(f"docs/results/study-{recipe}"), find_study(recipe))
+    for other in others:
+        print(f"{mine.merge(Results.read(other))} cells from {other}")
 
 
 def study_report(results: Annotated[Path, tyro.conf.Positional], /, out: Path | None = None) -> None:

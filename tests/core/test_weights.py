@@ -180,6 +180,7 @@ TABLE = {
     HABC(reweight_interventions=True): [1, UP, DOWN, 0, ONE, 0],
     # One failed frame with A_v = 1, p_v = 0.5. The two successful rollouts have A_v 0.5 and 9 (spread 4.25), A_e 9 and -0.5 (spread 4.75).
     HABC(rising_failures=True): [1, UP, DOWN, 0.5 * np.tanh(1), 1, 0],
+    HABC(certainty_price=1.0): [1, UP, 1 - np.tanh(1.5), 0, 1, 0],
     HABC(self_normalised=True): [1, 1 + np.tanh(0.5 / 4.25), 1 - np.tanh(0.5 / 4.75), 0, 1, 0],
     HABCV(): [1, UP, 1 + np.tanh(9), 0, 1, 0],
     HABCV(reweight_interventions=True): [1, UP, 1 + np.tanh(9), 0, ONE, 0],

@@ -200,6 +200,8 @@ class HABC(_Rule):
     """Beyond the paper: divide A_v and A_e by their standard deviation over successful rollouts before they enter the gate."""
     rising_failures: bool = False
     """Beyond the paper: a failed frame whose viability was still rising counts p_v max(0, tanh A_v) instead of 0."""
+    certainty_price: float = 0.0
+    """Beyond the paper: subtracted from A_e, so that states whose success is certain count less, and the doubtful ones more (docs/log)."""
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights; g (Eq. 7) is 1 where an advantage is missing."""
@@ -207,7 +209,7 @@ class HABC(_Rule):
         if self.self_normalised:
             succeeded = evidence.route == Route.ROLLOUT_SUCCESS
             a_v, a_e = a_v / _spread(a_v[succeeded]), a_e / _spread(a_e[succeeded])
-        g = _neutral(gate(evidence.p_v, a_v, a_e))
+        g = _neutral(gate(evidence.p_v, a_v, a_e - self.certainty_price))
         rising = np.nan_to_num(evidence.p_v * np.maximum(np.tanh(a_v), 0.0)) if self.rising_failures else 0.0
         return _by_route(evidence, success=g, failure=rising, intervention=g if self.reweight_interventions else 1.0)
 

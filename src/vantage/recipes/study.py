@@ -17,7 +17,7 @@ from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
-from vantage.study.plan import Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
 
 RULES: dict[str, Rule] = {
     "filtered-bc": FilteredBC(),
@@ -45,6 +45,10 @@ CONTRASTS = (
 
 RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
 """An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
+
+
+RESCUES = PoolShares(demo=0.2, intervention=0.4, rollout=0.4)
+"""A batch mix with more of what operators did."""
 
 
 def weighing_of(rule: Rule) -> Weighing:
@@ -118,8 +122,13 @@ def screen_arms() -> tuple[Arm, ...]:
         Online(name="rising-failures", critic=fold5, weighing=Weighing(rule=replace(habc, rising_failures=True))),
         Online(name="recency", weighing=Weighing(recency=0.5)),
         Online(name="by-need", weighing=Weighing(shares=SharesByNeed())),
-        Online(name="more-rescues", weighing=Weighing(shares=PoolShares(demo=0.2, intervention=0.4, rollout=0.4))),
+        Online(name="more-rescues", weighing=Weighing(shares=RESCUES)),
         Online(name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))),
+        Online(name="doubt", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0))),
+        Online(name="doubt+rescues", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)),
+        Online(name="interleaved+rescues", weighing=Weighing(stride=1, shares=RESCUES), schedule=Interleaved(warm_up=200)),
+        Acting(name="habc-calm", after="habc"),
+        Acting(name="filtered-bc-calm", after="filtered-bc"),
         Online(name="early-labels", rollouts=early),
         Online(name="early-labels+margin", rollouts=early, weighing=Weighing(windows=WindowRule(margin=10))),
     )

@@ -88,10 +88,28 @@ class Results:
             "seed": np.full(count, cell.seed, np.int64),
         }
         new, old = whose | more, self.tables[name]
-        joined = {key: np.concatenate([old[key], new[key]]) for key in new} if old else new
-        self.tables[name] = joined
-        nullable = [key for key, column in joined.items() if column.dtype.kind == "f"]
-        write_parquet(self.folder / f"{name}.parquet", joined, nullable=nullable)
+        self.tables[name] = {key: np.concatenate([old[key], new[key]]) for key in new} if old else new
+        self._write(name)
+
+    def merge(self, other: "Results") -> int:
+        """Take over the cells of `other` that are missing here; returns how many. Raises VantageError where its settings were others."""
+        Results(self.folder, self.study, other.tables)._check()
+        new = other.done() - self.done()
+        for name in TABLES:
+            theirs = other.tables[name]
+            if not theirs:
+                continue
+            whose = zip(theirs["task"], theirs["arm"], theirs["seed"], strict=True)
+            keep = np.array([Cell(task=str(t), arm=str(a), seed=int(s)) in new for t, a, s in whose])
+            mine = self.tables[name]
+            self.tables[name] = {k: np.concatenate([mine[k], v[keep]]) if mine else v[keep] for k, v in theirs.items()}
+            self._write(name)
+        return len(new)
+
+    def _write(self, name: str) -> None:
+        table = self.tables[name]
+        nullable = [key for key, column in table.items() if column.dtype.kind == "f"]
+        write_parquet(self.folder / f"{name}.parquet", table, nullable=nullable)
 
     def drop(self, cells: Iterable[Cell]) -> None:
         """Forget the rows of some cells."""
