@@ -37,6 +37,16 @@ CONTRASTS = (
     ("habc", "awr"),
     ("habc+ir", "habc-more"),
     ("habc+ir-3", "habc"),
+    ("vantage", "habc"),
+    ("vantage", "filtered-bc"),
+    ("vantage", "filtered-bc+rescues"),
+    ("filtered-bc+rescues", "filtered-bc"),
+    ("vantage-4", "habc+ir"),
+    ("vantage-4-calm", "habc+ir"),
+    ("vantage-4-calm", "habc+ir-calm"),
+    ("vantage-calm", "filtered-bc-calm"),
+    ("habc-calm", "habc"),
+    ("vantage-6-calm", "vantage-4-calm"),
     ("shared-habc", "shared-filtered-bc"),
     ("shared-habc", "shared-habc-v"),
     ("shared-habc", "shared-imit-recap"),
@@ -98,9 +108,32 @@ def study_state() -> Study:
             StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),
             StudyTask(world=MetaWorldSpec("peg-insert-side-v3", limit=240), demonstrations=8),
         ),
-        arms=paper_arms(),
+        arms=(*paper_arms(), *vantage_arms()),
         order=ORDER,
         contrasts=CONTRASTS,
+    )
+
+
+VANTAGE = Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)
+"""Vantage's own weighing, chosen in the screening study: the doubtful states of successes, and what operators did, count more."""
+VANTAGE_CRITIC = CriticFit(folds=5)
+"""Its critic: no frame is weighed by a critic that saw its episode."""
+
+
+def vantage_arms() -> tuple[Arm, ...]:
+    """Vantage's own recipe at the budgets of HABC and of HABC+IR, then further; its parts one at a time; everybody acting calmly."""
+    return (
+        Online(name="filtered-bc+rescues", weighing=Weighing(rule=FilteredBC(), shares=RESCUES)),
+        Online(name="vantage", weighing=VANTAGE, critic=VANTAGE_CRITIC),
+        Online(name="vantage-4", after="vantage", rounds=1, weighing=VANTAGE, critic=VANTAGE_CRITIC),
+        Acting(name="sft-calm", after="sft"),
+        Acting(name="filtered-bc-calm", after="filtered-bc"),
+        Acting(name="habc-calm", after="habc"),
+        Acting(name="habc+ir-calm", after="habc+ir"),
+        Acting(name="vantage-calm", after="vantage"),
+        Acting(name="vantage-4-calm", after="vantage-4"),
+        Online(name="vantage-6", after="vantage-4", rounds=2, weighing=VANTAGE, critic=VANTAGE_CRITIC),
+        Acting(name="vantage-6-calm", after="vantage-6"),
     )
 
 

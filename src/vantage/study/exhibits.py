@@ -30,7 +30,7 @@ from vantage.data.schema import INDEX, ROUND
 from vantage.data.sidecar import read_arrow, read_parquet, write_parquet
 from vantage.envs.spec import WorldSpec
 from vantage.learn.panel import Panel, load_panel
-from vantage.report.figures import MEANINGS, axes, line, number, plot, rect, svg, text
+from vantage.report.figures import MEANINGS, axes, line, plot, rect, svg, text
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
 from vantage.study.cells import Cell
@@ -235,7 +235,7 @@ def draw_exhibit(each: Exhibit, width: float) -> str:
         edges = np.flatnonzero(np.diff(np.r_[False, each.human, False].astype(np.int8)))
         for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             parts.append(rect(area.x(start), area.top, area.x(stop - 1), area.bottom, "area human", f"human, steps {start} to {stop - 1}"))
-        parts.append(axes(area, y_ticks=(0, high), y_names=("0", number(high, 2))))
+        parts.append(axes(area, y_ticks=(0, high), y_names=("0", f"{high:.0f}")))
         parts.append(line(area, steps, values, cls))
         parts.append(text(4, (area.top + area.bottom) / 2 + 4, words, cls=f"named {cls}"))
     height = top + 74 * len(TRACKS) + 24

@@ -79,12 +79,12 @@ def _forest(
         text(4, 34 + _ROW * (i + 0.5) + 4, title(name), cls="strong" if name.startswith("habc") else "") for i, name in enumerate(names)
     ]
     for place, task in enumerate(tasks):
-        area = plot((left + place * span, 34, left + (place + 1) * span - 18, height - 24), x=extent)
+        area = plot((left + place * span, 34, left + (place + 1) * span - 26, height - 24), x=extent)
         ticks = marks or tuple(np.linspace(*extent, 4))
         parts.append(text(area.left, 18, task, cls="strong"))
-        parts += [
-            rule(area.x(m), area.top, area.x(m), area.bottom) + text(area.x(m), area.bottom + 16, write(m), anchor="middle") for m in ticks
-        ]
+        for m in ticks:
+            end = "start" if m == ticks[0] else "end" if m == ticks[-1] else "middle"
+            parts += [rule(area.x(m), area.top, area.x(m), area.bottom), text(area.x(m), area.bottom + 16, write(m), anchor=end)]
         for i, name in enumerate(names):
             each = rows[name].get(task)
             if each is not None and np.isfinite(each.estimate):

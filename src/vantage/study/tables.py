@@ -26,6 +26,10 @@ TITLES = {
     "habc+ir": "HABC+IR",
     "habc+ir-2": "HABC+IR, 2 rounds",
     "habc+ir-3": "HABC+IR, 3 rounds",
+    "filtered-bc+rescues": "filtered BC, more rescues",
+    "vantage": "Vantage",
+    "vantage-4": "Vantage, 4 rounds",
+    "vantage-6": "Vantage, 6 rounds",
 }
 """Names that people know arms by."""
 PAPER_G = {
@@ -54,7 +58,9 @@ class Sheet:
 
 def title(arm: str) -> str:
     """What people call an arm; an arm on shared data says so."""
-    return TITLES.get(arm) or (f"{TITLES[arm[7:]]}, shared data" if arm.startswith("shared-") and arm[7:] in TITLES else arm)
+    plain = arm.removeprefix("shared-").removesuffix("-calm")
+    words = TITLES.get(plain, plain)
+    return words + (", shared data" if arm.startswith("shared-") else "") + (", calm" if arm.endswith("-calm") else "")
 
 
 def span(found: Interval, digits: int = 3, signed: bool = False) -> str:
