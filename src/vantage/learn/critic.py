@@ -47,6 +47,8 @@ class CriticFit:
     """Steps between looks at the held-out episodes."""
     patience: int = 5
     """Looks without a better head after which training stops."""
+    keep_best: bool = True
+    """Leave each head where held-out episodes liked it best; False: where training ended."""
     folds: int = 1
     """K > 1: cross-fitting. Episodes are dealt to K folds, and a frame is judged by critics that never saw its episode."""
     members: int = 1
@@ -227,7 +229,8 @@ def _fit_head(
             since += 1
         if since >= settings.patience:
             break
-    head.load_state_dict(weights)
+    if settings.keep_best:
+        head.load_state_dict(weights)
 
 
 @torch.no_grad()
