@@ -3,8 +3,8 @@
     python -m benchmarks.critic_table runs/study-state          docs/results/critic.parquet, and the table
 
 The data: the last HABC round of the study's cells (seed 0 of every task), with the features of the actor that entered it. Each critic is
-judged on the fifth of the episodes that it never saw. `last` heads are those where training ended, `best` those that held-out episodes liked best
-(chosen on the very episodes that judge them, hence slightly flattered).
+judged on the fifth of the episodes that it never saw. `last` heads are those where training ended; `best` those that held-out episodes
+liked best, chosen on the very episodes that judge them, hence slightly flattered.
 """
 
 import sys
