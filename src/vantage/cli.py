@@ -160,7 +160,7 @@ def study(
     """Run the cells of a study that are not stored yet: every arm on every task with every seed. Started again, it goes on.
 
     Args:
-        recipe: Name of a study: debug (half a minute), state.
+        recipe: Name of a study: debug (half a minute), state, screen, pixels.
         seeds: How many seeds.
         first_seed: The first of them.
         out: Folder to work in; default runs/study-RECIPE.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from contract import check_actor, overfit
 
-from vantage.actors.flow import FlowConfig
+from vantage.actors.flow import FlowActor, FlowConfig
 from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.actors.load import ActorConfig, build_actor, load_actor
 from vantage.nets.vla import NetConfig, TrueState
@@ -61,6 +61,17 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
     actor.save(tmp_path)
     chunk = load_actor(tmp_path).act(batch().observation, torch.Generator().manual_seed(0))
     assert (chunk - 3).abs().max() < 1.5, "an untrained policy acts around the data's mean, in its units"
+
+
+def test_calm_acting_is_the_same_policy_without_its_noise() -> None:
+    actor = FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=64)))
+    seen = batch().observation
+    calm = actor.calmed(0.0)
+    chunks = [calm.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    assert torch.equal(*chunks), "nothing is drawn"
+    assert not torch.equal(*(actor.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)))
+    again = calm.calmed(1.0)
+    assert torch.equal(again.act(seen, torch.Generator().manual_seed(3)), actor.act(seen, torch.Generator().manual_seed(3)))
 
 
 def test_the_gaussian_density_by_hand() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
+from vantage.actors.flow import FlowActor
 from vantage.actors.load import load_actor
 from vantage.actors.protocol import Actor
 from vantage.collect.operators import OperatorSpec
@@ -27,6 +28,7 @@ from vantage.collect.runner import run_episode
 from vantage.data.episodes import save_episode
 from vantage.envs.protocol import World
 from vantage.envs.spec import WorldSpec
+from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Job:
     policy_version: int = -1
     recorded_late: int = 0
     """Control steps by which the record of who drives is shifted."""
+    noise: float | None = None
+    """Scale of the noise that a flow acts from; None: what the checkpoint says."""
     journal: Path | None = None
     """Folder that keeps the episode; None: only the summary survives."""
     pictures: bool = False
@@ -68,7 +72,7 @@ def play(job: Job) -> Played:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        actor = None if job.actor is None else _actor(job.actor, (job.actor / "config.json").stat().st_mtime_ns)
+        actor = None if job.actor is None else _actor(job.actor, (job.actor / "config.json").stat().st_mtime_ns, job.noise)
         episode = run_episode(
             _world(job.world),
             actor,
@@ -108,8 +112,15 @@ def _world(spec: WorldSpec) -> World:
 
 
 @lru_cache(maxsize=2)
-def _actor(folder: Path, _stamp: int) -> Actor:
-    return load_actor(folder)
+def _actor(folder: Path, _stamp: int, noise: float | None) -> Actor:
+    actor = load_actor(folder)
+    if noise is None:
+        return actor
+    if not isinstance(actor, FlowActor):
+        raise VantageError(
+            f"{folder} holds no flow policy of Vantage's, so it cannot act from {noise:g} times the noise; leave noise unset"
+        )
+    return actor.calmed(noise)
 
 
 @runtime_checkable

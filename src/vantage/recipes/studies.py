@@ -8,14 +8,16 @@ from types import MappingProxyType
 from vantage.core.stats import wilson
 from vantage.progress import console
 from vantage.recipes.start import cores
-from vantage.recipes.study import study_debug, study_screen, study_state
+from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
 from vantage.study.cells import Cell, forget, run_cell
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
 from vantage.study.run import run_study
 from vantage.types import VantageError
 
-STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType({"debug": study_debug, "state": study_state, "screen": study_screen})
+STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
+    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels}
+)
 """Name -> the function that returns the study; its docstring is the help text."""
 
 

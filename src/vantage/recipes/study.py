@@ -156,12 +156,18 @@ def screen_arms() -> tuple[Arm, ...]:
         Online(name="recency", weighing=Weighing(recency=0.5)),
         Online(name="by-need", weighing=Weighing(shares=SharesByNeed())),
         Online(name="more-rescues", weighing=Weighing(shares=RESCUES)),
+        Acting(name="sft-calm", after="sft"),
         Online(name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))),
         Online(name="doubt", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0))),
         Online(name="doubt+rescues", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)),
         Online(name="interleaved+rescues", weighing=Weighing(stride=1, shares=RESCUES), schedule=Interleaved(warm_up=200)),
         Acting(name="habc-calm", after="habc"),
         Acting(name="filtered-bc-calm", after="filtered-bc"),
+        Acting(name="doubt+rescues-calm", after="doubt+rescues"),
+        Acting(name="interleaved+rescues-calm", after="interleaved+rescues"),
+        Acting(name="more-rescues-calm", after="more-rescues"),
+        Online(name="calm-rollouts", rollouts=Rollouts(per_world=100, operator=RESCUE, noise=0.0)),
+        Acting(name="calm-rollouts-calm", after="calm-rollouts"),
         Online(name="early-labels", rollouts=early),
         Online(name="early-labels+margin", rollouts=early, weighing=Weighing(windows=WindowRule(margin=10))),
     )
@@ -174,6 +180,32 @@ def study_screen() -> Study:
         tasks=(StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),),
         arms=screen_arms(),
         order=("sft", "filtered-bc", "habc"),
+    )
+
+
+def study_pixels() -> Study:
+    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; two hours of two cores for three seeds."""
+    base = replace(
+        state_base(),
+        actor=FlowConfig(),
+        supervised=ActorFit(steps=1200, save_every=400),
+        fit=ActorFit(steps=800, save_every=400),
+    )
+    return Study(
+        base=base,
+        tasks=tuple(replace(task, demonstrations=2 * task.demonstrations) for task in study_state().tasks),
+        arms=(
+            Supervised(),
+            MoreSupervised(name="sft-more"),
+            Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
+            Online(name="habc"),
+            Online(name="vantage", weighing=VANTAGE, critic=VANTAGE_CRITIC),
+            Acting(name="sft-calm", after="sft"),
+            Acting(name="filtered-bc-calm", after="filtered-bc"),
+            Acting(name="vantage-calm", after="vantage"),
+        ),
+        order=("sft", "sft-more", "filtered-bc", "habc", "vantage"),
+        contrasts=(("habc", "sft-more"), ("vantage-calm", "filtered-bc-calm"), ("vantage-calm", "vantage")),
     )
 
 

@@ -39,6 +39,8 @@ class Rollouts:
     operator: OperatorSpec = Rescue()
     recorded_late: int = 0
     """Control steps by which the log is late in saying who drives (early if negative): what a slow button does to data."""
+    noise: float | None = None
+    """Scale of the noise that the flow acts from; None: what its checkpoint says (1, unless configured)."""
 
 
 def collect_demonstrations(
@@ -107,6 +109,7 @@ def collect_rollouts(
             seed=seed_for("rollout", seed, where.number, number),
             policy_version=policy_version,
             recorded_late=settings.recorded_late,
+            noise=settings.noise,
             journal=where.journal,
             pictures=pictures,
         )

@@ -31,6 +31,8 @@ class Evaluation:
     """Name of the set of starts. Choices are made on ``development``; ``evaluation`` is only for reporting."""
     videos: int = 0
     """Trials per world whose video is kept, beside the table."""
+    noise: float | None = None
+    """Scale of the noise that the flow acts from; None: what its checkpoint says. 0: calm, the middle of what it would do."""
 
 
 def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Evaluation, *, pool: Pool, title: str = "evaluation") -> None:
@@ -45,6 +47,7 @@ def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Ev
             actor=actor,
             operator=NoOne(),
             seed=seed_for(settings.suite, place_of(world), trial),
+            noise=settings.noise,
             journal=journal if trial < settings.videos else None,
             pictures=trial < settings.videos,
         )

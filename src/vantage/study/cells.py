@@ -9,13 +9,11 @@ Cells of one task and seed share demonstrations, evaluation starts and the seeds
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from vantage.actors.flow import FlowActor
-from vantage.actors.load import load_actor
 from vantage.algorithms.habc import (
     Staged,
     collect_round,
@@ -32,7 +30,7 @@ from vantage.algorithms.habc import (
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import play_here
 from vantage.data.layout import Round
-from vantage.data.sidecar import read_parquet, whole_folder
+from vantage.data.sidecar import read_parquet
 from vantage.stages.evaluate import evaluate
 from vantage.study.measure import Table, measure_round
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
@@ -86,6 +84,9 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
     measured = [measure_round(each) for each in made]
     for each in made:
         (each.critic / "features.safetensors").unlink(missing_ok=True)  # the largest file of a round, and quickly made again
+        if not study.trains_on(arm):
+            for frames in each.folder.glob(".frames-*"):
+                shutil.rmtree(frames)
     (folder / ".whole").touch()
     return CellRows(
         cell=cell,
@@ -132,13 +133,8 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
             evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
             return []
         case Acting(noise=noise):
-            actor = load_actor(Round.of(folder, first - 1).actor)
-            assert isinstance(actor, FlowActor), "only a flow starts from noise"
-            extra = folder / "more"
-            if not (extra / "5-actor").exists():
-                with whole_folder(extra / "5-actor") as out:
-                    actor.calmed(noise).save(out)
-            evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
+            actor, how = Round.of(folder, first - 1).actor, replace(settings.evaluation, noise=noise)
+            evaluate(actor, folder / "more" / "6-eval.parquet", settings.worlds, how, pool=play_here)
             return []
         case Gathered():
             here = Round.of(folder, first)

@@ -148,6 +148,10 @@ class Study:
         """The arm and all it stands on, the first one first."""
         return (*self.ancestry(self.arm(arm.after)), arm) if arm.after else (arm,)
 
+    def trains_on(self, arm: Arm) -> bool:
+        """Whether another arm learns from what this one has recorded."""
+        return any(each.after == arm.name and not isinstance(each, Acting) for each in self.arms)
+
     def first_round(self, arm: Arm) -> int:
         """How many rounds the arm finds when it begins (0: none, round 0 included)."""
         return sum(_rounds(each) for each in self.ancestry(arm)[:-1])
