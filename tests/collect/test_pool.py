@@ -1,0 +1,36 @@
+"""Jobs say what a recorder got wrong, and how calmly a policy acts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vantage.actors.flow import FlowActor, FlowConfig
+from vantage.actors.gaussian import GaussianActor, GaussianConfig
+from vantage.collect.operators import NoOne
+from vantage.collect.pool import Job, Played, play, shift
+from vantage.envs.spec import MetaWorldSpec
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.types import VantageError
+
+NET = NetConfig(sight=TrueState(), width=64)
+
+
+def test_a_late_and_an_early_record_by_hand() -> None:
+    drove = np.array([0, 0, 1, 1, 1, 0, 0], bool)
+    np.testing.assert_array_equal(shift(drove, 2), [0, 0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(shift(drove, -2), [1, 1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(shift(drove, 0), drove)
+
+
+def played(folder: Path, noise: float | None) -> Played:
+    return play(Job(number=0, world=MetaWorldSpec("reach-v3", limit=20), actor=folder, operator=NoOne(), seed=3, noise=noise))
+
+
+def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
+    FlowActor(FlowConfig(net=NET)).save(tmp_path / "flow")
+    FlowActor(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "calm")
+    GaussianActor(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
+    assert played(tmp_path / "flow", 0.0) == played(tmp_path / "calm", None), "asked for, or configured"
+    with pytest.raises(VantageError, match="holds no flow policy"):
+        played(tmp_path / "gaussian", 0.0)
