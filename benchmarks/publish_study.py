@@ -26,7 +26,8 @@ def publish(name: str) -> None:
     text = RESULTS.read_text()
     if begin not in text:
         text = text.rstrip() + f"\n\n## The study `{name}`\n\n{begin}\n{end}\n"
-    body = (drawn / "results.md").read_text().strip()
+    head, *sheets = (drawn / "results.md").read_text().strip().split("### ")
+    body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith("Rollouts"))  # the longest, and the least asked for
     RESULTS.write_text(re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{body}\n{end}", text, flags=re.DOTALL))
 
 

@@ -180,6 +180,9 @@ def study_screen() -> Study:
         tasks=(StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),),
         arms=screen_arms(),
         order=("sft", "filtered-bc", "habc"),
+        contrasts=tuple((arm.name, "habc") for arm in screen_arms()[3:] if not isinstance(arm, Acting))
+        + tuple((arm.name, arm.after) for arm in screen_arms() if isinstance(arm, Acting))
+        + (("early-labels+margin", "early-labels"),),
     )
 
 
