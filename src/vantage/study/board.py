@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from types import TracebackType
 
 import numpy as np
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from vantage.core.stats import wilson
 from vantage.progress import console
@@ -54,6 +56,8 @@ class Board:
         """Stop showing."""
         if self._live is not None:
             self._live.stop()
+        if not self._left:
+            console.print(f"done; draw it with `vantage study-report {self._results.folder}`")
 
     def show(self, running: Iterable[Cell], waiting: int) -> None:
         """Draw the table again."""
@@ -82,11 +86,11 @@ class Board:
     def _remaining(self) -> float:
         return sum(self._left.values()) / self._workers
 
-    def _table(self) -> RichTable:
+    def _table(self) -> Group:
         caption = f"{len(self._left)} cells left, about {hours(self._remaining())}; running: " + (
             ", ".join(f"{c.arm} ({c.task}, seed {c.seed})" for c in self._running) or "-"
         )
-        table = RichTable(title="success by arm and task (finished cells)", caption=caption)
+        table = RichTable(title="success by arm and task (finished cells)", title_justify="left")
         table.add_column("arm")
         for task in self._study.tasks:
             table.add_column(task.world.task, justify="right")
@@ -100,7 +104,7 @@ class Board:
                 n = int(_where(cells, arm.name, task.world.task).sum())
                 row.append(f"{wilson(int(trials['success'][mine].sum()), int(mine.sum())).estimate:.3f} ({n})" if n else "-")
             table.add_row(arm.name, *row)
-        return table
+        return Group(table, Text(caption, style="dim"))
 
 
 def _where(table: dict[str, np.ndarray], arm: str, task: str) -> np.ndarray:
