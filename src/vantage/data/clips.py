@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from av.error import FFmpegError
@@ -51,7 +52,7 @@ def read_catalogue(root: Path) -> Catalogue:
         info = json.loads((root / "meta/info.json").read_text())
         rows = dict[int, Mapping[str, Any]]()
         for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
-            with path.open("rb") as file:
+            with pa.OSFile(str(path)) as file:
                 table = pq.read_table(file)
             for row in table.select([name for name in table.column_names if not name.startswith("stats/")]).to_pylist():
                 rows[int(row[EPISODE])] = row
@@ -113,7 +114,7 @@ def _decode(path: Path, fps: int, first: int, stop: int) -> Iterator[UInt8[np.nd
 
 def _from_table(catalogue: Catalogue, row: Mapping[str, Any], camera: str) -> UInt8[np.ndarray, "T P Q 3"]:
     path = catalogue.root / catalogue.data_path.format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
-    with path.open("rb") as file:
+    with pa.OSFile(str(path)) as file:
         table = pq.read_table(file, columns=[EPISODE, FRAME, IMAGE_PREFIX + camera])
     mine = table.filter(pc.equal(table.column(EPISODE), row[EPISODE])).sort_by(FRAME)  # pyright: ignore[reportAttributeAccessIssue]
     cells: list[dict[str, Any]] = mine.column(IMAGE_PREFIX + camera).to_pylist()

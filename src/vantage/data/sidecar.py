@@ -134,7 +134,9 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     if not path.is_file():
         raise VantageError(f"{path} does not exist; run the stage that writes it first.")
     try:
-        with path.open("rb") as file:
+        with pa.OSFile(
+            str(path)
+        ) as file:  # Arrow's own: its threads may let go of a Python file after the interpreter has ended, and abort
             known: list[str] = pq.read_schema(file).names
             missing = [f"`{name}`" for name in columns or () if name not in known]
             if not missing:
