@@ -134,9 +134,7 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     if not path.is_file():
         raise VantageError(f"{path} does not exist; run the stage that writes it first.")
     try:
-        with pa.OSFile(
-            str(path)
-        ) as file:  # Arrow's own: its threads may let go of a Python file after the interpreter has ended, and abort
+        with pa.OSFile(str(path)) as file:  # not Python's: Arrow's threads may let go of that after the interpreter's end
             known: list[str] = pq.read_schema(file).names
             missing = [f"`{name}`" for name in columns or () if name not in known]
             if not missing:
