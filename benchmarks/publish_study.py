@@ -1,4 +1,4 @@
-"""Tables of stored studies -> docs/results.md, figures -> docs/figures/, so that no number is copied by hand.
+"""Tables of stored studies -> docs/results.md and README.md, figures -> docs/figures/, so that no number is copied by hand.
 
 python -m benchmarks.publish_study state screen
 """
@@ -9,9 +9,21 @@ import sys
 from pathlib import Path
 
 from vantage.study.page import write_study
+from vantage.study.rows import Results
+from vantage.study.statistics import contrast
+from vantage.study.tables import cost, span, title
 
-RESULTS = Path("docs/results.md")
-FIGURES = Path("docs/figures")
+RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
+HEADLINES = (
+    ("habc", "sft-more"),
+    ("habc", "filtered-bc"),
+    ("habc", "habc-v"),
+    ("habc+ir", "habc-more"),
+    ("habc-calm", "habc"),
+    ("vantage-4-calm", "habc+ir"),
+    ("vantage-4-calm", "habc+ir-calm"),
+)
+"""Pairs whose difference README.md shows."""
 
 
 def publish(name: str) -> None:
@@ -22,15 +34,35 @@ def publish(name: str) -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     for figure in sorted(drawn.glob("*.svg")):
         shutil.copy(figure, FIGURES / f"study-{name}-{figure.name}")
-    begin, end = f"<!-- study-{name}:begin -->", f"<!-- study-{name}:end -->"
-    text = RESULTS.read_text()
-    if begin not in text:
-        text = text.rstrip() + f"\n\n## The study `{name}`\n\n{begin}\n{end}\n"
     head, *sheets = (drawn / "results.md").read_text().strip().split("### ")
     body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith("Rollouts"))  # the longest, and the least asked for
-    RESULTS.write_text(re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{body}\n{end}", text, flags=re.DOTALL))
+    _between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
+
+
+def headlines() -> None:
+    """The few differences of the true-state study that README.md shows."""
+    results = Results.read(Path("docs/results/study-state"))
+    lines = ["| pair | success | steps where both solve | pairs of cells |", "|---|---|---|---|"]
+    for ours, theirs in HEADLINES:
+        found = contrast(results.tables["trials"], ours, theirs)
+        if found is not None:
+            gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
+            lines.append(f"| {title(ours)} − {title(theirs)} | {gap} | {steps} | {found.difference.n} |")
+    tasks = ", ".join(task.world.task for task in results.study.tasks)
+    lines.append(f"\nTrue state, {tasks}; {cost(results)} `vantage study-report docs/results/study-state` draws all of it again.")
+    _between(README, "study", "\n".join(lines), "## Which method is better, and by how much")
+
+
+def _between(path: Path, mark: str, body: str, heading: str) -> None:
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    text = path.read_text()
+    if begin not in text:
+        text = text.rstrip() + f"\n\n{heading}\n\n{begin}\n{end}\n"
+    path.write_text(re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{body.strip()}\n{end}", text, flags=re.DOTALL))
 
 
 if __name__ == "__main__":
     for study in sys.argv[1:]:
         publish(study)
+    if "state" in sys.argv:
+        headlines()
