@@ -41,7 +41,14 @@ PICTURES = 8
 """Pictures per episode."""
 SIZE = 192
 """Side of the kept pictures in pixels."""
-TRACKS = (("p_v", "viability p_v", "policy"), ("v_e", "steps to go, −V_e", "efficiency"), ("g", "gate g", "gate"))
+TRACKS = (
+    ("p_v", "viability p_v", "policy"),
+    ("a_v", "advantage A_v", "policy"),
+    ("v_e", "steps to go, −V_e", "efficiency"),
+    ("a_e", "advantage A_e", "efficiency"),
+    ("g", "gate g", "gate"),
+)
+"""Column, words, colour class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,9 @@ class Exhibit:
     name: str
     words: str
     p_v: Float[np.ndarray, "T"]
+    a_v: Float[np.ndarray, "T"]
     v_e: Float[np.ndarray, "T"]
+    a_e: Float[np.ndarray, "T"]
     g: Float[np.ndarray, "T"]
     human: Bool[np.ndarray, "T"]
     pictures: dict[int, bytes]
@@ -74,17 +83,17 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
         "human": np.concatenate([e.human for e in shown]),
         "picture": pa.array([e.pictures.get(t, b"") for e in shown for t in range(len(e.p_v))], pa.binary()),
     }
-    write_parquet(results / "exhibits.parquet", columns, nullable=("p_v", "v_e", "g"))
+    write_parquet(results / "exhibits.parquet", columns, nullable=tuple(name for name, _, _ in TRACKS))
     return results / "exhibits.parquet"
 
 
 def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
     """Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips."""
     table = read_table(here.episodes)
-    ledger = read_parquet(here.weights, (ROUND, INDEX, "p_v", "v_e", "g"))
+    ledger = read_parquet(here.weights, (ROUND, INDEX, "p_v", "a_v", "v_e", "a_e", "g"))
     own = ledger[ROUND] == here.number
     order = np.argsort(ledger[INDEX][own])
-    values = {name: ledger[name][own][order] for name in ("p_v", "v_e", "g")}
+    values = {name: ledger[name][own][order] for name, _, _ in TRACKS}
     success, truth = table.success, table.environment_state
     assert success is not None and truth is not None, "the collector records both"
     rescue, recovery = (-np.inf, -1), (-np.inf, -1)
@@ -161,7 +170,8 @@ def _judge(panel: Panel, features: Float32[np.ndarray, "T D"], success: bool, st
         values=values,
         strides=stride_rows(frames.stretch_starts(), frames.success, stride),
     )
-    return {"p_v": evidence.p_v, "v_e": values.v_e, "g": gate(evidence.p_v, evidence.a_v, evidence.a_e)}
+    g = gate(evidence.p_v, evidence.a_v, evidence.a_e)
+    return {"p_v": evidence.p_v, "a_v": evidence.a_v, "v_e": values.v_e, "a_e": evidence.a_e, "g": g}
 
 
 def _replay(world: WorldSpec, seed: int, actions: Float32[np.ndarray, "T A"], truth: Float32[np.ndarray, "T E"]) -> dict[int, bytes]:
@@ -178,6 +188,14 @@ def _replay(world: WorldSpec, seed: int, actions: Float32[np.ndarray, "T A"], tr
         scene.step(action)
     scene.close()
     return kept
+
+
+def _extent(key: str, values: Float[np.ndarray, "T"]) -> tuple[float, float]:
+    """The values that a track shows; an advantage is shown around 0, without its rarest twentieth."""
+    if key in ("a_v", "a_e"):
+        reach = max(1.0, float(np.ceil(np.nanquantile(np.abs(values), 0.95))))
+        return -reach, reach
+    return 0.0, {"p_v": 1.0, "g": 2.0}.get(key) or float(np.nanmax(values)) * 1.05
 
 
 def _jpeg(picture: UInt8[np.ndarray, "P P 3"]) -> bytes:
@@ -230,12 +248,12 @@ def draw_exhibit(each: Exhibit, width: float) -> str:
     for place, (key, words, cls) in enumerate(TRACKS):
         assert cls in MEANINGS
         values = -each.v_e if key == "v_e" else getattr(each, key)
-        high = {"p_v": 1.0, "g": 2.0}.get(key) or float(np.nanmax(values)) * 1.05
-        area = plot((left, top + 74 * place + 8, width - 16, top + 74 * place + 66), x=(0, max(length - 1, 1)), y=(0, high))
+        low, high = _extent(key, values)
+        area = plot((left, top + 74 * place + 8, width - 16, top + 74 * place + 66), x=(0, max(length - 1, 1)), y=(low, high))
         edges = np.flatnonzero(np.diff(np.r_[False, each.human, False].astype(np.int8)))
         for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             parts.append(rect(area.x(start), area.top, area.x(stop - 1), area.bottom, "area human", f"human, steps {start} to {stop - 1}"))
-        parts.append(axes(area, y_ticks=(0, high), y_names=("0", f"{high:.0f}")))
+        parts.append(axes(area, y_ticks=(low, high), y_names=(f"{low:.0f}", f"{high:.0f}")))
         parts.append(line(area, steps, values, cls))
         parts.append(text(4, (area.top + area.bottom) / 2 + 4, words, cls=f"named {cls}"))
     height = top + 74 * len(TRACKS) + 24

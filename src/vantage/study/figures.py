@@ -6,6 +6,7 @@ import numpy as np
 
 from vantage.core.stats import Interval
 from vantage.report.figures import Plot, axes, dot, interval, line, number, percent, plot, rule, svg, text
+from vantage.report.figures import ticks as round_ticks
 from vantage.report.tables import VIABLE
 from vantage.study.plan import Online
 from vantage.study.rows import Results
@@ -27,7 +28,7 @@ _ROW = 24
 
 def colour(arm: str) -> str:
     """Blue is HABC without its efficiency head or with everything; baselines have colours of their own; violet goes beyond the paper."""
-    plain = arm.removeprefix("shared-")
+    plain = arm.removeprefix("shared-").removesuffix("-calm")
     return FAMILY.get(plain) or ("policy" if plain.startswith("habc") else "gate")
 
 
@@ -72,7 +73,7 @@ def _forest(
     marks: Sequence[float] | None,
 ) -> str:
     """One line per method and one panel per task: a dot, its interval, its number."""
-    names, left = list(rows), 132.0
+    names, left = list(rows), 176.0
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
     parts = [
@@ -80,10 +81,10 @@ def _forest(
     ]
     for place, task in enumerate(tasks):
         area = plot((left + place * span, 34, left + (place + 1) * span - 26, height - 24), x=extent)
-        ticks = marks or tuple(np.linspace(*extent, 4))
+        ticks = marks or tuple(round_ticks(*extent, 4))
         parts.append(text(area.left, 18, task, cls="strong"))
         for m in ticks:
-            end = "start" if m == ticks[0] else "end" if m == ticks[-1] else "middle"
+            end = "start" if m == extent[0] else "end" if m == extent[1] else "middle"
             parts += [rule(area.x(m), area.top, area.x(m), area.bottom), text(area.x(m), area.bottom + 16, write(m), anchor=end)]
         for i, name in enumerate(names):
             each = rows[name].get(task)
@@ -133,7 +134,7 @@ def viable_starts(results: Results, width: float, height: float = 260) -> str:
     chain = [name for name in ("habc", "habc+ir", "habc+ir-2", "habc+ir-3") if name in names] or names[:1]
     mine = np.isin(starts["arm"], chain) if starts else np.zeros(0, bool)
     rounds = np.unique(starts["round"][mine]) if mine.any() else np.array([1])
-    area = plot((46, 30, width - 150, height - 34), x=(float(rounds.min()) - 0.3, float(rounds.max()) + 0.3))
+    area = plot((46, 30, width - 150, height - 50), x=(float(rounds.min()) - 0.3, float(rounds.max()) + 0.3))
     parts = [axes(area, x_ticks=rounds.tolist(), y_ticks=_RATES, y_names=[percent(r) for r in _RATES], x_label="round")]
     series = (
         ("policy", f"p_v at the start above {number(VIABLE)}", lambda rows: starts["p_v"][rows] > VIABLE),
@@ -145,8 +146,14 @@ def viable_starts(results: Results, width: float, height: float = 260) -> str:
         for r, (centre, half) in zip(rounds.tolist(), shares.tolist(), strict=True):
             parts.append(interval(area, r, centre - half, centre + half, cls))
             parts.append(dot(area.x(r), area.y(centre), cls, 4.5, f"round {r}: {percent(centre)}"))
+        lower = 14 if cls == "demo" else -6
         parts.append(
-            text(area.right + 8, area.y(float(shares[-1, 0])) + 4, words.replace("p_v at the start above", "p_v(s₀) >"), cls=f"named {cls}")
+            text(
+                area.right + 8,
+                area.y(float(shares[-1, 0])) + lower,
+                words.replace("p_v at the start above", "p_v(s₀) >"),
+                cls=f"named {cls}",
+            )
         )
     return svg(
         width, height, parts, f"Share of starts above viability {number(VIABLE)} by round, of {' then '.join(title(n) for n in chain)}"
@@ -184,7 +191,7 @@ def gate_means(results: Results, width: float) -> str:
 def stop_curve(results: Results, arm: str, width: float, height: float = 280) -> str:
     """Robot steps saved against successes lost, one point per threshold and one line per task."""
     stops = results.tables["stops"]
-    area = plot((52, 26, width - 120, height - 48), x=(0, 0.3), y=(0, 0.4))
+    area = plot((52, 26, width - 150, height - 48), x=(0, 0.3), y=(0, 0.4))
     parts = [
         axes(
             area,
@@ -196,7 +203,7 @@ def stop_curve(results: Results, arm: str, width: float, height: float = 280) ->
             y_label="control steps saved",
         )
     ]
-    for place, cls in zip(results.study.tasks, ("policy", "human", "efficiency", "failure"), strict=False):
+    for number_of, (place, cls) in enumerate(zip(results.study.tasks, ("policy", "human", "efficiency", "failure"), strict=False)):
         mine = (stops["arm"] == arm) & (stops["task"] == place.world.task) if stops else np.zeros(0, bool)
         if not mine.any():
             continue
@@ -218,7 +225,7 @@ def stop_curve(results: Results, arm: str, width: float, height: float = 280) ->
                 )
         shown = np.array([point for point in points if point[0] <= 0.3])
         parts.append(line(area, shown[:, 0], shown[:, 1], cls))
-        parts.append(text(area.x(shown[-1, 0]) + 8, area.y.clip(shown[-1, 1]) + 4, place.world.task, cls=f"named {cls}"))
+        parts.append(text(area.right + 8, area.top + 12 + 18 * number_of, place.world.task, cls=f"named {cls}"))
     return svg(width, height, parts, f"Control steps saved against successes lost when stopping at low viability, {title(arm)}")
 
 
