@@ -34,7 +34,7 @@ from vantage.report.figures import MEANINGS, axes, line, plot, rect, svg, text
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
 from vantage.study.cells import Cell
-from vantage.study.plan import Study
+from vantage.study.plan import Online, Study
 from vantage.types import Observation, Trace, VantageError
 
 PICTURES = 8
@@ -69,12 +69,16 @@ class Exhibit:
 
 def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int, arm: str = "habc") -> Path:
     """Choose, replay and store the exhibits of one finished cell; returns the file. Raises VantageError if the cell is not on disk."""
-    cell = Cell(task=task, arm=arm, seed=seed)
+    cell, chosen = Cell(task=task, arm=arm, seed=seed), study.arm(arm)
+    if not isinstance(chosen, Online):
+        raise VantageError(f"arm {arm!r} plays no rollouts of its own, so there is nothing to show; name an online arm")
     world = study.task(task).world
-    last = Round.of(cell.folder(work), study.first_round(study.arm("habc")) + 2)
+    last = Round.of(cell.folder(work), study.first_round(chosen) + chosen.rounds - 1)
     if not last.weights.exists():
         raise VantageError(f"{last.folder} is not there; run `vantage study` with --tasks {task} first")
     shown = [*_recorded(last, world, seed), *_side_by_side(last, study, world)]
+    if not shown:
+        raise VantageError(f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another seed")
     columns: dict[str, np.ndarray | pa.Array] = {
         "exhibit": np.concatenate([np.full(len(e.p_v), e.name) for e in shown]),
         "words": np.concatenate([np.full(len(e.p_v), e.words) for e in shown]),
