@@ -35,8 +35,8 @@ def test_killed_again_and_again_it_ends_the_same(finished: Path, tmp_path: Path)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            kills, patience = kills + 1, patience + 0.7
-            assert kills < 40, "it makes no headway"
+            kills, patience = kills + 1, patience * 1.3  # a busy machine still gets there
+            assert kills < 20, "it makes no headway"
             continue
         assert process.returncode == 0, errors.decode()[-2000:]
         break
