@@ -122,6 +122,11 @@ def improve_policy(here: Round, settings: HABCRun, pool: Pool) -> None:
     """One turn of HABC: from the policy of the round before to a better one."""
     collect_round(here, settings, pool)
     label_round(here, settings)
+    learn_round(here, settings)
+
+
+def learn_round(here: Round, settings: HABCRun) -> None:
+    """From labelled episodes to a policy: critic, weights and actor, in the order of the schedule."""
     match settings.schedule:
         case Staged():
             fit_round_critic(here, settings)

@@ -15,19 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from vantage.algorithms.habc import (
-    Staged,
     collect_round,
     evaluate_round,
-    fit_round_actor,
-    fit_round_critic,
-    fit_round_together,
     improve_policy,
     label_round,
+    learn_round,
     supervise_policy,
     train_control_policy,
-    weigh_round,
 )
-from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import play_here
 from vantage.data.layout import Round
 from vantage.data.sidecar import read_parquet
@@ -143,14 +138,7 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
             return [here]
         case Offline():
             here = Round.of(folder, first - 1)
-            match settings.schedule:
-                case Staged():
-                    fit_round_critic(here, settings)
-                    weigh_round(here, settings)
-                    fit_round_actor(here, settings)
-                case Interleaved():
-                    fit_round_together(here, settings, settings.schedule)
-                    weigh_round(here, settings)
+            learn_round(here, settings)
             evaluate_round(here, settings, play_here)
             return [here]
         case Online(rounds=rounds):
