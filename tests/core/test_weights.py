@@ -322,4 +322,4 @@ def test_normalised_weights_have_mean_one_as_drawn_and_forget_the_scale(rows, sc
     rest = ~demo
     if np.dot(sampling[rest], raw[rest]) > 1e-3:
         assert np.average(weight[rest], weights=sampling[rest]) == pytest.approx(1)
-        np.testing.assert_allclose(normalise(raw * scale, sampling, demo)[rest], weight[rest])
+        np.testing.assert_allclose(normalise(raw * scale, sampling, demo)[rest], weight[rest], atol=1e-300)  # denormals halve to 0
