@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from vantage.algorithms.habc import (
@@ -35,11 +36,16 @@ def start(name: str, out: Path, *, seed: int, workers: int) -> None:
 
 def find_recipe(name: str) -> HABCRun:
     """The recipe of that name; VantageError with the nearest name for a typo."""
-    if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(RECIPES)}"
-        raise VantageError(f"there is no recipe {name!r}; {hint}")
-    return RECIPES[name]()
+    return look_up(RECIPES, name, "recipe")()
+
+
+def look_up[T](known: Mapping[str, T], name: str, what: str) -> T:
+    """The one of that name; VantageError with the nearest name for a typo."""
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+        raise VantageError(f"there is no {what} {name!r}; {hint}")
+    return known[name]
 
 
 def claim(out: Path, name: str, settings: HABCRun) -> None:

@@ -1,13 +1,12 @@
 """A study's name in: its cells run, one of them run again, or its tables and figures drawn."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
 from vantage.core.stats import wilson
 from vantage.progress import console
-from vantage.recipes.start import cores
+from vantage.recipes.start import cores, look_up
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
 from vantage.study.cells import Cell, forget, run_cell
 from vantage.study.plan import Gathered, Study
@@ -23,11 +22,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
 
 def find_study(name: str) -> Study:
     """The study of that name; VantageError with the nearest name for a typo."""
-    if name not in STUDIES:
-        close = difflib.get_close_matches(name, STUDIES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(STUDIES)}"
-        raise VantageError(f"there is no study {name!r}; {hint}")
-    return STUDIES[name]()
+    return look_up(STUDIES, name, "study")()
 
 
 def start_study(

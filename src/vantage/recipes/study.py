@@ -69,7 +69,7 @@ RESCUES = PoolShares(demo=0.2, intervention=0.4, rollout=0.4)
 
 
 def weighing_of(rule: Rule) -> Weighing:
-    """How the study weighs by a rule; Imit-DAgger draws demonstrations and interventions half and half (paper, App. B)."""
+    """How the study weighs by a rule; Imit-DAgger draws demonstrations and interventions half and half (paper)."""
     if isinstance(rule, ImitDAgger):
         return Weighing(rule=rule, shares=PoolShares(demo=0.5, intervention=0.5, rollout=0.0))
     return Weighing(rule=rule)
@@ -107,7 +107,7 @@ def paper_arms() -> tuple[Arm, ...]:
 
 
 def study_state() -> Study:
-    """Three tasks from true state, every method of the paper; an hour and a half of two cores for ten seeds."""
+    """Three tasks from true state, every method of the paper; about five hours of one core for ten seeds of the paper's arms."""
     return Study(
         base=state_base(),
         tasks=(
@@ -194,7 +194,7 @@ def study_screen() -> Study:
 
 
 def study_pixels() -> Study:
-    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; two hours of two cores for three seeds."""
+    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage."""
     base = replace(
         state_base(),
         actor=FlowConfig(),
