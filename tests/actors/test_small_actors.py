@@ -79,9 +79,28 @@ def test_the_gaussian_density_by_hand() -> None:
     seen = batch()
     mean = actor.mean(seen.observation)
     shifted = mean + torch.tensor([0.5, 0.0, 0.0, -1.0])
-    # Per dimension: -z^2/2 - log(0.5) - log(2 pi)/2, with z = 1, 0, 0, -2.
+    # Per step: -z^2/2 - log(0.5) - log(2 pi)/2, with z = 1, 0, 0, -2; 16 steps, of which the second chunk executed one.
     by_hand = -0.5 * (1 + 4) + 4 * (np.log(2) - 0.5 * np.log(2 * np.pi))
-    torch.testing.assert_close(actor.log_prob(seen.observation, shifted), torch.full((4, 16), by_hand, dtype=torch.float32))
+    executed = torch.ones(4, 16, dtype=torch.bool)
+    executed[1, 1:] = False
+    density = actor.log_prob(seen.observation, shifted[:, None], executed)
+    torch.testing.assert_close(density, torch.tensor([16.0, 1.0, 16.0, 16.0]) * by_hand)
+
+
+def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -> None:
+    rho, std = 0.5, 0.3
+    actor = GaussianActor(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(std), correlation=rho), seed=0)
+    seen = batch()
+    noise = torch.stack([actor.exploration(torch.Generator().manual_seed(i)) for i in range(4)])
+    path = actor.explore(seen.observation, noise)
+    away = (actor.chunk_of(path) - actor.mean(seen.observation)).detach()
+    steps = torch.arange(16)
+    covariance = std**2 * rho ** (steps[:, None] - steps[None]).abs().float()
+    for n in (1, 7, 16):
+        oracle = torch.distributions.MultivariateNormal(torch.zeros(n), covariance[:n, :n])
+        wanted = oracle.log_prob(away[:, :n].transpose(1, 2)).sum(-1)
+        executed = (steps < n).expand(4, 16)
+        torch.testing.assert_close(actor.log_prob(seen.observation, path, executed), wanted, rtol=1e-4, atol=1e-3)
 
 
 def test_a_folder_without_a_checkpoint_is_one_sentence(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from vantage.actors.flow import FlowConfig
 from vantage.actors.load import ActorConfig, build_actor
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import OptimConfig, Optimiser
-from vantage.learn.threads import one_thread
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.threads import one_thread
 from vantage.types import Batch, Observation
 
 CURVES = Path(__file__).with_name("curves.json")

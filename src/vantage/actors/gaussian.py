@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vantage.actors.protocol import ActorLoss, Draw
 from vantage.actors.small import SmallActor, SmallNet, read_config, seeded_network
 from vantage.config import from_json
+from vantage.core.noise import correlate, whiten
 from vantage.nets.vla import NetConfig
 from vantage.types import Batch, Observation
 
@@ -24,6 +25,8 @@ class GaussianConfig:
     """Initial log standard deviation, in the world's action units."""
     mean_only: bool = True
     """Act with the mean."""
+    correlation: float = 0.0
+    """Correlation of the noise between neighbouring steps of a chunk (AR(1))."""
 
 
 class _GaussianNet(SmallNet):
@@ -61,12 +64,33 @@ class GaussianActor(SmallActor[_GaussianNet]):
         mean = self.mean(observation)
         if self.config.mean_only:
             return mean
-        return mean + self._net.log_std.exp() * torch.randn(mean.shape, generator=generator)
+        noise = torch.stack([self.exploration(generator) for _ in range(len(mean))])
+        return mean + self._spread(noise)
 
-    def log_prob(self, observation: Observation, actions: Float[Tensor, "B H A"]) -> Float[Tensor, "B H"]:
-        """log N(a; mean, std^2), summed over action dimensions; actions in the world's units."""
-        z = (actions - self.mean(observation)) / self._net.log_std.exp()
-        return (-0.5 * z.square() - self._net.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+    def exploration(self, generator: torch.Generator) -> Float[Tensor, "1 H A"]:
+        """Independent standard normal noise for one chunk."""
+        return torch.randn(1, self.chunk, self.action_dim, generator=generator)
+
+    @torch.no_grad()
+    def explore(self, observation: Observation, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B 1 H A"]:
+        """Chunks in the world's units: mean + std * correlated noise."""
+        return (self.mean(observation) + self._spread(noise))[:, None]
+
+    def chunk_of(self, path: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
+        """The path is the chunk."""
+        return path[:, 0]
+
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
+        """log N(chunk; mean, Sigma) of the executed steps: exact, because whitening is lower triangular along the chunk."""
+        log_std, rho = self._net.log_std, self.config.correlation
+        z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
+        each = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        if rho:
+            each = each - torch.cat([each.new_zeros(1), each.new_full((self.chunk - 1,), 0.5 * self.action_dim * math.log(1 - rho**2))])
+        return torch.where(executed, each, 0.0).sum(-1)
+
+    def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
+        return self._net.log_std.exp() * correlate(noise[:, 0], self.config.correlation)
 
     @classmethod
     def load(cls, folder: Path) -> "GaussianActor":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from vantage.types import Batch, Observation
@@ -75,8 +75,25 @@ class Actor(Protocol):
 
 @runtime_checkable
 class StochasticActor(Actor, Protocol):
-    """An actor whose chunks have a tractable density."""
+    """An actor whose chunks have a tractable density, so that reinforcement learning can reweigh what it did.
 
-    def log_prob(self, observation: Observation, actions: Float[Tensor, "B H A"]) -> Float[Tensor, "B H"]:
-        """Log density of every step of the chunk."""
+    noise [P, H, A] ──explore──> path [P, H, A] ──chunk_of──> chunk [H, A];   log_prob(path) is one number per chunk.
+
+    The path is whatever the density needs: for a Gaussian the chunk itself (P = 1), for a stochastic flow every point on the way to it.
+    """
+
+    def exploration(self, generator: Generator) -> Float[Tensor, "P H A"]:
+        """The noise of one decision."""
+        ...
+
+    def explore(self, observation: Observation, noise: Float[Tensor, "B P H A"]) -> Float[Tensor, "B P H A"]:
+        """Sampled paths, without gradient."""
+        ...
+
+    def chunk_of(self, path: Float[Tensor, "B P H A"]) -> Float[Tensor, "B H A"]:
+        """The chunk at the end of a path, in the world's units."""
+        ...
+
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
+        """Log density of every path, without the steps that were never executed."""
         ...

@@ -79,6 +79,33 @@ class _Demonstrator:
 
 
 @dataclass(frozen=True, slots=True)
+class DemonstrateStock:
+    """MetaWorld's own scripted policy drives from the first step to the last."""
+
+    @property
+    def extension(self) -> int:
+        """Nothing is added to the limit."""
+        return 0
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """A demonstrator for one episode."""
+        return _StockDemonstrator(task)
+
+
+class _StockDemonstrator:
+    def __init__(self, task: str) -> None:
+        from vantage.envs.experts.stock import StockExpert  # the simulator is an extra, and slow to import
+
+        self._expert = StockExpert(task)
+
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        return Event.TAKE_OVER if phase is not Phase.CORRECTING else None
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        return self._expert.act(state)
+
+
+@dataclass(frozen=True, slots=True)
 class Rescue:
     """A human stands by and rescues a policy in trouble (spec: rescue; paper Appendix E: about half of the failures)."""
 
@@ -106,7 +133,7 @@ class Rescue:
         return _Rescuer(self, task, limit, rng) if rng.random() < self.permission else _Absent()
 
 
-OperatorSpec = NoOne | Demonstrate | Rescue
+OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue
 """Every kind of operator."""
 
 

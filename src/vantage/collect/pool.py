@@ -131,10 +131,21 @@ class Pool(Protocol):
         """Play them all."""
         ...
 
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        """`function` of every item, in the order they end; for other work than single episodes."""
+        ...
 
-def play_here(jobs: Iterable[Job]) -> Iterator[Played]:
-    """The pool of one: this process."""
-    return map(play, jobs)
+
+class _Here:
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
+        return map(play, jobs)
+
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        return map(function, items)
+
+
+play_here = _Here()
+"""The pool of one: this process."""
 
 
 @contextmanager
@@ -147,7 +158,7 @@ def open_pool(workers: int) -> Generator[Pool]:
     context.set_forkserver_preload(["vantage.collect.pool", "vantage.envs.metaworld"])
     with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as executor:
         try:
-            yield _Processes(executor.submit)
+            yield _Processes(executor)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
@@ -166,10 +177,13 @@ def _outlive(sentinel: int) -> None:
 
 
 class _Processes:
-    def __init__(self, submit: Callable[..., object]) -> None:
-        self._submit = submit
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self._executor = executor
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
-        futures = [self._submit(play, job) for job in jobs]
-        for future in as_completed(futures):  # pyright: ignore[reportArgumentType]
-            yield future.result()  # pyright: ignore[reportReturnType]
+        return self.each(play, jobs)
+
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        futures = [self._executor.submit(function, item) for item in items]
+        for future in as_completed(futures):
+            yield future.result()

@@ -18,9 +18,9 @@ from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
 from vantage.core.weights import sigmoid
 from vantage.data.replay import Replay
-from vantage.learn.threads import one_thread
 from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
+from vantage.threads import one_thread
 from vantage.types import VantageError
 
 

@@ -1,5 +1,6 @@
 """Parameters and gradients in, better parameters out: AdamW, its schedule, and the average that acts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -63,10 +64,7 @@ class Optimiser:
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly, as named tensors."""
         tensors = {f"param.{n}": p.detach() for n, p in self.parameters.items()} | {f"average.{n}": t for n, t in self.average.items()}
-        for name, parameter in self.parameters.items():
-            for key, value in self.adam.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = value
-        return tensors | {"step": torch.tensor(self.step_count)}
+        return tensors | adam_tensors("adam", self.adam, self.parameters) | {"step": torch.tensor(self.step_count)}
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -75,6 +73,20 @@ class Optimiser:
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"param.{name}"])
             self.average[name].copy_(tensors[f"average.{name}"])
-            state = {key.split(".", 2)[1]: v for key, v in tensors.items() if key.startswith("adam.") and key.split(".", 2)[2] == name}
-            if state:
-                self.adam.state[parameter] = state
+        load_adam("adam", self.adam, self.parameters, tensors)
+
+
+def adam_tensors(prefix: str, adam: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """The state of an Adam as named tensors: ``prefix.moment.parameter``."""
+    return {f"{prefix}.{key}.{name}": value for name, p in parameters.items() for key, value in adam.state.get(p, {}).items()}
+
+
+def load_adam(prefix: str, adam: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `adam_tensors` returned."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        if path.startswith(f"{prefix}."):
+            _, key, name = path.split(".", 2)
+            found.setdefault(name, {})[key] = value
+    for name, state in found.items():
+        adam.state[parameters[name]] = state

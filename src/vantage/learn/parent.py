@@ -13,9 +13,9 @@ from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import ParentTarget, bootstrap, mix
 from vantage.data.replay import Replay
-from vantage.learn.threads import one_thread
 from vantage.nets.critic import ParentHead
 from vantage.progress import bar
+from vantage.threads import one_thread
 from vantage.types import VantageError
 
 

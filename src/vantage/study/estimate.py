@@ -10,9 +10,9 @@ from vantage.actors.load import build_actor
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
-from vantage.learn.threads import one_thread
 from vantage.nets.vla import Pixels
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.threads import one_thread
 from vantage.types import Batch, Observation
 
 
