@@ -15,7 +15,7 @@ from vantage.types import VantageError
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_comes_back_from_its_file(name: str) -> None:
     recipe = RECIPES[name]()
-    assert from_json(HABCRun, json.loads(json.dumps(to_json(recipe)))) == recipe
+    assert from_json(type(recipe), json.loads(json.dumps(to_json(recipe)))) == recipe
 
 
 def test_what_was_chosen_does_not_mention_defaults() -> None:

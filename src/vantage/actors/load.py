@@ -7,19 +7,24 @@ from vantage.actors.flow import FlowActor, FlowConfig
 from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.actors.protocol import Actor
 from vantage.actors.small import read_config
+from vantage.actors.stochastic_flow import FlowSDEActor, FlowSDEConfig, FPOActor, FPOConfig
 from vantage.types import VantageError
 
-ActorConfig = FlowConfig | GaussianConfig
+ActorConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
 """Every actor that is built from scratch."""
 
 
-def build_actor(config: ActorConfig, seed: int) -> FlowActor | GaussianActor:
+def build_actor(config: ActorConfig, seed: int) -> FlowActor | GaussianActor | FlowSDEActor | FPOActor:
     """An untrained actor, a pure function of its settings and the seed."""
     match config:
         case FlowConfig():
             return FlowActor(config, seed)
         case GaussianConfig():
             return GaussianActor(config, seed)
+        case FlowSDEConfig():
+            return FlowSDEActor(config, seed)
+        case FPOConfig():
+            return FPOActor(config, seed)
 
 
 def load_actor(folder: Path) -> Actor:
@@ -30,6 +35,10 @@ def load_actor(folder: Path) -> Actor:
             return FlowActor.load(folder)
         case {"is": "GaussianConfig"}:
             return GaussianActor.load(folder)
+        case {"is": "FlowSDEConfig"}:
+            return FlowSDEActor.load(folder)
+        case {"is": "FPOConfig"}:
+            return FPOActor.load(folder)
         case {"type": str()}:
             from vantage.actors.lerobot import LeRobotActor  # an extra, and slow to import
 

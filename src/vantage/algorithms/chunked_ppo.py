@@ -1,111 +1,33 @@
 """Action-chunked PPO with self behaviour cloning (arXiv 2509.25718), as its algorithm box would read.
 
     round-00   demonstrations ──> supervised policy ──> evaluate
-    round-01   repeat: play with noise ──> advantages ──> PPO + self-cloning of the best trials; now and then try it on development starts
-               the best checkpoint ──> evaluate
+    round-01   practise: play with noise ──> advantages ──> PPO + self-cloning of the best trials ──> ...
+               the checkpoint that did best on development starts ──> evaluate
 
-A run that was killed goes on at the iteration where it was.
+A run that was killed goes on where it was.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Float64, Int64
-
-from vantage.actors.gaussian import GaussianConfig
-from vantage.actors.load import ActorConfig, load_actor
-from vantage.actors.protocol import StochasticActor
-from vantage.algorithms.habc import HABCRun, evaluate_round, replay_of, supervise_policy
-from vantage.collect.lockstep import Group, Start, play_group
-from vantage.collect.operators import DemonstrateStock
+from vantage.actors.flow import FlowConfig
+from vantage.actors.load import load_actor
+from vantage.algorithms.habc import evaluate_round, supervise_policy
+from vantage.algorithms.practice import ChunkedPPORun as ChunkedPPORun
+from vantage.algorithms.practice import Trainer
+from vantage.algorithms.practice_board import PracticeBoard
 from vantage.collect.pool import Pool, open_pool
-from vantage.core.self_bc import NoSelfBC, SelfBCRule, SuccessBC
-from vantage.core.windows import window_index
-from vantage.data.demo_buffer import BufferRule, DemoBuffer, Windows
 from vantage.data.layout import Round
 from vantage.data.sidecar import whole_folder, write_json
-from vantage.data.trials import Trials, join_trials
-from vantage.envs.spec import WorldSpec
-from vantage.learn.checkpoint import load_state, save_state
-from vantage.learn.optim import OptimConfig
-from vantage.learn.ppo import ChunkedPPO, PPOFit
-from vantage.nets.value import StateValue
-from vantage.nets.vla import NetConfig, TrueState
 from vantage.record import write_record
-from vantage.seeding import seed_for
-from vantage.stages.collect import Demonstrations
-from vantage.stages.evaluate import Evaluation, place_of
-from vantage.stages.fit_actor import ActorFit
 from vantage.types import VantageError
-
-
-@dataclass(frozen=True, slots=True)
-class Practice:
-    """How an iteration gathers experience."""
-
-    episodes: int = 120
-    """Episodes per iteration, over all tasks."""
-    limit: int = 150
-    """Control steps before an unsolved episode ends as a failure."""
-    floor: float = 0.3
-    """Tasks are drawn in proportion to max(floor, 1 - running success)."""
-    memory: float = 0.9
-    """Decay of the running success rate, per iteration."""
-    side_by_side: int = 30
-    """Episodes that one process plays together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """Trials on the way, on development starts: they choose the checkpoint that is kept, and nothing else."""
-
-    every: int = 100_000
-    """Environment steps between checks."""
-    per_world: int = 10
-    limit: int = 200
-    alarm: float = 0.08
-    """Say aloud when success falls by so much below its best."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkedPPORun:
-    """Everything that decides what a run does; its JSON form is recipe.json."""
-
-    worlds: tuple[WorldSpec, ...]
-    """The tasks; their limit is that of demonstrations."""
-    seed: int = 0
-    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), correlation=0.5)
-    demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
-    supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
-    steps: int = 2_000_000
-    """Environment steps of practice; the iteration that passes it is the last."""
-    practice: Practice = Practice()
-    fit: PPOFit = PPOFit()
-    self_bc: SelfBCRule = SuccessBC()
-    buffer: BufferRule = BufferRule()
-    checks: Checks = Checks()
-    evaluation: Evaluation = Evaluation(per_world=50)
-    limit: int = 500
-    """Of the evaluation: the cap of MetaWorld itself."""
-
-    @property
-    def supervision(self) -> HABCRun:
-        """Round 0, which is HABC's."""
-        return HABCRun(
-            worlds=self.worlds, seed=self.seed, actor=self.actor, demonstrations=self.demonstrations, supervised=self.supervised,
-            evaluation=self.evaluation,
-        )  # fmt: skip
 
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
     """Do whatever of the run is not on disk yet."""
-    if not isinstance(settings.actor, GaussianConfig):
-        raise VantageError("chunked PPO needs an actor with a density; set actor to a GaussianConfig")
+    if isinstance(settings.actor, FlowConfig):
+        raise VantageError("a plain flow has no density; set actor to a FlowSDEConfig, an FPOConfig or a GaussianConfig")
     tried = replace(settings.supervision, worlds=tuple(replace(world, limit=settings.limit) for world in settings.worlds))
     with open_pool(workers) as pool:
         start, after = Round.of(run, 0), Round.of(run, 1)
@@ -121,208 +43,20 @@ def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None
 def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> None:
     """From the supervised policy to `here`/5-actor: the checkpoint that did best on the development starts."""
     trainer = Trainer.begin(start, here, settings)
-    if not trainer.checked:
-        trainer.check(pool)
-    while trainer.spent < settings.steps:
-        trainer.iterate(pool)
-        if trainer.spent >= trainer.next_check or trainer.spent >= settings.steps:
-            trainer.check(pool)
+    with PracticeBoard(settings.steps) as board:
+        if not trainer.checked:
+            board.checked(trainer.check(pool))
             trainer.save()
+        while trainer.spent < settings.steps:
+            board.iterated(trainer.iterate(pool))
+            if trainer.spent >= trainer.next_check or trainer.spent >= settings.steps:
+                board.checked(trainer.check(pool))
+                trainer.save()
     best = load_actor(trainer.best)
     with whole_folder(here.actor) as folder:
         best.save(folder)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in trainer.lines))
         write_json(folder / "checks.json", trainer.checked)
+    played, learned = trainer.seconds.tolist()
+    write_json(here.folder / "speed.json", {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned})
     trainer.forget()
-
-
-class Trainer:
-    """Practice under way: the learner, its buffer, its success rates and its log."""
-
-    def __init__(self, here: Round, settings: ChunkedPPORun, learner: ChunkedPPO, buffer: DemoBuffer, prompts: tuple[str, ...]) -> None:
-        """Use `begin`."""
-        self.here, self.settings, self.learner, self.buffer, self.prompts = here, settings, learner, buffer, prompts
-        self.folder = here.folder / ".practice"
-        self.iteration, self.spent = 0, 0
-        self.success = np.zeros(len(settings.worlds))
-        self.lengths = np.full(len(settings.worlds), np.nan)
-        self.lines: list[dict[str, Any]] = []
-        self.checked: list[dict[str, Any]] = []
-
-    @classmethod
-    def begin(cls, start: Round, here: Round, settings: ChunkedPPORun) -> "Trainer":
-        """From the supervised policy, or from where a run that was killed had saved itself."""
-        actor = load_actor(start.actor)
-        assert isinstance(actor, StochasticActor)
-        replay = replay_of(start, settings.supervision)
-        truth = replay.tables[0].environment_state
-        assert truth is not None, "simulated demonstrations carry the true state"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for("critic", settings.seed))
-            critic = StateValue(truth.shape[1])
-        critic.state.standardise.fit(torch.from_numpy(truth))
-        learner = ChunkedPPO(actor, critic, settings.fit)
-        prompts = tuple(world().prompt for world in settings.worlds)
-        trainer = cls(here, settings, learner, DemoBuffer(settings.buffer, prompts), prompts)
-        state = load_state(trainer.folder / "state.safetensors")
-        if state is None:
-            for task, windows in demonstrations_of(start, settings, prompts):
-                trainer.buffer.start(task, windows)
-        else:
-            trainer.restore(state)
-        return trainer
-
-    @property
-    def acting(self) -> Path:
-        """Checkpoint that plays right now."""
-        return self.folder / "acting"
-
-    @property
-    def best(self) -> Path:
-        """Checkpoint that did best in a check."""
-        return self.folder / "best"
-
-    @property
-    def next_check(self) -> int:
-        """Environment steps at which the next check is due."""
-        return (self.checked[-1]["steps"] if self.checked else 0) + self.settings.checks.every
-
-    def iterate(self, pool: Pool) -> None:
-        """Play, learn, log."""
-        settings = self.settings
-        self.learner.actor.save(self.acting)
-        trials = self.play(self.draw_starts(), pool, explores=True)
-        warm = self.iteration < settings.fit.warm_up
-        weights = settings.self_bc(self.learner.standing(self.spent, self.success))
-        log = self.learner.update(
-            trials, self.prompts, self.buffer, weights, seed=seed_for("ppo", settings.seed, self.iteration), teach_policy=not warm
-        )
-        self.spent += int(trials.spent.sum())
-        self._remember(trials)
-        entered = self.buffer.offer(trials) if not isinstance(settings.self_bc, NoSelfBC) else 0
-        self.iteration += 1
-        mean = float(np.nanmean(self.lengths)) if np.isfinite(self.lengths).any() else float("nan")
-        line = {"iteration": self.iteration, "steps": self.spent, "success": float(self.success.mean()), "length": mean}
-        self.lines.append(line | log | {"entered": entered, "beta": float(weights[1].mean())})
-
-    def draw_starts(self) -> list[Start]:
-        """The starts of this iteration: harder tasks more often, every start a new one."""
-        settings, practice = self.settings, self.settings.practice
-        need = np.maximum(practice.floor, 1 - self.success) if self.iteration else np.ones(len(settings.worlds))
-        rng = np.random.default_rng(seed_for("starts", settings.seed, self.iteration))
-        counts = deal(need / need.sum(), practice.episodes, rng)
-        worlds = [replace(world, limit=practice.limit) for world in settings.worlds]
-        tasks = np.repeat(np.arange(len(worlds)), counts)
-        seeds = [seed_for("practice", settings.seed, self.iteration, place) for place in range(len(tasks))]
-        return [Start(worlds[task], int(task), seed) for task, seed in zip(tasks, seeds, strict=True)]
-
-    def play(self, starts: Sequence[Start], pool: Pool, *, explores: bool) -> Trials:
-        """Play these starts with the acting checkpoint, dealt to groups round by round so that groups are alike."""
-        groups = -(-len(starts) // self.settings.practice.side_by_side)
-        work = [Group(i, tuple(starts[i::groups]), self.acting, explores) for i in range(groups)]
-        played = dict(pool.each(_play_numbered, work))
-        return join_trials([played[i] for i in range(groups)])
-
-    def check(self, pool: Pool) -> None:
-        """Try the policy as it would be deployed, on development starts; keep it if it is the best so far."""
-        settings = self.settings
-        worlds = [replace(world, limit=settings.checks.limit) for world in settings.worlds]
-        starts = [
-            Start(world, task, seed_for("development", place_of(world), trial))
-            for trial in range(settings.checks.per_world)
-            for task, world in enumerate(worlds)
-        ]
-        self.learner.actor.save(self.acting)
-        trials = self.play(starts, pool, explores=False)
-        rate = by_task(trials.success.astype(float), trials.task, len(worlds))
-        length = by_task(np.where(trials.success, trials.steps, np.nan), trials.task, len(worlds))
-        cost = float(np.where(trials.success, trials.steps, settings.checks.limit).mean())
-        best = min((c["cost"] for c in self.checked), default=float("inf"))
-        if cost < best:
-            self.learner.actor.save(self.best)
-        self.checked.append({
-            "steps": self.spent, "success": float(rate.mean()), "length": float(np.nanmean(length)), "cost": cost,
-            "by_task": {world.task: [float(r), float(n)] for world, r, n in zip(worlds, rate, length, strict=True)},
-        })  # fmt: skip
-
-    def _remember(self, trials: Trials) -> None:
-        """Update the running success and length of every task that was played."""
-        keep = self.settings.practice.memory
-        rate = by_task(trials.success.astype(float), trials.task, len(self.success))
-        length = by_task(np.where(trials.success, trials.steps, np.nan), trials.task, len(self.success))
-        if self.iteration == 0:
-            self.success, self.lengths = np.nan_to_num(rate), length
-            return
-        self.success = np.where(np.isnan(rate), self.success, keep * self.success + (1 - keep) * rate)
-        fresh = np.where(np.isnan(self.lengths), length, keep * self.lengths + (1 - keep) * length)
-        self.lengths = np.where(np.isnan(length), self.lengths, fresh)
-
-    def save(self) -> None:
-        """Everything needed to go on exactly."""
-        standing = {
-            "iteration": torch.tensor(self.iteration), "spent": torch.tensor(self.spent),
-            "success": torch.from_numpy(self.success), "lengths": torch.from_numpy(self.lengths),
-        }  # fmt: skip
-        write_json(self.folder / f"log-{self.iteration}.json", {"lines": self.lines, "checked": self.checked})
-        save_state(self.folder / "state.safetensors", self.learner.state() | self.buffer.tensors() | standing)
-        for old in self.folder.glob("log-*.json"):
-            if old.name != f"log-{self.iteration}.json":
-                old.unlink()
-
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Go on from what `save` wrote."""
-        self.learner.load(tensors)
-        self.buffer = DemoBuffer.read(self.settings.buffer, self.prompts, tensors)
-        self.iteration, self.spent = int(tensors["iteration"]), int(tensors["spent"])
-        self.success, self.lengths = tensors["success"].numpy().copy(), tensors["lengths"].numpy().copy()
-        log = json.loads((self.folder / f"log-{self.iteration}.json").read_text())
-        self.lines, self.checked = log["lines"], log["checked"]
-
-    def forget(self) -> None:
-        """Drop what only a resumed run needs."""
-        import shutil
-
-        shutil.rmtree(self.folder)
-
-
-def _play_numbered(group: Group) -> tuple[int, Trials]:
-    return group.number, play_group(group)
-
-
-def demonstrations_of(start: Round, settings: ChunkedPPORun, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:
-    """Every demonstration as windows anchored at each of its frames, with the number of its task."""
-    replay = replay_of(start, settings.supervision)
-    horizon = settings.actor.net.chunk
-    sight = load_actor(start.actor)
-    loader = replay.loader(horizon, sight.cameras)
-    found: list[tuple[int, Windows]] = []
-    ends = np.flatnonzero(np.append(np.diff(replay.frames.episode) != 0, True))
-    for first, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):
-        rows = np.arange(first, last + 1)
-        at, valid = window_index(replay.segment_end, rows, horizon)
-        seen = loader.observe(rows)
-        assert seen.environment_state is not None
-        windows = Windows(
-            steps=len(rows),
-            state=seen.state.numpy(),
-            environment_state=seen.environment_state.numpy(),
-            images={camera: pictures.numpy() for camera, pictures in seen.images.items()},
-            action=loader.action[at],
-            mask=valid,
-        )
-        found.append((prompts.index(seen.prompts[0]), windows))
-    return found
-
-
-def deal(share: Float64[np.ndarray, "K"], count: int, rng: np.random.Generator) -> Int64[np.ndarray, "K"]:
-    """Whole numbers that add up to `count`, each within one of its share, without bias: systematic sampling."""
-    edges = np.concatenate([[0.0], np.cumsum(share)]) * count
-    edges[-1] = count
-    return np.diff(np.floor(edges + rng.random() * (1 - 1e-9))).astype(np.int64)
-
-
-def by_task(values: Float64[np.ndarray, "E"], task: Int64[np.ndarray, "E"], tasks: int) -> Float64[np.ndarray, "K"]:
-    """Mean of every task over the values that are not NaN; NaN where it has none."""
-    known = ~np.isnan(values)
-    count = np.bincount(task[known], minlength=tasks).astype(np.float64)
-    return np.divide(np.bincount(task[known], values[known], minlength=tasks), count, out=np.full(tasks, np.nan), where=count > 0)

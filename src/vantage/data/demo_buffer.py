@@ -64,6 +64,8 @@ class Windows:
 
     steps: int
     """Length of the episode they come from."""
+    own: bool
+    """The policy's own, not a demonstration."""
     state: Float32[np.ndarray, "M S"]
     environment_state: Float32[np.ndarray, "M E"]
     images: Mapping[str, UInt8[np.ndarray, "M P P 3"]]
@@ -77,6 +79,7 @@ def windows_of(trials: Trials, episode: int) -> Windows:
     rows = np.flatnonzero(trials.episode == episode)
     return Windows(
         steps=int(trials.steps[episode]),
+        own=True,
         state=trials.state[rows],
         environment_state=trials.environment_state[rows],
         images={camera: pictures[rows] for camera, pictures in trials.images.items()},
@@ -125,6 +128,11 @@ class DemoBuffer:
         return sum(len(mine) for mine in self.kept)
 
     @property
+    def own_share(self) -> float:
+        """Share of the episodes that are the policy's own; 0 of an empty buffer."""
+        return sum(each.own for mine in self.kept for each in mine) / max(len(self), 1)
+
+    @property
     def lengths(self) -> list[float]:
         """Mean length of what every task has; NaN for a task with nothing."""
         return [float(np.mean([each.steps for each in mine])) if mine else float("nan") for mine in self.kept]
@@ -157,6 +165,7 @@ class DemoBuffer:
             flat = [each for mine in self.kept for each in mine]
             self._rows = Windows(
                 steps=0,
+                own=False,
                 state=np.concatenate([each.state for each in flat]),
                 environment_state=np.concatenate([each.environment_state for each in flat]),
                 images={camera: np.concatenate([each.images[camera] for each in flat]) for camera in flat[0].images},
@@ -173,6 +182,7 @@ class DemoBuffer:
         columns = {
             "episode.task": np.array([task for task, _ in flat]),
             "episode.steps": np.array([each.steps for _, each in flat]),
+            "episode.own": np.array([each.own for _, each in flat]),
             "episode.windows": np.array([len(each.state) for _, each in flat]),
             "state": rows.state,
             "environment_state": rows.environment_state,
@@ -188,11 +198,12 @@ class DemoBuffer:
         columns = {name.removeprefix("buffer."): t.numpy() for name, t in tensors.items() if name.startswith("buffer.")}
         buffer = cls(rule, prompts)
         at = 0
-        for task, steps, count in zip(*(columns[f"episode.{name}"] for name in ("task", "steps", "windows")), strict=True):
+        for task, steps, own, count in zip(*(columns[f"episode.{name}"] for name in ("task", "steps", "own", "windows")), strict=True):
             rows = slice(at, at + int(count))
             at += int(count)
             windows = Windows(
                 steps=int(steps),
+                own=bool(own),
                 state=columns["state"][rows],
                 environment_state=columns["environment_state"][rows],
                 images={name.removeprefix("image."): column[rows] for name, column in columns.items() if name.startswith("image.")},

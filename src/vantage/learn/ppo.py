@@ -39,8 +39,8 @@ class PPOFit:
     batch: int = 1024
     """Chunks per gradient step."""
     lr: float = 3e-5
-    """Of the policy in the first iteration; after every iteration it is divided or multiplied by `adapt`, so that the passes over the chunks
-    end near `kl_stop`: how far a step of Adam moves a policy depends on the network more than on anything else."""
+    """Of the policy in the first iteration. Later it is divided or multiplied by `adapt`, so that the passes over the chunks end near
+    `kl_stop`: how far one step of Adam moves a policy depends on the network more than on anything else."""
     adapt: float = 1.2
     """1: the learning rate stays."""
     std_lr: float = 1e-3
@@ -213,7 +213,7 @@ class ChunkedPPO:
         norms: list[float] = []
         for loss in (ppo, bc / max(float(beta.mean()), 1e-8)):
             gradients = torch.autograd.grad(loss, list(self.policy.values()), retain_graph=True, allow_unused=True)
-            norms.append(float(torch.stack([g.norm() for g in gradients if g is not None]).norm()))
+            norms.append(float(torch.stack([g.norm() for g in gradients if g is not None]).norm()))  # pyright: ignore[reportUnnecessaryComparison]
         self.gradient_ratio += 0.2 * (norms[0] / max(norms[1], 1e-8) - self.gradient_ratio)
 
     def _log_prob(self, chunks: "_Chunks", rows: Tensor) -> Float[Tensor, "B"]:

@@ -3,10 +3,22 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
-from vantage.recipes.debug import debug
+from vantage.recipes.debug import debug, debug_ppo
+from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo_state
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 
-RECIPES: MappingProxyType[str, Callable[[], HABCRun]] = MappingProxyType({"debug": debug, "quickstart": quickstart, "paper": paper})
+Recipe = HABCRun | ChunkedPPORun
+
+RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
+    {
+        "debug": debug,
+        "quickstart": quickstart,
+        "paper": paper,
+        "debug-ppo": debug_ppo,
+        "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
+    }
+)
 """Name -> the function that returns the recipe; its docstring is the help text."""

@@ -1,10 +1,14 @@
 """The smoke test: every stage, in under a minute."""
 
 from vantage.actors.flow import FlowConfig
+from vantage.actors.gaussian import GaussianConfig
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
-from vantage.collect.operators import Rescue
+from vantage.algorithms.practice import Checks, Practice
+from vantage.collect.operators import DemonstrateStock, Rescue
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
+from vantage.learn.ppo import PPOFit
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
@@ -24,4 +28,20 @@ def debug() -> HABCRun:
         fit=ActorFit(steps=120, save_every=50),
         evaluation=Evaluation(per_world=16),
         control=False,
+    )
+
+
+def debug_ppo() -> ChunkedPPORun:
+    """Chunked PPO on two tasks from true state, half a minute: does the whole loop work here?"""
+    return ChunkedPPORun(
+        worlds=(MetaWorldSpec("push-v3", limit=120), MetaWorldSpec("window-close-v3", limit=120)),
+        actor=GaussianConfig(net=NetConfig(sight=TrueState(width=64), width=64, chunk=5, execute=5), correlation=0.5),
+        demonstrations=Demonstrations(per_world=4, operator=DemonstrateStock()),
+        supervised=ActorFit(steps=300),
+        steps=12_000,
+        practice=Practice(episodes=20, limit=120, side_by_side=10),
+        fit=PPOFit(warm_up=1, batch=256),
+        checks=Checks(every=4_000, per_world=4, limit=120),
+        evaluation=Evaluation(per_world=8),
+        limit=120,
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
 from vantage.algorithms.habc import (
     HABCRun,
     collect_round,
@@ -20,7 +21,7 @@ from vantage.config import from_json, to_json
 from vantage.data.layout import Round
 from vantage.data.sidecar import read_json, write_json
 from vantage.progress import console
-from vantage.recipes import RECIPES
+from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
 from vantage.types import VantageError
 
@@ -29,12 +30,16 @@ def start(name: str, out: Path, *, seed: int, workers: int) -> None:
     """Run a recipe into `out`, or go on with it, and draw the report."""
     settings = dataclasses.replace(find_recipe(name), seed=seed)
     claim(out, name, settings)
-    run_habc(out, settings, workers=workers or cores())
+    match settings:
+        case HABCRun():
+            run_habc(out, settings, workers=workers or cores())
+        case ChunkedPPORun():
+            run_chunked_ppo(out, settings, workers=workers or cores())
     page = write_report(out)
     console.print(f"[bold green]done[/]  {page}")
 
 
-def find_recipe(name: str) -> HABCRun:
+def find_recipe(name: str) -> Recipe:
     """The recipe of that name; VantageError with the nearest name for a typo."""
     return look_up(RECIPES, name, "recipe")()
 
@@ -48,7 +53,7 @@ def look_up[T](known: Mapping[str, T], name: str, what: str) -> T:
     return known[name]
 
 
-def claim(out: Path, name: str, settings: HABCRun) -> None:
+def claim(out: Path, name: str, settings: Recipe) -> None:
     """Write recipe.json into a new run folder, or check that the folder was made by just this recipe."""
     path = out / "recipe.json"
     wanted = {"recipe": name, "settings": to_json(settings)}
@@ -74,11 +79,14 @@ def _first_difference(found: object, wanted: object, where: str = "") -> str:
 
 
 def settings_of(run: Path) -> HABCRun:
-    """What made a run."""
+    """What made a run of HABC, whose rounds have stages. VantageError for any other folder."""
     path = run / "recipe.json"
     if not path.exists():
         raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
-    return from_json(HABCRun, read_json(path)["settings"], "recipe.json")
+    settings = read_json(path)["settings"]
+    if settings.get("is") == "ChunkedPPORun":
+        raise VantageError(f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`")
+    return from_json(HABCRun, settings, "recipe.json")
 
 
 def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> None:

@@ -1,0 +1,159 @@
+"""Chunked PPO: a known world that it must solve faster and faster, and runs that survive being killed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from line_world import LineSpec
+from tiny import fingerprint
+
+from vantage.actors.gaussian import GaussianActor, GaussianConfig
+from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
+from vantage.algorithms.practice import Checks, Practice, Trainer, by_task, deal
+from vantage.collect.lockstep import Group, Start, play_group
+from vantage.collect.operators import NoOne
+from vantage.collect.runner import run_episode
+from vantage.core.self_bc import NoSelfBC
+from vantage.data.demo_buffer import BufferRule, DemoBuffer
+from vantage.data.layout import Round
+from vantage.envs.spec import MetaWorldSpec
+from vantage.learn.ppo import ChunkedPPO, PPOFit
+from vantage.nets.value import StateValue
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.recipes.debug import debug_ppo
+from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_actor import ActorFit
+
+
+def tiny() -> ChunkedPPORun:
+    """Some seconds of everything."""
+    return replace(
+        debug_ppo(),
+        demonstrations=Demonstrations(per_world=2, operator=debug_ppo().demonstrations.operator),
+        supervised=ActorFit(steps=60, batch=32, log_every=20),
+        steps=5_000,
+        practice=Practice(episodes=8, limit=100, side_by_side=4),
+        checks=Checks(every=1_500, per_world=2, limit=100),
+        evaluation=Evaluation(per_world=2),
+        limit=100,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("ppo") / "run"
+    run_chunked_ppo(run, tiny(), workers=1)
+    return run
+
+
+def test_killed_in_practice_it_ends_the_same(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    iterate, calls = Trainer.iterate, []
+
+    def interrupted(self: Trainer, pool: object) -> object:
+        calls.append(self.spent)
+        if len(calls) in (2, 5):
+            raise KeyboardInterrupt
+        return iterate(self, pool)
+
+    monkeypatch.setattr(Trainer, "iterate", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_chunked_ppo(tmp_path / "run", tiny(), workers=1)
+    run_chunked_ppo(tmp_path / "run", tiny(), workers=1)
+    assert len(calls) > len(set(calls)), "some iterations were made again"
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
+def test_two_workers_make_the_same_run_as_one(finished: Path, tmp_path: Path) -> None:
+    run_chunked_ppo(tmp_path / "run", tiny(), workers=2)
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
+def line_actor(tmp_path: Path) -> GaussianActor:
+    """A policy that creeps towards the goal at a quarter of the speed that it could have."""
+    config = GaussianConfig(
+        net=NetConfig(sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=4, execute=4, width=32), correlation=0.5
+    )
+    actor = GaussianActor(config, seed=0)
+    rng = np.random.default_rng(0)
+    state = rng.uniform(-1, 1, (512, 2)).astype(np.float32)
+    actor.fit_normaliser(state[:, :1], np.ones((512, 1), np.float32), state)
+    adam = torch.optim.Adam(actor.module.parameters(), lr=3e-3)
+    from vantage.types import Observation
+
+    for _ in range(150):
+        seen = Observation(
+            images={}, state=torch.from_numpy(state[:, :1]), environment_state=torch.from_numpy(state), prompts=("go",) * 512
+        )
+        away = torch.from_numpy(np.sign(state[:, 1] - state[:, 0]))
+        loss = (actor.mean(seen) - 0.25 * away[:, None, None]).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    actor.save(tmp_path)
+    return actor
+
+
+def test_in_a_known_world_ppo_learns_to_hurry(tmp_path: Path) -> None:
+    """On a line of half-width 1 the fastest policy moves 0.1 a step; this one begins at a quarter of that."""
+    actor = line_actor(tmp_path)
+    critic = StateValue(2, width=32)
+    learner = ChunkedPPO(actor, critic, PPOFit(lr=3e-4, warm_up=0, batch=256))
+    buffer = DemoBuffer(BufferRule(), ("go",))
+    world = LineSpec(task="line", limit=60)
+
+    def play(first: int, *, explores: bool):
+        actor.save(tmp_path)
+        return play_group(Group(0, tuple(Start(world, 0, first + i) for i in range(40)), tmp_path, explores))
+
+    before = play(10**6, explores=False)
+    weights = NoSelfBC()(learner.standing(0, np.zeros(1)))
+    for i in range(25):
+        learner.update(play(1000 * i, explores=True), ("go",), buffer, weights, seed=i)
+    after = play(10**6, explores=False)
+    assert after.success.mean() >= before.success.mean() > 0.9
+    assert after.steps.mean() < 0.6 * before.steps.mean(), (before.steps.mean(), after.steps.mean())
+
+
+def test_playing_together_is_playing_alone(finished: Path) -> None:
+    spec = MetaWorldSpec("push-v3", limit=60)
+    folder = Round.of(finished, 0).actor
+    together = play_group(Group(0, tuple(Start(spec, 0, seed) for seed in (5, 6, 7)), folder, explores=False))
+    actor = GaussianActor.load(folder)
+    for i, seed in enumerate((5, 6, 7)):
+        alone = run_episode(spec(), actor, NoOne(), task="push-v3", seed=seed, limit=60, pictures=False)
+        assert (len(alone), alone.outcome) == (together.steps[i], together.success[i])
+        mine = together.episode == i
+        np.testing.assert_allclose(together.action[mine][together.executed[mine]], alone.action, atol=1e-4)
+
+
+def test_a_prefix_is_played_first_and_costs_steps(finished: Path) -> None:
+    spec = MetaWorldSpec("push-v3", limit=20)
+    prefix = np.full((7, 4), 0.5, np.float32)
+    folder = Round.of(finished, 0).actor
+    found = play_group(Group(0, (Start(spec, 0, 3, prefix), Start(spec, 0, 3)), folder, explores=True))
+    np.testing.assert_array_equal(found.spent - found.steps, [7, 0])
+    first = np.flatnonzero(found.episode == 0)[0]
+    world = spec()
+    world.reset(3)
+    for action in prefix:
+        world.step(action)
+    np.testing.assert_allclose(found.environment_state[first], world.environment_state())
+    assert found.elapsed[first] == 0
+
+
+def test_deal_by_hand_and_without_bias() -> None:
+    share = np.array([0.5, 0.3, 0.2])
+    np.testing.assert_array_equal(deal(share, 10, np.random.default_rng(0)), [5, 3, 2])
+    drawn = np.stack([deal(share, 7, np.random.default_rng(i)) for i in range(4000)])
+    assert (drawn.sum(1) == 7).all()
+    assert (np.abs(drawn - 7 * share) < 1).all()
+    np.testing.assert_allclose(drawn.mean(0), 7 * share, atol=0.03)
+
+
+def test_by_task_by_hand() -> None:
+    found = by_task(np.array([1.0, np.nan, 3.0, np.nan]), np.array([0, 0, 0, 2]), 3)
+    np.testing.assert_array_equal(found, [2.0, np.nan, np.nan])
