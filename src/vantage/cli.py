@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "quickstart": "ten minutes: demonstrations, two HABC rounds with rescues, evaluation, report",
         "run": "run a recipe, or go on with one that was interrupted",
         "report": "draw the page of a run again",
+        "metaworld": "score a checkpoint on MT10 or MT50 under one pinned protocol, and under other people's rules",
     },
     "Which method is better, and by how much": {
         "study": "methods x tasks x seeds on identical data and budget, resumable cell by cell",
@@ -53,6 +54,7 @@ def main() -> None:
         "quickstart": quickstart,
         "run": run,
         "report": report,
+        "metaworld": metaworld,
         "study": study,
         "study-report": study_report,
         "study-merge": study_merge,
@@ -123,7 +125,8 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
     """Run a recipe into a folder of rounds and draw its report. Started again, it goes on where it was.
 
     Args:
-        recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices).
+        recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices),
+            metaworld-mt10-ppo-state (chunked PPO), debug-ppo.
         out: Folder of the run.
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.
@@ -144,6 +147,39 @@ def report(run: Annotated[Path, tyro.conf.Positional], /, out: Path | None = Non
     from vantage.report.page import write_report
 
     print(write_report(run, out, episodes=episodes))
+
+
+def metaworld(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    /,
+    out: Path,
+    suite: str = "MT10",
+    per_task: int = 50,
+    starts: str = "evaluation",
+    workers: Workers = 0,
+) -> None:
+    """Score a checkpoint on MetaWorld under the protocol of docs/metaworld_protocol.md.
+
+    Args:
+        checkpoint: Folder of a policy (ROUND/5-actor, or a LeRobot checkpoint).
+        out: The trials, a parquet file; if it is there already it is only counted again.
+        suite: MT10 or MT50.
+        per_task: Trials per task.
+        starts: Set of starts; `evaluation` is for reporting, `development` for choices.
+        workers: Processes that play episodes.
+    """
+    from vantage.collect.pool import open_pool
+    from vantage.recipes.start import cores
+    from vantage.stages import metaworld_protocol as protocol
+    from vantage.stages.evaluate import Evaluation
+
+    settings = Evaluation(per_world=per_task, suite=starts)
+    worlds = protocol.worlds_of(suite)
+    with open_pool(workers or cores()) as pool:
+        trials = protocol.play_suite(checkpoint, suite, out, settings, pool=pool)
+    console = Console()
+    console.print(protocol.score_table(trials))
+    console.print(f"starts: {suite}, {starts}, {per_task} a task, sha256 {protocol.starts_hash(worlds, settings)}")
 
 
 def study(

@@ -204,7 +204,7 @@ class Trainer:
             for trial in range(settings.checks.per_world)
             for task, world in enumerate(worlds)
         ]
-        self.learner.actor.save(self.acting)
+        self.learner.averaged.save(self.acting)
         trials = self.play(starts, pool, explores=False)
         rate = by_task(trials.success.astype(float), trials.task, len(worlds))
         length = by_task(np.where(trials.success, trials.steps, np.nan), trials.task, len(worlds))
@@ -212,7 +212,7 @@ class Trainer:
         best = min((c["cost"] for c in self.checked), default=float("inf"))
         highest = max((c["success"] for c in self.checked), default=0.0)
         if cost < best:
-            self.learner.actor.save(self.best)
+            self.learner.averaged.save(self.best)
         found = {
             "steps": self.spent, "success": float(rate.mean()), "length": mean_known(length), "cost": cost, "kept": cost < best,
             "falling": bool(rate.mean() < highest - settings.checks.alarm),

@@ -4,6 +4,7 @@ trials ──values──> advantages ──┬──> critic: clipped value los
                                 └──> policy: clipped surrogate + beta_task * behaviour cloning on the buffer, until the KL says stop
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,9 @@ class PPOFit:
     """Whether an episode that ran into its limit is worth what the critic says, or 0."""
     price: TimePrice = Discount()
     """What time costs."""
+    average: float = 0.8
+    """Decay, per iteration, of the average of the policy's weights that is checked and kept; 0: the weights themselves. The policy that
+    plays is never the average."""
     bc_batch: int = 512
     """Windows of the buffer per gradient step."""
 
@@ -74,6 +78,7 @@ class ChunkedPPO:
         if not isinstance(actor, StochasticActor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise VantageError(f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian actor or a stochastic flow")
         self.actor, self.critic, self.settings = actor, critic, settings
+        self.averaged = copy.deepcopy(actor)
         self.policy = dict(actor.module.named_parameters())
         spread = [p for n, p in self.policy.items() if n.endswith("log_std")]
         rest = [p for n, p in self.policy.items() if not n.endswith("log_std")]
@@ -167,6 +172,7 @@ class ChunkedPPO:
             if stopped:
                 break
         self._adapt(stopped, kl)
+        self._average()
         spread = [p.detach().exp().mean().item() for n, p in self.policy.items() if n.endswith("log_std")]
         return {
             "policy_loss": float(np.mean(losses)) if losses else 0.0,
@@ -184,6 +190,12 @@ class ChunkedPPO:
         settings = self.settings
         factor = 1 / settings.adapt if stopped else (settings.adapt if kl < settings.kl_stop / 2 else 1.0)
         self.lr = min(max(self.lr * factor, settings.lr / 30), settings.lr * 30)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the average towards the policy."""
+        for kept, now in zip(self.averaged.module.parameters(), self.actor.module.parameters(), strict=True):
+            kept.lerp_(now, 1 - self.settings.average)
 
     def _teach_critic(self, chunks: "_Chunks", rng: np.random.Generator, epochs: int) -> float:
         settings = self.settings
@@ -230,6 +242,7 @@ class ChunkedPPO:
         """Everything needed to go on exactly."""
         return {
             **{f"policy.{n}": p for n, p in self.actor.module.state_dict().items()},
+            **{f"averaged.{n}": p for n, p in self.averaged.module.state_dict().items()},
             **{f"critic.{n}": p for n, p in self.critic.state_dict().items()},
             **adam_tensors("policy_adam", self.policy_adam, self.policy),
             **adam_tensors("critic_adam", self.critic_adam, self.values),
@@ -238,7 +251,7 @@ class ChunkedPPO:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""
-        for name, module in (("policy.", self.actor.module), ("critic.", self.critic)):
+        for name, module in (("policy.", self.actor.module), ("averaged.", self.averaged.module), ("critic.", self.critic)):
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         load_adam("policy_adam", self.policy_adam, self.policy, tensors)
         load_adam("critic_adam", self.critic_adam, self.values, tensors)

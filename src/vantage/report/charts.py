@@ -191,14 +191,21 @@ def auc_rows(by_task: Mapping[str, float | None], overall: float | None, width: 
     return svg(width, height, parts, "AUC of the viability head: " + "; ".join(f"{n} {number(v)}" for n, v in rows if v is not None))
 
 
-def curves(rows: Sequence[Mapping[str, Any]], series: Sequence[tuple[str, str, str]], width: float, height: float) -> str:
-    """Training curves over gradient steps; each of `series` is (column, words, colour class)."""
+def curves(
+    rows: Sequence[Mapping[str, Any]],
+    series: Sequence[tuple[str, str, str]],
+    width: float,
+    height: float,
+    *,
+    over: tuple[str, str] = ("step", "gradient steps"),
+) -> str:
+    """Training curves; each of `series` is (column, words, colour class), `over` the column and the words of the horizontal axis."""
     present = [(key, words, cls) for key, words, cls in series if any(key in row for row in rows)]
-    step = np.array([float(row["step"]) for row in rows])
+    step = np.array([float(row[over[0]]) for row in rows])
     data = {key: np.array([float(row.get(key, np.nan)) for row in rows]) for key, *_ in present}
     top = max((float(np.nanquantile(y, 0.99)) for y in data.values()), default=1.0) * 1.1
     area = plot((46, 50, width - 20, height - 48), x=(0, float(step.max())), y=(0, top))
-    parts = [axes(area, x_ticks=ticks(0, float(step.max()), 4), y_ticks=ticks(0, top, 4), x_label="gradient steps")]
+    parts = [axes(area, x_ticks=ticks(0, float(step.max()), 4), y_ticks=ticks(0, top, 4), x_label=over[1])]
     x = area.left
     for key, words, cls in present:
         parts += [line(area, step, data[key], cls), rule(x, 22, x + 16, 22, f"mark heavy {cls}"), text(x + 22, 26, words)]

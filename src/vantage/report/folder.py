@@ -69,6 +69,8 @@ class RoundFiles:
     quality: Mapping[str, Any]
     critic_curve: Sequence[Mapping[str, Any]]
     actor_curve: Sequence[Mapping[str, Any]]
+    checks: Sequence[Mapping[str, Any]]
+    """Trials on the way of practice (chunked PPO); empty for rounds that learned from a data set."""
     trials: Trials | None
     record: Mapping[str, Any]
     catalogue: Catalogue | None
@@ -88,6 +90,8 @@ class Run:
     @property
     def method(self) -> str:
         """The weighting rule in the paper's words, as the recipe names it; "HABC" where it does not say."""
+        if any(each.get("is") == "ChunkedPPORun" for each in _parts(self.recipe)):
+            return "Chunked PPO"
         rule = next((each for each in _parts(self.recipe) if each.get("is") in METHODS), None)
         if rule is None:
             return "HABC"
@@ -133,6 +137,7 @@ def _read_round(place: Round) -> RoundFiles:
         quality=read_json(quality) if quality.is_file() else {},
         critic_curve=_read_curve(place.critic / "metrics.jsonl"),
         actor_curve=_read_curve(place.actor / "metrics.jsonl"),
+        checks=read_json(place.actor / "checks.json") if (place.actor / "checks.json").is_file() else (),
         trials=read_trials(place.evaluation) if place.evaluation.is_file() else None,
         record=read_json(place.record) if place.record.is_file() else {},
         catalogue=read_catalogue(place.episodes) if (place.episodes / "meta/info.json").is_file() else None,

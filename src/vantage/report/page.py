@@ -51,6 +51,7 @@ def compose(run: Run, episodes: int, command: str) -> str:
         sections.weights_section(run),
         sections.critic_section(run),
         sections.starts_section(run),
+        sections.practice_section(run),
         sections.actor_section(run),
         sections.swap_section(run),
         "</main>",
@@ -135,7 +136,7 @@ def _footer(run: Run, command: str) -> str:
         f"<footer><div><h2>How this page was made</h2><p>Draw it again: <code>{escape(command)}</code></p>"
         f"{table([], rows) if rows else ''}{''.join(details)}"
         "<p>All intervals are 95 %: Wilson's for rates, Newcombe's method 10 for differences of paired rates, the percentile bootstrap for "
-        "steps. HABC is the method of arXiv 2606.17043.</p></div></footer>"
+        "steps. HABC is the method of arXiv 2606.17043, action-chunked PPO that of arXiv 2509.25718.</p></div></footer>"
     )
 
 

@@ -3,9 +3,10 @@
 Each section has one sentence on how to read it, and each figure one more. Cells and sentences are HTML; what comes from files is escaped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
+from typing import Any
 
 from vantage.core.stats import Interval
 from vantage.report import charts
@@ -256,7 +257,7 @@ def starts_section(run: Run) -> str:
 
 def actor_section(run: Run) -> str:
     """The policy's training curves."""
-    trained = [each for each in run.rounds if each.actor_curve]
+    trained = [each for each in run.rounds if each.actor_curve and not each.checks]
     if not trained:
         return ""
     cards = [
@@ -271,6 +272,43 @@ def actor_section(run: Run) -> str:
         "The policy's flow-matching loss should fall and level out. Rounds weigh their data differently, so compare shapes, not heights."
     )
     return section("actor", "Training the policy", intro, panels(*cards))
+
+
+def practice_section(run: Run) -> str:
+    """Chunked PPO on its way: success and steps on development starts, per task at the start and at the end."""
+    practised = [each for each in run.rounds if len(each.checks) > 1]
+    if not practised:
+        return ""
+    checks = practised[-1].checks
+    over = ("steps", "environment steps")
+    cards = [
+        panel("Success", "", charts.curves(checks, [("success", "share of starts", "policy")], WIDTH, 240, over=over)),
+        panel(
+            "Control steps",
+            "",
+            charts.curves(checks, [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")], WIDTH, 240, over=over),
+        ),
+    ]
+    kept = max((each for each in checks if each["kept"]), key=lambda each: each["steps"])
+    rows = [
+        [
+            escape(task),
+            *(f"{each['by_task'][task][0]:.2f}" for each in (checks[0], kept)),
+            *(_steps(each, task) for each in (checks[0], kept)),
+        ]
+        for task in checks[0]["by_task"]
+    ]
+    head = ["task", "success, at first", "kept", "steps, at first", "kept"]
+    intro = (
+        f"Now and then the policy is tried as it would be deployed, on development starts; the checkpoint with the fewest steps, failures "
+        f"counted at the limit, is kept: the one after {kept['steps']:,} environment steps."
+    )
+    return section("practice", "Practice", intro, panels(*cards) + panel("", "", table(head, rows)))
+
+
+def _steps(check: Mapping[str, Any], task: str) -> str:
+    steps = check["by_task"][task][1]
+    return number(steps) if steps == steps else "–"
 
 
 def swap_section(run: Run) -> str:
