@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from vantage.envs.spec import MetaWorldSpec
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.metaworld_protocol import CAP, SUITES, score, score_table, starts_hash, worlds_of
+from vantage.types import VantageError
+
+
+def trials(limit: int = CAP) -> dict:
+    return {
+        "task": np.array(["a", "a", "b", "b"]),
+        "success": np.array([True, True, True, False]),
+        "steps": np.array([40, 120, 100, limit]),
+        "limit": np.full(4, limit),
+    }
+
+
+def test_scores_by_hand():
+    whole = score(trials(), 500)
+    assert whole.success.estimate == 0.75 and whole.success.n == 4
+    assert whole.steps == pytest.approx((80 + 100) / 2)
+    assert whole.cost == pytest.approx((40 + 120 + 100 + 500) / 4)
+    hundred = score(trials(), 100)
+    assert hundred.success.estimate == 0.5, "100 steps is within a cap of 100, 120 is not"
+    assert hundred.steps == pytest.approx((40 + 100) / 2)
+    assert hundred.cost == pytest.approx((40 + 100 + 100 + 100) / 4)
+
+
+def test_nobody_knows_what_was_not_played():
+    with pytest.raises(VantageError, match="stopped after 150 steps"):
+        score(trials(limit=150), 200)
+
+
+def test_nothing_solved_has_no_steps():
+    failed = trials() | {"success": np.zeros(4, bool)}
+    assert np.isnan(score(failed, 500).steps) and score(failed, 500).cost == 500
+
+
+def test_the_suites():
+    assert len(worlds_of("MT10")) == 10 and len(worlds_of("MT50")) == 50 and set(SUITES["MT10"]) < set(SUITES["MT50"])
+    assert {world.limit for world in worlds_of("MT10")} == {500}
+    prompts = [world().prompt for world in worlds_of("MT10")]
+    assert len(set(prompts)) == 10
+    with pytest.raises(VantageError, match="no suite 'MT5'; there are MT10 and MT50"):
+        worlds_of("MT5")
+
+
+def test_the_hash_names_the_starts():
+    worlds = (MetaWorldSpec("reach-v3"), MetaWorldSpec("push-v3"))
+    two = starts_hash(worlds, Evaluation(per_world=2))
+    assert two == starts_hash(worlds, Evaluation(per_world=2))
+    assert len({two, starts_hash(worlds, Evaluation(per_world=3)), starts_hash(worlds, Evaluation(per_world=2, suite="development"))}) == 3
+
+
+def test_the_table_has_a_row_for_everybody():
+    assert score_table(trials()).row_count == 6 + 2
