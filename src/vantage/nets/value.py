@@ -15,7 +15,7 @@ from vantage.nets.encoders import StateEncoder, TextEncoder
 class StateValue(nn.Module):
     """V(s, prompt, t)."""
 
-    def __init__(self, state: int, width: int = 256, text: int = 32) -> None:
+    def __init__(self, state: int, width: int = 128, text: int = 32) -> None:
         """`state`: E, numbers in the environment state."""
         super().__init__()
         self.state = StateEncoder(state, width)

@@ -1,0 +1,279 @@
+"""Chunked PPO on MT10 from true state: which demonstrations, which chunk, which self-cloning rule, and how far it goes.
+
+    python -m benchmarks.ppo_mt10 run ablation --seeds 5     every missing cell, one core each, every core; resumable
+    python -m benchmarks.ppo_mt10 run long --seeds 3
+    python -m benchmarks.ppo_mt10 table                      docs/results.md, from docs/results/ppo-mt10/ alone
+
+A cell is one configuration with one seed: demonstrations, supervised policy, practice, and 50 trials a task at cap 500 on the suite `evaluation`.
+Cells of one seed share demonstrations and, where the actor is the same, the supervised policy. Shorter caps are counted on the same trials.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vantage.actors.gaussian import GaussianConfig
+from vantage.algorithms.chunked_ppo import run_chunked_ppo
+from vantage.algorithms.practice import ChunkedPPORun
+from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SuccessBC
+from vantage.data.sidecar import read_json, read_parquet, write_parquet
+from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo_state
+from vantage.record import git_commit
+from vantage.stages.collect import Demonstrations
+from vantage.stages.metaworld_protocol import score
+from vantage.study.statistics import contrast
+
+WORK, OUT = Path("runs/ppo-mt10"), Path("docs/results/ppo-mt10")
+RESULTS = Path("docs/results.md")
+HALF, WHOLE = 500_000, 2_000_000
+
+Change = Callable[[ChunkedPPORun], ChunkedPPORun]
+
+
+def demos(count: int) -> Change:
+    return lambda s: replace(s, demonstrations=Demonstrations(per_world=count, operator=s.demonstrations.operator))
+
+
+def chunk(h: int) -> Change:
+    def change(s: ChunkedPPORun) -> ChunkedPPORun:
+        assert isinstance(s.actor, GaussianConfig)
+        return replace(s, actor=replace(s.actor, net=replace(s.actor.net, chunk=h, execute=h)))
+
+    return change
+
+
+def rule(which: object) -> Change:
+    return lambda s: replace(s, self_bc=which)
+
+
+def steps(count: int) -> Change:
+    return lambda s: replace(s, steps=count)
+
+
+RULES = {
+    "PPO alone": NoSelfBC(),
+    "+ constant": ConstantBC(),
+    "+ ramp": RampBC(),
+    "+ success": SuccessBC(),
+    "+ gradient": GradientBC(),
+}
+ABLATION: dict[str, tuple[Change, ...]] = {
+    "SFT, 10 demos": (steps(0),),
+    "SFT, 100 demos": (demos(100), steps(0)),
+    "SFT, 3 demos": (demos(3), steps(0)),
+    **{f"10 demos, h = {h}": (chunk(h), steps(HALF)) for h in (1, 3, 8)},
+    **{f"10 demos, {name}": (rule(which), steps(HALF)) for name, which in RULES.items()},
+    **{f"3 demos, {name}": (demos(3), rule(which), steps(HALF)) for name, which in RULES.items()},
+}
+LONG: dict[str, tuple[Change, ...]] = {
+    "10 demos, 2 M steps": (steps(WHOLE),),
+    "10 demos, 2 M steps, PPO alone": (rule(NoSelfBC()), steps(WHOLE)),
+    "3 demos, 2 M steps": (demos(3), steps(WHOLE)),
+}
+GROUPS = {"ablation": ABLATION, "long": LONG}
+CELLS = ABLATION | LONG
+
+
+def settings_of(name: str, seed: int) -> ChunkedPPORun:
+    settings = replace(metaworld_mt10_ppo_state(), seed=seed)
+    for change in CELLS[name]:
+        settings = change(settings)
+    return settings
+
+
+def start_of(settings: ChunkedPPORun) -> Path:
+    """Where the round 0 that this cell shares with others is kept."""
+    net = settings.actor.net
+    return WORK / "starts" / f"demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
+
+
+def run_cell(name: str, seed: int) -> tuple[str, int, float]:
+    """Run one cell on one thread; what it has made already is kept."""
+    torch.set_num_threads(1)
+    settings, run = settings_of(name, seed), folder_of(name, seed)
+    shared, began = start_of(settings), time.time()
+    if shared.exists() and not (run / "round-00").exists():
+        shutil.copytree(shared, run / "round-00")
+    if settings.steps:
+        run_chunked_ppo(run, settings, workers=1)
+    else:
+        run_chunked_ppo(run, replace(settings, steps=1, fit=replace(settings.fit, warm_up=10)), workers=1)
+    if not shared.exists():
+        temporary = shared.with_name(f".{shared.name}-{os.getpid()}")
+        shutil.copytree(run / "round-00", temporary)
+        try:
+            temporary.rename(shared)
+        except OSError:  # another cell of the same start was first
+            shutil.rmtree(temporary)
+    return name, seed, time.time() - began
+
+
+def folder_of(name: str, seed: int) -> Path:
+    return WORK / name.replace(" ", "-").replace(",", "").replace("=", "").replace("+", "plus") / f"seed-{seed}"
+
+
+def stored() -> set[tuple[str, int]]:
+    path = OUT / "cells.parquet"
+    if not path.exists():
+        return set()
+    cells = read_parquet(path)
+    return {(str(arm), int(seed)) for arm, seed in zip(cells["arm"], cells["seed"], strict=True)}
+
+
+def keep(name: str, seed: int, seconds: float) -> None:
+    """Append one finished cell to the rows."""
+    run, settings = folder_of(name, seed), settings_of(name, seed)
+    last = run / ("round-01" if settings.steps else "round-00")
+    trials = read_parquet(last / "6-eval.parquet")
+    n = len(trials["task"])
+    number = np.concatenate([np.arange(int((trials["task"] == task).sum())) for task in dict.fromkeys(trials["task"].tolist())])
+    append("trials", {
+        "arm": np.array([name] * n), "seed": np.full(n, seed), "task": trials["task"], "trial": number,
+        "success": trials["success"], "steps": trials["steps"], "limit": trials["limit"],
+    })  # fmt: skip
+    if settings.steps:
+        checks = read_json(last / "5-actor/checks.json")
+        append("checks", {
+            "arm": np.array([name] * len(checks)), "seed": np.full(len(checks), seed),
+            **{key: np.array([check[key] for check in checks]) for key in ("steps", "success", "length", "cost", "kept")},
+        })  # fmt: skip
+    speed = read_json(last / "speed.json") if settings.steps else {"steps": 0, "seconds_playing": 0.0, "seconds_learning": 0.0}
+    append("cells", {
+        "arm": np.array([name]), "seed": np.array([seed]), "seconds": np.array([seconds]), "commit": np.array([git_commit() or "?"]),
+        "env_steps": np.array([speed["steps"]]), "playing": np.array([float(speed["seconds_playing"])]),
+        "learning": np.array([float(speed["seconds_learning"])]), "settings": np.array([json.dumps(str(settings))]),
+    })  # fmt: skip
+
+
+def append(table: str, rows: dict[str, np.ndarray]) -> None:
+    path = OUT / f"{table}.parquet"
+    if path.exists():
+        before = read_parquet(path)
+        rows = {key: np.concatenate([before[key], rows[key]]) for key in rows}
+    write_parquet(path, rows)
+
+
+def run(group: str, seeds: int, workers: int, only: list[str]) -> None:
+    cells = [(name, seed) for seed in range(seeds) for name in GROUPS[group] if not only or name in only]
+    missing = [cell for cell in cells if cell not in stored()]
+    print(f"{len(missing)} of {len(cells)} cells to run on {workers} workers", flush=True)
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=None) as pool:
+        running = [pool.submit(run_cell, *cell) for cell in missing]
+        for future in as_completed(running):
+            name, seed, seconds = future.result()
+            keep(name, seed, seconds)
+            mine = trials_of(name, seed)
+            found = score(mine, 200)
+            print(
+                f"{name:<34} seed {seed}  cap 200: {found.success.estimate:.3f} / {found.steps:.1f} / {found.cost:.1f}  {seconds:5.0f} s",
+                flush=True,
+            )
+
+
+def trials_of(name: str, seed: int | None = None) -> dict[str, np.ndarray]:
+    rows = read_parquet(OUT / "trials.parquet")
+    mine = (rows["arm"] == name) & ((rows["seed"] == seed) if seed is not None else True)
+    return {key: column[mine] for key, column in rows.items()}
+
+
+def sustained(name: str, bar: float) -> str:
+    """Mean environment steps after which every later check is at or above `bar`; how many seeds got there."""
+    checks = read_parquet(OUT / "checks.parquet") if (OUT / "checks.parquet").exists() else {}
+    found: list[int] = []
+    seeds = np.unique(checks["seed"][checks["arm"] == name]) if checks else []
+    for seed in seeds:
+        mine = (checks["arm"] == name) & (checks["seed"] == seed)
+        below = np.flatnonzero(checks["success"][mine] < bar)
+        first = 0 if not len(below) else below[-1] + 1
+        if first < mine.sum():
+            found.append(int(checks["steps"][mine][first]))
+    return f"{np.mean(found) / 1e3:,.0f} k ({len(found)} of {len(seeds)})" if found else (f"- (0 of {len(seeds)})" if len(seeds) else "")
+
+
+def table() -> str:
+    cells = read_parquet(OUT / "cells.parquet")
+    head = "| configuration | seeds | cap 200: success | steps of successes | failures at the cap | cap 500: success | steps of successes | sustained .93 at (development) | steps/s, one core |"
+    lines = [head, "|" + "---|" * 9]
+    for name in CELLS:
+        seeds = np.unique(cells["seed"][cells["arm"] == name])
+        if not len(seeds):
+            continue
+        scores = {cap: [score(trials_of(name, int(seed)), cap) for seed in seeds] for cap in (200, 500)}
+
+        def span(values: list[float], digits: int) -> str:
+            return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+        mine = cells["arm"] == name
+        busy = (cells["playing"] + cells["learning"])[mine].sum()
+        row = [
+            name, str(len(seeds)),
+            span([s.success.estimate for s in scores[200]], 3), span([s.steps for s in scores[200]], 1), span([s.cost for s in scores[200]], 1),
+            span([s.success.estimate for s in scores[500]], 3), span([s.steps for s in scores[500]], 1),
+            sustained(name, 0.93), f"{cells['env_steps'][mine].sum() / busy:,.0f}" if busy else "",
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+PAIRS = (
+    ("10 demos, + success", "10 demos, PPO alone"),
+    ("10 demos, + constant", "10 demos, PPO alone"),
+    ("10 demos, + ramp", "10 demos, PPO alone"),
+    ("10 demos, + gradient", "10 demos, PPO alone"),
+    ("3 demos, + success", "3 demos, PPO alone"),
+    ("3 demos, + constant", "3 demos, PPO alone"),
+    ("3 demos, + ramp", "3 demos, PPO alone"),
+    ("3 demos, + gradient", "3 demos, PPO alone"),
+    ("10 demos, + success", "10 demos, h = 1"),
+    ("10 demos, + success", "10 demos, h = 3"),
+    ("10 demos, + success", "10 demos, h = 8"),
+    ("10 demos, + success", "SFT, 100 demos"),
+    ("10 demos, 2 M steps", "10 demos, 2 M steps, PPO alone"),
+)
+
+
+def differences(cap: int) -> str:
+    """Paired differences under a cap: crossed bootstrap over seeds and starts (study/statistics.py)."""
+    rows = read_parquet(OUT / "trials.parquet")
+    counted = rows | {
+        "success": rows["success"] & (rows["steps"] <= cap),
+        "steps": np.minimum(rows["steps"], cap),
+        "limit": np.full(len(rows["steps"]), cap),
+    }
+    lines = [
+        f"| pair, cap {cap} | success | steps where both solve | steps, failures at the cap | pairs of cells |",
+        "|---|---|---|---|---|",
+    ]
+    for ours, theirs in PAIRS:
+        found = contrast(counted, ours, theirs)
+        if found is None:
+            continue
+        gaps = [(found.difference, 3), (found.shared_steps, 1), (found.limit_steps, 1)]
+        shown = [f"{gap.estimate:+.{d}f} [{gap.low:+.{d}f}, {gap.high:+.{d}f}]" for gap, d in gaps]
+        lines.append(f"| {ours} − {theirs} | {' | '.join(shown)} | {found.difference.n // 10} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("group", nargs="?", default="ablation", choices=list(GROUPS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", nargs="*", default=[])
+    given = parser.parse_args()
+    if given.what == "run":
+        run(given.group, given.seeds, given.workers, given.only)
+    else:
+        print(table() + "\n\n" + differences(200))
