@@ -21,7 +21,7 @@ class Line:
 
     def step(self, action: np.ndarray) -> bool:
         self.x += 0.1 * float(np.clip(action[0], -1, 1))
-        return abs(self.x - self.goal) < 0.1
+        return bool(abs(self.x - self.goal) < 0.1)
 
     def proprioception(self) -> np.ndarray:
         return np.array([self.x], np.float32)

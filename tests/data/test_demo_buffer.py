@@ -18,6 +18,8 @@ def trials_of(*episodes: tuple[int, bool, int]) -> Trials:
         success=np.array([won for _, won, _ in episodes]),
         steps=np.array([steps for _, _, steps in episodes]),
         spent=np.array([steps for _, _, steps in episodes]),
+        limit=np.full(len(episodes), 100),
+        led=np.zeros(len(episodes), bool),
         end_state=np.zeros((len(episodes), 5), np.float32),
         episode=np.repeat(np.arange(len(episodes)), counts),
         elapsed=np.zeros(n, np.float32),
@@ -39,6 +41,7 @@ def test_trials_know_their_chunks():
     trials = join_trials([trials_of((0, True, 4)), trials_of((1, False, 6), (0, True, 2))])
     np.testing.assert_array_equal(trials.episode, [0, 0, 1, 1, 2])
     np.testing.assert_array_equal(trials.chunk_steps, [3, 1, 3, 3, 2])
+    np.testing.assert_array_equal(trials.steps_to_go, [4, 1, 6, 3, 2])
     np.testing.assert_array_equal(trials.last, [False, True, False, True, True])
     np.testing.assert_array_equal(trials.won, [False, True, False, False, True])
 

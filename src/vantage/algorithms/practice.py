@@ -44,6 +44,16 @@ from vantage.stages.fit_actor import ActorFit
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """A curriculum of starts: the demonstrator drives for a while, then the policy takes over where success is nearer."""
+
+    share: float = 0.5
+    """Share of a task's episodes that are led, times 1 - its running success."""
+    steps: int = 60
+    """Longest lead; each is drawn between 0 and this, in control steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Practice:
     """How an iteration gathers experience."""
 
@@ -57,6 +67,8 @@ class Practice:
     """Decay of the running success rate, per iteration."""
     side_by_side: int = 30
     """Episodes that one process plays together."""
+    lead: Lead | None = None
+    """Let the demonstrator begin some episodes of tasks that hardly ever succeed; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class Checks:
 
     every: int = 100_000
     """Environment steps between checks."""
-    per_world: int = 10
+    per_world: int = 20
     limit: int = 200
     alarm: float = 0.08
     """Say aloud when success falls by so much below its best."""
@@ -78,7 +90,7 @@ class ChunkedPPORun:
     worlds: tuple[WorldSpec, ...]
     """The tasks; their limit is that of demonstrations."""
     seed: int = 0
-    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), correlation=0.5)
+    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), width=128, chunk=5, execute=5), log_std=-1.2, correlation=0.5)
     demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
     supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
     steps: int = 2_000_000
@@ -186,7 +198,17 @@ class Trainer:
         worlds = [replace(world, limit=practice.limit) for world in settings.worlds]
         tasks = np.repeat(np.arange(len(worlds)), counts)
         seeds = [seed_for("practice", settings.seed, self.iteration, place) for place in range(len(tasks))]
-        return [Start(worlds[task], int(task), seed) for task, seed in zip(tasks, seeds, strict=True)]
+        leads = self._draw_leads(tasks, rng)
+        operator = settings.demonstrations.operator
+        return [Start(worlds[k], int(k), seed, int(lead), operator) for k, seed, lead in zip(tasks, seeds, leads, strict=True)]
+
+    def _draw_leads(self, tasks: Int64[np.ndarray, "E"], rng: np.random.Generator) -> Int64[np.ndarray, "E"]:
+        """Steps that the demonstrator drives at the beginning of every episode."""
+        lead = self.settings.practice.lead
+        if lead is None:
+            return np.zeros(len(tasks), dtype=np.int64)
+        led = rng.random(len(tasks)) < lead.share * (1 - self.success[tasks])
+        return np.where(led, rng.integers(1, lead.steps + 1, len(tasks)), 0)
 
     def play(self, starts: Sequence[Start], pool: Pool, *, explores: bool) -> Trials:
         """Play these starts with the acting checkpoint, dealt to groups round by round so that groups are alike."""
@@ -224,8 +246,8 @@ class Trainer:
     def _remember(self, trials: Trials) -> None:
         """Update the running success and length of every task that was played."""
         keep = self.settings.practice.memory
-        rate = by_task(trials.success.astype(float), trials.task, len(self.success))
-        length = by_task(np.where(trials.success, trials.steps, np.nan), trials.task, len(self.success))
+        rate = by_task(np.where(trials.led, np.nan, trials.success), trials.task, len(self.success))
+        length = by_task(np.where(trials.success & ~trials.led, trials.steps, np.nan), trials.task, len(self.success))
         if self.iteration == 0:
             self.success, self.lengths = np.nan_to_num(rate), length
             return

@@ -14,10 +14,11 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from vantage.actors.load import load_actor
 from vantage.actors.protocol import Actor, StochasticActor
+from vantage.collect.operators import DemonstrateStock, OperatorSpec
 from vantage.core.images import area_downsample
 from vantage.data.trials import Trials
 from vantage.envs.protocol import World
@@ -34,8 +35,10 @@ class Start:
     task: int
     """Its number among the run's tasks."""
     seed: int
-    prefix: Float32[np.ndarray, "M A"] | None = None
-    """Actions that are executed before the policy takes over; they count as environment steps, not towards the limit."""
+    lead: int = 0
+    """Control steps that `operator` drives before the policy takes over: they count as environment steps, not towards the limit. If the
+    task is solved on the way, the episode begins where it always does."""
+    operator: OperatorSpec = DemonstrateStock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class _Playing:
     start: Start
     world: World
     generator: torch.Generator
+    led: int
+    """Environment steps before the policy took over."""
     steps: int = 0
     success: bool = False
     rows: list[dict[str, np.ndarray | float]] = field(default_factory=list[dict[str, "np.ndarray | float"]])
@@ -89,10 +94,21 @@ def _begin(group: Group) -> list[_Playing]:
         world = _world(spec, copies[spec])
         copies[spec] += 1
         world.reset(start.seed)
-        for action in () if start.prefix is None else start.prefix:
-            world.step(action)
-        playing.append(_Playing(start, world, torch.Generator().manual_seed(start.seed)))
+        led = _lead(world, start)
+        playing.append(_Playing(start, world, torch.Generator().manual_seed(start.seed), led))
     return playing
+
+
+def _lead(world: World, start: Start) -> int:
+    """Let the operator drive; returns the steps that this took."""
+    if not start.lead:
+        return 0
+    operator = start.operator(start.world.task, start.lead, np.random.default_rng([start.seed, 1]))
+    for step in range(start.lead):
+        if world.step(operator.act(world.environment_state())):
+            world.reset(start.seed)
+            return step + 1
+    return start.lead
 
 
 def _observe(actor: Actor, live: list[_Playing]) -> tuple[Observation, dict[str, np.ndarray]]:
@@ -145,7 +161,6 @@ def _execute(each: _Playing, steps: int, path: np.ndarray, chunk: np.ndarray) ->
 def _trials(playing: list[_Playing], cameras: tuple[str, ...]) -> Trials:
     rows = [row for each in playing for row in each.rows]
     images = [seen for each in playing for seen in each.images]
-    prefixes = [0 if each.start.prefix is None else len(each.start.prefix) for each in playing]
 
     def column(name: str) -> np.ndarray:
         return np.stack([cast(np.ndarray, row[name]) for row in rows]).astype(np.float32)
@@ -155,7 +170,9 @@ def _trials(playing: list[_Playing], cameras: tuple[str, ...]) -> Trials:
         seed=np.array([each.start.seed for each in playing]),
         success=np.array([each.success for each in playing]),
         steps=np.array([each.steps for each in playing]),
-        spent=np.array([each.steps + prefix for each, prefix in zip(playing, prefixes, strict=True)]),
+        spent=np.array([each.steps + each.led for each in playing]),
+        limit=np.array([each.start.world.limit for each in playing]),
+        led=np.array([each.led > 0 for each in playing]),
         end_state=np.stack([each.world.environment_state() for each in playing]),
         episode=np.repeat(np.arange(len(playing)), [len(each.rows) for each in playing]),
         elapsed=np.array([row["elapsed"] for row in rows], dtype=np.float32),

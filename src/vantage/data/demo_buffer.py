@@ -109,9 +109,9 @@ class DemoBuffer:
         self._rows = None
 
     def offer(self, trials: Trials) -> int:
-        """Take what the rule admits of some trials, shortest first; returns how many entered."""
+        """Take what the rule admits of some trials, shortest first; returns how many entered. Led episodes are not the policy's own."""
         entered = 0
-        for episode in sorted(np.flatnonzero(trials.success), key=lambda e: int(trials.steps[e])):
+        for episode in sorted(np.flatnonzero(trials.success & ~trials.led), key=lambda e: int(trials.steps[e])):
             mine = self.kept[trials.task[episode]]
             steps = int(trials.steps[episode])
             if self.rule.admission(steps, [each.steps for each in mine], self.rule.capacity):

@@ -20,7 +20,11 @@ class Trials:
     steps: Int64[np.ndarray, "E"]
     """Executed by the policy, up to success where there is one."""
     spent: Int64[np.ndarray, "E"]
-    """Environment steps, the prefix included."""
+    """Environment steps, those that an operator led included."""
+    limit: Int64[np.ndarray, "E"]
+    """Control steps after which the policy is out of time."""
+    led: Bool[np.ndarray, "E"]
+    """Whether an operator drove first."""
     end_state: Float32[np.ndarray, "E K"]
     """The true state after the last step."""
     episode: Int64[np.ndarray, "N"]
@@ -40,6 +44,13 @@ class Trials:
     def chunk_steps(self) -> Int64[np.ndarray, "N"]:
         """n_k: executed steps of every chunk."""
         return self.executed.sum(axis=1)
+
+    @property
+    def steps_to_go(self) -> Int64[np.ndarray, "N"]:
+        """Control steps from the beginning of every chunk to the end of its episode."""
+        done = np.cumsum(self.chunk_steps) - self.chunk_steps
+        first = np.flatnonzero(np.append(True, self.last[:-1]))
+        return self.steps[self.episode] - (done - done[first][self.episode])
 
     @property
     def last(self) -> Bool[np.ndarray, "N"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from vantage.actors.protocol import StochasticActor
-from vantage.core.losses import flow_loss
+from vantage.core.losses import efficiency_loss, flow_loss
 from vantage.core.self_bc import Standing, Weights
 from vantage.core.surrogate import (
     Discount,
@@ -27,7 +27,7 @@ from vantage.core.surrogate import (
 from vantage.data.demo_buffer import DemoBuffer
 from vantage.data.trials import Trials
 from vantage.learn.optim import adam_tensors, load_adam
-from vantage.nets.value import StateValue
+from vantage.nets.value import StateValue, StepsToSuccess
 from vantage.types import Observation, VantageError
 
 
@@ -35,9 +35,9 @@ from vantage.types import Observation, VantageError
 class PPOFit:
     """How one iteration learns."""
 
-    epochs: int = 5
+    epochs: int = 6
     """Passes over the chunks, at most."""
-    batch: int = 1024
+    batch: int = 512
     """Chunks per gradient step."""
     lr: float = 3e-5
     """Of the policy in the first iteration. Later it is divided or multiplied by `adapt`, so that the passes over the chunks end near
@@ -46,13 +46,13 @@ class PPOFit:
     """1: the learning rate stays."""
     std_lr: float = 1e-3
     """Of its log standard deviation."""
-    clip: float = 0.2
+    clip: float = 0.4
     """epsilon of the surrogate."""
-    kl_stop: float = 0.1
+    kl_stop: float = 1.0
     """The policy stops learning in this iteration where its divergence from the one that played passes this, in nats per chunk."""
     grad_clip: float = 0.5
     critic_lr: float = 1e-3
-    critic_epochs: int = 4
+    critic_epochs: int = 3
     """Further passes of the critic alone."""
     value_clip: float = 0.2
     warm_up: int = 4
@@ -66,7 +66,9 @@ class PPOFit:
     average: float = 0.8
     """Decay, per iteration, of the average of the policy's weights that is checked and kept; 0: the weights themselves. The policy that
     plays is never the average."""
-    bc_batch: int = 512
+    efficiency_steps: int = 20
+    """Gradient steps per iteration of the efficiency head, where the price reads it."""
+    bc_batch: int = 256
     """Windows of the buffer per gradient step."""
 
 
@@ -87,6 +89,12 @@ class ChunkedPPO:
         self.values = dict(critic.named_parameters())
         self.critic_adam = torch.optim.Adam(self.values.values(), lr=settings.critic_lr, fused=True)
         self.gradient_ratio, self.lr = 1.0, settings.lr
+        self.efficiency: StepsToSuccess | None = None
+        self.efficiency_adam: torch.optim.Adam | None = None
+        if settings.price.reads_potential:
+            self.efficiency = StepsToSuccess(critic.dim)
+            self.efficiency.inner.load_state_dict(critic.state_dict())
+            self.efficiency_adam = torch.optim.Adam(self.efficiency.parameters(), lr=settings.critic_lr)
 
     def update(
         self, trials: Trials, prompts: tuple[str, ...], buffer: DemoBuffer, weights: Weights, *, seed: int, teach_policy: bool = True
@@ -102,8 +110,9 @@ class ChunkedPPO:
             prompts=words,
         )
         value, at_end = self._values(trials, prompts)
-        potential = np.zeros_like(value)
-        reward = settings.price.reward(trials.chunk_steps, trials.won, potential, potential)
+        potential = self._potential(trials, words, rng)
+        after = np.where(trials.last, 0.0, np.append(potential[1:], 0.0))
+        reward = settings.price.reward(trials.chunk_steps, trials.won, potential, after)
         advantage, target = chunk_advantages(
             reward, value, at_end[trials.episode], trials.chunk_steps, trials.won, trials.last,
             gamma=settings.price.gamma, lam=settings.lam, limit_bootstraps=settings.limit_bootstraps,
@@ -138,6 +147,25 @@ class ChunkedPPO:
             ends = tuple(prompts[k] for k in trials.task)
             end = self.critic(torch.from_numpy(trials.end_state), ends, torch.ones(len(ends)))
         return now.double().numpy(), end.double().numpy()
+
+    def _potential(self, trials: Trials, words: tuple[str, ...], rng: np.random.Generator) -> Float64[np.ndarray, "N"]:
+        """V_e / T_max at every chunk's beginning, by the head as it was before these trials; then it learns from their successes."""
+        if self.efficiency is None or self.efficiency_adam is None:
+            return np.zeros(len(words))
+        truth = torch.from_numpy(trials.environment_state)
+        with torch.no_grad():
+            found = self.efficiency(truth, words).double().numpy()
+        rows = np.flatnonzero(trials.success[trials.episode])
+        target = torch.from_numpy(-(trials.steps_to_go / trials.limit[trials.episode])).float()
+        for _ in range(self.settings.efficiency_steps if len(rows) else 0):
+            drawn = torch.from_numpy(rng.choice(rows, self.settings.bc_batch))
+            told = tuple(words[i] for i in drawn.tolist())
+            everyone = torch.ones(len(drawn), dtype=torch.bool)
+            loss = efficiency_loss(self.efficiency(truth[drawn], told), target[drawn], everyone, len(drawn), unit=0.1)
+            self.efficiency_adam.zero_grad(set_to_none=True)
+            loss.backward()
+            self.efficiency_adam.step()
+        return found
 
     def _teach_policy(
         self, chunks: "_Chunks", before: Float[Tensor, "N"], buffer: DemoBuffer, weights: Weights, rng: np.random.Generator
@@ -244,15 +272,26 @@ class ChunkedPPO:
             **{f"policy.{n}": p for n, p in self.actor.module.state_dict().items()},
             **{f"averaged.{n}": p for n, p in self.averaged.module.state_dict().items()},
             **{f"critic.{n}": p for n, p in self.critic.state_dict().items()},
+            **self._efficiency_state(),
             **adam_tensors("policy_adam", self.policy_adam, self.policy),
             **adam_tensors("critic_adam", self.critic_adam, self.values),
             "running": torch.tensor([self.gradient_ratio, self.lr], dtype=torch.float64),
         }
 
+    def _efficiency_state(self) -> dict[str, Tensor]:
+        if self.efficiency is None or self.efficiency_adam is None:
+            return {}
+        weights = {f"efficiency.{n}": p for n, p in self.efficiency.state_dict().items()}
+        return weights | adam_tensors("efficiency_adam", self.efficiency_adam, dict(self.efficiency.named_parameters()))
+
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""
         for name, module in (("policy.", self.actor.module), ("averaged.", self.averaged.module), ("critic.", self.critic)):
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
+        if self.efficiency is not None and self.efficiency_adam is not None:
+            found = {k.removeprefix("efficiency."): v for k, v in tensors.items() if k.startswith("efficiency.")}
+            self.efficiency.load_state_dict(found)
+            load_adam("efficiency_adam", self.efficiency_adam, dict(self.efficiency.named_parameters()), tensors)
         load_adam("policy_adam", self.policy_adam, self.policy, tensors)
         load_adam("critic_adam", self.critic_adam, self.values, tensors)
         self.gradient_ratio, self.lr = tensors["running"].tolist()

@@ -18,6 +18,7 @@ class StateValue(nn.Module):
     def __init__(self, state: int, width: int = 128, text: int = 32) -> None:
         """`state`: E, numbers in the environment state."""
         super().__init__()
+        self.dim = state
         self.state = StateEncoder(state, width)
         self.text = TextEncoder(text)
         self.value = mlp(width + text + 1, width, width, 1)
@@ -26,3 +27,16 @@ class StateValue(nn.Module):
         """`elapsed`: share of the episode's limit that is over, 0 to 1."""
         seen = torch.cat([self.state(state), self.text(prompts), elapsed[:, None]], dim=-1)
         return self.value(nn.functional.silu(seen)).squeeze(-1)
+
+
+class StepsToSuccess(nn.Module):
+    """HABC's efficiency head on the true state: V_e / T_max in [-1, 0] (Eq. 2 of arXiv 2606.17043), bounded by construction."""
+
+    def __init__(self, state: int) -> None:
+        """`state`: E, numbers in the environment state."""
+        super().__init__()
+        self.inner = StateValue(state)
+
+    def forward(self, state: Float[Tensor, "B E"], prompts: tuple[str, ...]) -> Float[Tensor, "B"]:
+        """Minus the share of the limit that success is away."""
+        return -torch.sigmoid(self.inner(state, prompts, torch.zeros(len(state))))
