@@ -90,7 +90,7 @@ class ChunkedPPORun:
     worlds: tuple[WorldSpec, ...]
     """The tasks; their limit is that of demonstrations."""
     seed: int = 0
-    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), width=128, chunk=5, execute=5), log_std=-1.2, correlation=0.5)
+    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
     demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
     supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
     steps: int = 2_000_000
