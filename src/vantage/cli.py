@@ -14,14 +14,14 @@ from vantage.errors import VantageError
 
 GROUPS: dict[str, dict[str, str]] = {
     "Start here": {
-        "quickstart": "ten minutes: demonstrations, two HABC rounds with rescues, evaluation, report",
+        "quickstart": "ten minutes: demonstrations, HABC with rescues, report",
         "run": "run a recipe, or go on with one that was interrupted",
         "report": "draw the page of a run again",
-        "metaworld": "score a checkpoint on MT10 or MT50 under one pinned protocol, and under other people's rules",
+        "metaworld": "score a checkpoint on MT10 or MT50, one pinned protocol",
     },
     "Which method is better, and by how much": {
         "study": "methods x tasks x seeds on identical data and budget, resumable cell by cell",
-        "study-report": "draw every table and figure of a study again from its stored rows",
+        "study-report": "draw a study again from its stored rows",
         "study-merge": "take over finished cells from other machines",
         "study-exhibits": "keep a few episodes of a finished cell for the figures that show one",
         "study-cell": "run one cell again from nothing and hold it against the stored one",

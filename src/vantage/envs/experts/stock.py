@@ -1,10 +1,14 @@
 """MetaWorld's own scripted policies: the demonstrator that every published MetaWorld number has learned from."""
 
+import warnings
+
 import numpy as np
 from jaxtyping import Float32
 from metaworld.policies import ENV_POLICY_MAP
 
 from vantage.types import VantageError
+
+warnings.filterwarnings("ignore", message="Constant.s. may be too high", module="metaworld")  # its policies ask for more than the limits
 
 
 class StockExpert:
