@@ -175,7 +175,13 @@ class Trainer:
         warm = self.iteration < settings.fit.warm_up
         weights = settings.self_bc(self.learner.standing(self.spent, self.success))
         log = self.learner.update(
-            trials, self.prompts, self.buffer, weights, seed=seed_for("ppo", settings.seed, self.iteration), teach_policy=not warm
+            trials,
+            self.prompts,
+            self.buffer,
+            weights,
+            seed=seed_for("ppo", settings.seed, self.iteration),
+            progress=min(self.spent / settings.steps, 1.0),
+            teach_policy=not warm,
         )
         self.spent += int(trials.spent.sum())
         self._remember(trials)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vantage.actors.protocol import StochasticActor
 from vantage.core.losses import efficiency_loss, flow_loss
+from vantage.core.schedules import Cosine
 from vantage.core.self_bc import Standing, Weights
 from vantage.core.surrogate import (
     Discount,
@@ -49,7 +50,10 @@ class PPOFit:
     clip: float = 0.4
     """epsilon of the surrogate."""
     kl_stop: float = 1.0
-    """The policy stops learning in this iteration where its divergence from the one that played passes this, in nats per chunk."""
+    """The policy stops learning in an iteration where its divergence from the one that played passes this, in nats per chunk: big steps
+    at first ..."""
+    kl_end: float = 0.1
+    """... and small ones at the end of practice, along half a cosine."""
     grad_clip: float = 0.5
     critic_lr: float = 1e-3
     critic_epochs: int = 3
@@ -97,9 +101,20 @@ class ChunkedPPO:
             self.efficiency_adam = torch.optim.Adam(self.efficiency.parameters(), lr=settings.critic_lr)
 
     def update(
-        self, trials: Trials, prompts: tuple[str, ...], buffer: DemoBuffer, weights: Weights, *, seed: int, teach_policy: bool = True
+        self,
+        trials: Trials,
+        prompts: tuple[str, ...],
+        buffer: DemoBuffer,
+        weights: Weights,
+        *,
+        seed: int,
+        progress: float = 0.0,
+        teach_policy: bool = True,
     ) -> dict[str, float]:
-        """Learn from one iteration's trials. `weights`: of L_PPO, and of L_BC for every task. Returns what to log."""
+        """Learn from one iteration's trials. `weights`: of L_PPO, and of L_BC for every task; `progress`: share of practice that is over.
+
+        Returns what to log.
+        """
         settings, rng = self.settings, np.random.default_rng(seed)
         task = trials.task[trials.episode]
         words = tuple(prompts[k] for k in task)
@@ -135,7 +150,8 @@ class ChunkedPPO:
             "reward": float(trials.success.mean()),
         }
         if teach_policy:
-            log |= self._teach_policy(chunks, before, buffer, weights, rng)
+            kl_stop = Cosine(peak=settings.kl_stop, total=1000, floor=settings.kl_end / settings.kl_stop)(round(1000 * progress))
+            log |= self._teach_policy(chunks, before, buffer, weights, rng, kl_stop)
         log["value_loss"] = self._teach_critic(chunks, rng, settings.epochs + settings.critic_epochs)
         return log
 
@@ -168,7 +184,13 @@ class ChunkedPPO:
         return found
 
     def _teach_policy(
-        self, chunks: "_Chunks", before: Float[Tensor, "N"], buffer: DemoBuffer, weights: Weights, rng: np.random.Generator
+        self,
+        chunks: "_Chunks",
+        before: Float[Tensor, "N"],
+        buffer: DemoBuffer,
+        weights: Weights,
+        rng: np.random.Generator,
+        kl_stop: float,
     ) -> dict[str, float]:
         settings = self.settings
         losses: list[float] = []
@@ -181,7 +203,7 @@ class ChunkedPPO:
             for rows in torch.from_numpy(rng.permutation(len(before))).split(settings.batch):
                 log_ratio = self._log_prob(chunks, rows) - before[rows]
                 kl = float(divergence(log_ratio.detach()).mean())
-                if stopped := kl > settings.kl_stop:
+                if stopped := kl > kl_stop:
                     break
                 loss = ppo_weight * clipped_surrogate(log_ratio, chunks.advantage[rows], clip=settings.clip, denominator=len(rows))
                 losses.append(loss.item())
@@ -199,7 +221,7 @@ class ChunkedPPO:
                 steps += 1
             if stopped:
                 break
-        self._adapt(stopped, kl)
+        self._adapt(stopped, kl, kl_stop)
         self._average()
         spread = [p.detach().exp().mean().item() for n, p in self.policy.items() if n.endswith("log_std")]
         return {
@@ -213,10 +235,10 @@ class ChunkedPPO:
             "lr": self.lr,
         }
 
-    def _adapt(self, stopped: bool, kl: float) -> None:
+    def _adapt(self, stopped: bool, kl: float, kl_stop: float) -> None:
         """Slower where the divergence ended the passes early, faster where they used less than half of it; at most 30 times either way."""
         settings = self.settings
-        factor = 1 / settings.adapt if stopped else (settings.adapt if kl < settings.kl_stop / 2 else 1.0)
+        factor = 1 / settings.adapt if stopped else (settings.adapt if kl < kl_stop / 2 else 1.0)
         self.lr = min(max(self.lr * factor, settings.lr / 30), settings.lr * 30)
 
     @torch.no_grad()
