@@ -80,6 +80,7 @@ LONG: dict[str, tuple[Change, ...]] = {
     "10 demos, 2 M steps": (steps(WHOLE),),
     "10 demos, 2 M steps, PPO alone": (rule(NoSelfBC()), steps(WHOLE)),
     "3 demos, 2 M steps": (demos(3), steps(WHOLE)),
+    "10 demos, 5 M steps": (steps(5_000_000),),
 }
 GROUPS = {"ablation": ABLATION, "long": LONG}
 CELLS = ABLATION | LONG
