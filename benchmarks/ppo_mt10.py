@@ -26,6 +26,7 @@ import torch
 from vantage.actors.gaussian import GaussianConfig
 from vantage.algorithms.chunked_ppo import run_chunked_ppo
 from vantage.algorithms.practice import ChunkedPPORun
+from vantage.collect.pool import leave_with_parent
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SuccessBC
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
 from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo_state
@@ -170,7 +171,7 @@ def run(group: str, seeds: int, workers: int, only: list[str]) -> None:
     missing = [cell for cell in cells if cell not in stored()]
     print(f"{len(missing)} of {len(cells)} cells to run on {workers} workers", flush=True)
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=None) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as pool:
         running = [pool.submit(run_cell, *cell) for cell in missing]
         for future in as_completed(running):
             name, seed, seconds = future.result()

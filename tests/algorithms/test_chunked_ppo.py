@@ -9,13 +9,15 @@ import torch
 from line_world import LineSpec
 from tiny import fingerprint
 
+from vantage.actors.flow import FlowConfig
 from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
-from vantage.algorithms.practice import Checks, Practice, Trainer, by_task, deal
+from vantage.algorithms.practice import Checks, Lead, Practice, Trainer, by_task, deal
 from vantage.collect.lockstep import Group, Start, play_group
 from vantage.collect.operators import NoOne
 from vantage.collect.runner import run_episode
 from vantage.core.self_bc import NoSelfBC
+from vantage.core.surrogate import Potential
 from vantage.data.demo_buffer import BufferRule, DemoBuffer
 from vantage.data.layout import Round
 from vantage.envs.experts.stock import StockExpert
@@ -27,6 +29,7 @@ from vantage.recipes.debug import debug_ppo
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_actor import ActorFit
+from vantage.types import Observation, VantageError
 
 
 def tiny() -> ChunkedPPORun:
@@ -83,8 +86,6 @@ def line_actor(tmp_path: Path) -> GaussianActor:
     state = rng.uniform(-1, 1, (512, 2)).astype(np.float32)
     actor.fit_normaliser(state[:, :1], np.ones((512, 1), np.float32), state)
     adam = torch.optim.Adam(actor.module.parameters(), lr=3e-3)
-    from vantage.types import Observation
-
     for _ in range(150):
         seen = Observation(
             images={}, state=torch.from_numpy(state[:, :1]), environment_state=torch.from_numpy(state), prompts=("go",) * 512
@@ -117,6 +118,55 @@ def test_in_a_known_world_ppo_learns_to_hurry(tmp_path: Path) -> None:
     after = play(10**6, explores=False)
     assert after.success.mean() >= before.success.mean() > 0.9
     assert after.steps.mean() < 0.6 * before.steps.mean(), (before.steps.mean(), after.steps.mean())
+
+
+def test_the_potential_learns_how_far_success_is(tmp_path: Path) -> None:
+    actor = line_actor(tmp_path)
+    learner = ChunkedPPO(actor, StateValue(2, width=32), PPOFit(lr=1e-6, warm_up=0, price=Potential(), batch=256))
+    buffer, weights = DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1)))
+    world = LineSpec(task="line", limit=60)
+    for i in range(25):
+        trials = play_group(Group(0, tuple(Start(world, 0, 1000 * i + j) for j in range(30)), tmp_path, explores=True))
+        learner.update(trials, ("go",), buffer, weights, seed=i)
+    assert learner.efficiency is not None
+    truth = torch.from_numpy(trials.environment_state)
+    said = -60 * learner.efficiency(truth, ("go",) * len(truth)).detach().numpy()
+    won = trials.success[trials.episode]
+    assert np.abs(said - trials.steps_to_go)[won].mean() < 0.35 * np.abs(trials.steps_to_go - trials.steps_to_go[won].mean())[won].mean()
+    again = ChunkedPPO(line_actor(tmp_path / "again"), StateValue(2, width=32), learner.settings)
+    again.load(learner.state())
+    torch.testing.assert_close(again.state(), learner.state())
+
+
+def test_a_density_of_another_shape_is_refused(tmp_path: Path) -> None:
+    actor = line_actor(tmp_path)
+    learner = ChunkedPPO(actor, StateValue(2, width=32), PPOFit())
+    trials = play_group(Group(0, (Start(LineSpec(task="line", limit=60), 0, 1),), tmp_path, explores=True))
+    actor.log_prob = lambda *_: torch.zeros(len(trials.path), 1)
+    with pytest.raises(VantageError, match=r"log_prob of GaussianActor returned \(\d+, 1\)"):
+        learner.update(trials, ("go",), DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1))), seed=0)
+
+
+@pytest.mark.parametrize("settings", [{"kl_stop": 0.0}, {"kl_stop": 0.1, "kl_end": 0.2}, {"average": 1.0}])
+def test_settings_that_cannot_learn_are_named(settings: dict[str, float]) -> None:
+    with pytest.raises(VantageError, match=r"fit\.\w+"):
+        PPOFit(**settings)
+
+
+def test_a_plain_flow_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VantageError, match="a plain flow has no density"):
+        run_chunked_ppo(tmp_path, replace(tiny(), actor=FlowConfig()), workers=1)
+
+
+def test_unsolved_tasks_are_led_and_drawn_more_often(finished: Path, tmp_path: Path) -> None:
+    settings = replace(tiny(), practice=Practice(episodes=400, limit=100, lead=Lead(share=0.8, steps=30)))
+    trainer = Trainer.begin(Round.of(finished, 0), Round.of(tmp_path, 1), settings)
+    trainer.iteration, trainer.success = 1, np.array([0.2, 1.0])
+    starts = trainer.draw_starts()
+    tasks, leads = np.array([s.task for s in starts]), np.array([s.lead for s in starts])
+    assert np.bincount(tasks).tolist() == [291, 109] or abs(np.bincount(tasks)[0] - 400 * 0.8 / 1.1) <= 1
+    assert (leads[tasks == 1] == 0).all() and (leads[tasks == 0] > 0).mean() == pytest.approx(0.64, abs=0.1)
+    assert leads.max() <= 30 and len({s.seed for s in starts}) == 400
 
 
 def test_playing_together_is_playing_alone(finished: Path) -> None:

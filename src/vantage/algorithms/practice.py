@@ -50,7 +50,7 @@ class Lead:
     share: float = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
     steps: int = 60
-    """Longest lead; each is drawn between 0 and this, in control steps."""
+    """Longest lead; each is drawn between 1 and this, in control steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +286,6 @@ class Trainer:
 
     def forget(self) -> None:
         """Drop what only a resumed run needs."""
-
         shutil.rmtree(self.folder)
 
 

@@ -75,6 +75,13 @@ class PPOFit:
     bc_batch: int = 256
     """Windows of the buffer per gradient step."""
 
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for settings that cannot learn."""
+        if not 0 < self.kl_end <= self.kl_stop:
+            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) between 0 and it")
+        if not 0 <= self.average < 1:
+            raise VantageError(f"fit.average is {self.average:g}; a decay lies between 0 and 1, 1 excluded")
+
 
 class ChunkedPPO:
     """A policy, its critic and their optimisers."""
@@ -96,8 +103,7 @@ class ChunkedPPO:
         self.efficiency: StepsToSuccess | None = None
         self.efficiency_adam: torch.optim.Adam | None = None
         if settings.price.reads_potential:
-            self.efficiency = StepsToSuccess(critic.dim)
-            self.efficiency.inner.load_state_dict(critic.state_dict())
+            self.efficiency = StepsToSuccess(critic)
             self.efficiency_adam = torch.optim.Adam(self.efficiency.parameters(), lr=settings.critic_lr)
 
     def update(

@@ -4,6 +4,8 @@ It reads the simulator's state even where the policy sees pixels (asymmetric act
 training, so nothing that runs on a robot needs what it needs.
 """
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,7 +20,6 @@ class StateValue(nn.Module):
     def __init__(self, state: int, width: int = 128, text: int = 32) -> None:
         """`state`: E, numbers in the environment state."""
         super().__init__()
-        self.dim = state
         self.state = StateEncoder(state, width)
         self.text = TextEncoder(text)
         self.value = mlp(width + text + 1, width, width, 1)
@@ -32,10 +33,10 @@ class StateValue(nn.Module):
 class StepsToSuccess(nn.Module):
     """HABC's efficiency head on the true state: V_e / T_max in [-1, 0] (Eq. 2 of arXiv 2606.17043), bounded by construction."""
 
-    def __init__(self, state: int) -> None:
-        """`state`: E, numbers in the environment state."""
+    def __init__(self, like: StateValue) -> None:
+        """Begins as a copy of a critic, whose scales it shares."""
         super().__init__()
-        self.inner = StateValue(state)
+        self.inner = copy.deepcopy(like)
 
     def forward(self, state: Float[Tensor, "B E"], prompts: tuple[str, ...]) -> Float[Tensor, "B"]:
         """Minus the share of the limit that success is away."""
