@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.publish_study import between
 from vantage.actors.gaussian import GaussianConfig
 from vantage.algorithms.chunked_ppo import run_chunked_ppo
 from vantage.algorithms.practice import ChunkedPPORun
@@ -31,6 +32,7 @@ from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, Succe
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
 from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo_state
 from vantage.record import git_commit
+from vantage.report.figures import axes, line, plot, rule, save_svg, svg, text, ticks
 from vantage.stages.collect import Demonstrations
 from vantage.stages.metaworld_protocol import score
 from vantage.study.statistics import contrast
@@ -54,7 +56,7 @@ def chunk(h: int) -> Change:
     return change
 
 
-def rule(which: object) -> Change:
+def cloning(which: object) -> Change:
     return lambda s: replace(s, self_bc=which)
 
 
@@ -74,12 +76,12 @@ ABLATION: dict[str, tuple[Change, ...]] = {
     "SFT, 100 demos": (demos(100), steps(0)),
     "SFT, 3 demos": (demos(3), steps(0)),
     **{f"10 demos, h = {h}": (chunk(h), steps(HALF)) for h in (1, 3, 8)},
-    **{f"10 demos, {name}": (rule(which), steps(HALF)) for name, which in RULES.items()},
-    **{f"3 demos, {name}": (demos(3), rule(which), steps(HALF)) for name, which in RULES.items()},
+    **{f"10 demos, {name}": (cloning(which), steps(HALF)) for name, which in RULES.items()},
+    **{f"3 demos, {name}": (demos(3), cloning(which), steps(HALF)) for name, which in RULES.items()},
 }
 LONG: dict[str, tuple[Change, ...]] = {
     "10 demos, 2 M steps": (steps(WHOLE),),
-    "10 demos, 2 M steps, PPO alone": (rule(NoSelfBC()), steps(WHOLE)),
+    "10 demos, 2 M steps, PPO alone": (cloning(NoSelfBC()), steps(WHOLE)),
     "3 demos, 2 M steps": (demos(3), steps(WHOLE)),
     "10 demos, 5 M steps": (steps(5_000_000),),
 }
@@ -275,6 +277,54 @@ def differences(cap: int) -> str:
     return "\n".join(lines)
 
 
+def curve() -> str:
+    """Steps of successes on development starts over environment steps, mean over seeds, for the longest runs."""
+    checks = read_parquet(OUT / "checks.parquet")
+    shown = [
+        (name, cls)
+        for name, cls in (("10 demos, 5 M steps", "policy"), ("10 demos, 2 M steps", "efficiency"))
+        if (checks["arm"] == name).any()
+    ]
+    top = max(float(checks["steps"][checks["arm"] == name].max()) for name, _ in shown)
+    area = plot((52, 40, 700, 270), x=(0, top / 1e6), y=(30, 80))
+    parts = [axes(area, x_ticks=ticks(0, top / 1e6, 5), y_ticks=ticks(30, 80, 5), x_label="environment steps, millions")]
+    parts += [
+        rule(area.left, area.y(42.17), area.right, area.y(42.17), "guide"),
+        text(area.right, area.y(42.17) - 6, "42.17: the paper's VLA", anchor="end"),
+    ]
+    parts += [text(area.left, 20, "control steps of successes, mean over ten tasks (development starts, cap 200)", cls="strong")]
+    for name, cls in shown:
+        mine = checks["arm"] == name
+        for seed in np.unique(checks["seed"][mine]):
+            one = mine & (checks["seed"] == seed)
+            parts.append(line(area, checks["steps"][one] / 1e6, checks["length"][one].astype(float), cls))
+        parts.append(
+            text(
+                area.x(float(checks["steps"][mine].max()) / 1e6) - 8,
+                area.y(float(checks["length"][one][-1])) + 18,
+                name,
+                anchor="end",
+                cls=f"named {cls}",
+            )
+        )
+    return svg(720, 310, parts, "Steps of successes fall from 73 as practice goes on: " + ", ".join(name for name, _ in shown))
+
+
+def publish() -> None:
+    """docs/results.md, README.md and the figure, from the rows alone."""
+    cells = read_parquet(OUT / "cells.parquet")
+    commits = ", ".join(sorted({str(c)[:8] for c in cells["commit"]}))
+    intro = (
+        "`python -m benchmarks.ppo_mt10 table` draws this from docs/results/ppo-mt10; `run ablation --seeds 5` and `run long --seeds 3` add "
+        "what is missing. MT10 from true state, 50 trials a task and seed on the suite `evaluation`, played to cap 500 and counted at 200 and "
+        "500; mean over seeds (lowest to highest). Steps: mean over tasks of the mean over successes. One core a cell, another cell beside it; "
+        f"{len(cells['arm'])} cells, {cells['seconds'].sum() / 3600:.1f} h of one core; commits {commits}.\n\n"
+    )
+    between(RESULTS, "ppo-mt10", intro + table() + "\n\n" + differences(200), "## Action-chunked PPO on MT10")
+    save_svg(curve(), Path("docs/figures/ppo-mt10.svg"))
+    print(table() + "\n\n" + differences(200))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["run", "table"])
@@ -286,4 +336,4 @@ if __name__ == "__main__":
     if given.what == "run":
         run(given.group, given.seeds, given.workers, given.only)
     else:
-        print(table() + "\n\n" + differences(200))
+        publish()

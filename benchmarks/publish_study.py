@@ -36,7 +36,7 @@ def publish(name: str) -> None:
         shutil.copy(figure, FIGURES / f"study-{name}-{figure.name}")
     head, *sheets = (drawn / "results.md").read_text().strip().split("### ")
     body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith("Rollouts"))  # the longest, and the least asked for
-    _between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
+    between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
 
 
 def headlines() -> None:
@@ -50,10 +50,10 @@ def headlines() -> None:
             lines.append(f"| {title(ours)} − {title(theirs)} | {gap} | {steps} | {found.difference.n} |")
     tasks = ", ".join(task.world.task for task in results.study.tasks)
     lines.append(f"\nTrue state, {tasks}; {cost(results)} `vantage study-report docs/results/study-state` draws all of it again.")
-    _between(README, "study", "\n".join(lines), "## Which method is better, and by how much")
+    between(README, "study", "\n".join(lines), "## Which method is better, and by how much")
 
 
-def _between(path: Path, mark: str, body: str, heading: str) -> None:
+def between(path: Path, mark: str, body: str, heading: str) -> None:
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     text = path.read_text()
     if begin not in text:
