@@ -315,9 +315,10 @@ def publish() -> None:
     cells = read_parquet(OUT / "cells.parquet")
     commits = ", ".join(sorted({str(c)[:8] for c in cells["commit"]}))
     intro = (
-        "`python -m benchmarks.ppo_mt10 table` draws this from docs/results/ppo-mt10; `run ablation --seeds 5` and `run long --seeds 3` add "
-        "what is missing. MT10 from true state, 50 trials a task and seed on the suite `evaluation`, played to cap 500 and counted at 200 and "
-        "500; mean over seeds (lowest to highest). Steps: mean over tasks of the mean over successes. One core a cell, another cell beside it; "
+        "`python -m benchmarks.ppo_mt10 table` draws this from docs/results/ppo-mt10; `run ablation --seeds 5` and `run long --seeds 3` "
+        "add what is missing. MT10 from true state, 50 trials a task and seed on the suite `evaluation`, played to cap 500 and counted at "
+        "200 and 500; mean over seeds (lowest to highest). Steps: mean over tasks of the mean over successes. One core a cell, another "
+        "cell beside it; "
         f"{len(cells['arm'])} cells, {cells['seconds'].sum() / 3600:.1f} h of one core; commits {commits}.\n\n"
     )
     between(RESULTS, "ppo-mt10", intro + table() + "\n\n" + differences(200), "## Action-chunked PPO on MT10")
