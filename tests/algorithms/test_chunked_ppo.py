@@ -1,5 +1,6 @@
 """Chunked PPO: a known world that it must solve faster and faster, and runs that survive being killed."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tiny import fingerprint
 
 from vantage.actors.flow import FlowConfig
 from vantage.actors.gaussian import GaussianActor, GaussianConfig
+from vantage.actors.load import ActorConfig, load_actor
+from vantage.actors.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
 from vantage.algorithms.practice import Checks, Lead, Practice, Trainer, by_task, deal
 from vantage.collect.lockstep import Group, Start, play_group
@@ -24,7 +27,7 @@ from vantage.envs.experts.stock import StockExpert
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.ppo import ChunkedPPO, PPOFit
 from vantage.nets.value import StateValue
-from vantage.nets.vla import NetConfig, TrueState
+from vantage.nets.vla import NetConfig, Pixels, TrueState
 from vantage.recipes.debug import debug_ppo
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
@@ -74,6 +77,41 @@ def test_killed_in_practice_it_ends_the_same(finished: Path, tmp_path: Path, mon
 def test_two_workers_make_the_same_run_as_one(finished: Path, tmp_path: Path) -> None:
     run_chunked_ppo(tmp_path / "run", tiny(), workers=2)
     assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
+SMALL = NetConfig(sight=TrueState(width=32), width=32, chunk=5, execute=5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GaussianConfig(net=NetConfig(sight=Pixels(size=48, width=32), width=32, chunk=5, execute=5), log_std=-1.2),
+        FlowSDEConfig(net=SMALL),
+        FPOConfig(net=SMALL, draws=2),
+    ],
+    ids=["pixels", "flow-sde", "fpo"],
+)
+def test_every_actor_practises(config: ActorConfig, tmp_path: Path) -> None:
+    settings = replace(
+        tiny(),
+        worlds=(MetaWorldSpec("push-v3", limit=120, image_size=48),),
+        actor=config,
+        supervised=ActorFit(steps=10, batch=16),
+        steps=900,
+        fit=PPOFit(warm_up=0, epochs=2, batch=64, bc_batch=16),
+        practice=Practice(episodes=4, limit=60, side_by_side=4),
+        checks=Checks(every=400, per_world=1, limit=60),
+        evaluation=Evaluation(per_world=1),
+        limit=60,
+    )
+    run_chunked_ppo(tmp_path / "run", settings, workers=1)
+    lines = [json.loads(line) for line in (tmp_path / "run/round-01/5-actor/metrics.jsonl").read_text().splitlines()]
+    assert len(lines) >= 3 and all(np.isfinite(line["policy_loss"]) and line["policy_steps"] > 0 for line in lines)
+    assert any(line["bc_loss"] > 0 for line in lines), "the buffer is cloned"
+    before, after = (load_actor(Round.of(tmp_path / "run", n).actor) for n in (0, 1))
+    assert type(before) is type(after)
+    checks = json.loads((tmp_path / "run/round-01/5-actor/checks.json").read_text())
+    assert checks[0]["steps"] == 0 and checks[-1]["steps"] >= 900 and checks[0]["kept"]
 
 
 def line_actor(tmp_path: Path) -> GaussianActor:
