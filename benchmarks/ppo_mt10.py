@@ -329,7 +329,8 @@ def short_table() -> str:
         if len(seeds):
             found = [score(trials_of(name, int(seed)), 500) for seed in seeds]
             wins = np.concatenate([trials_of(name, int(seed))["success"] for seed in seeds])
-            rate = f"{wilson(int(wins.sum()), len(wins)).estimate:.3f} ({min(f.success.estimate for f in found):.3f} to {max(f.success.estimate for f in found):.3f})"
+            each = [f.success.estimate for f in found]
+            rate = f"{wilson(int(wins.sum()), len(wins)).estimate:.3f} ({min(each):.3f} to {max(each):.3f})"
             lines.append(
                 f"| {words} | {len(seeds)} | {rate} | {np.mean([f.steps for f in found]):.1f} | {np.mean([f.cost for f in found]):.1f} |"
             )
