@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from report_world import TASKS, write_run
 
-from vantage.data.sidecar import read_parquet, write_parquet
+from vantage.data.sidecar import read_parquet, write_json, write_parquet
 from vantage.report.folder import read_run
 from vantage.report.markup import flatten, signed, table
 from vantage.report.page import compose, write_report
@@ -144,3 +144,24 @@ def test_small_markup():
     assert signed(28.2) == "+28" and signed(-3.04, 1) == "−3.0" and signed(0.2) == "0" and signed(float("nan")) == "–"
     assert flatten({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 0.5}]}) == [("a.b", "1"), ("c", "1, 2"), ("d[0].e", "0.5")]
     assert 'data-name="g above 1"' in table(["", "<i>g</i> above 1"], [["x", "2"]])
+
+
+def test_practice_shows_where_it_began_and_what_was_kept(toy_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    checks = [
+        {"steps": steps, "success": s, "length": n, "cost": c, "kept": kept, "falling": False, "by_task": {"push-v3": [s, n]}}
+        for steps, s, n, c, kept in (
+            (0, 0.25, float("nan"), 120.0, True),
+            (51_234, 0.75, 61.5, 80.0, True),
+            (90_000, 0.5, 60.0, 90.0, False),
+        )
+    ]
+    last = sorted(run.glob("round-*"))[-1]
+    write_json(last / "5-actor/checks.json", checks)
+    write_json(run / "recipe.json", {"recipe": "x", "settings": {"is": "ChunkedPPORun"}})
+    page = write_report(run, tmp_path / "page.html").read_text()
+    assert "the one after 51,234 environment steps" in page and "Chunked PPO" in page
+    practice = page[page.index("thousands of environment steps") :]
+    row = re.search(r"<span>push-v3</span></td>(.*?)</tr>", practice)
+    assert row and re.findall(r"<span>([^<]+)</span>", row[1]) == ["0.25", "0.75", "–", "61.5"]

@@ -280,13 +280,14 @@ def practice_section(run: Run) -> str:
     if not practised:
         return ""
     checks = practised[-1].checks
-    over = ("steps", "environment steps")
+    curve = [{**each, "thousands": each["steps"] / 1000} for each in checks]
+    over = ("thousands", "thousands of environment steps")
     cards = [
-        panel("Success", "", charts.curves(checks, [("success", "share of starts", "policy")], WIDTH, 240, over=over)),
+        panel("Success", "", charts.curves(curve, [("success", "share of starts", "policy")], WIDTH, 240, over=over)),
         panel(
             "Control steps",
             "",
-            charts.curves(checks, [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")], WIDTH, 240, over=over),
+            charts.curves(curve, [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")], WIDTH, 240, over=over),
         ),
     ]
     kept = max((each for each in checks if each["kept"]), key=lambda each: each["steps"])
