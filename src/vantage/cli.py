@@ -179,7 +179,7 @@ def metaworld(
         trials = protocol.play_suite(checkpoint, suite, out, settings, pool=pool)
     console = Console()
     console.print(protocol.score_table(trials))
-    console.print(f"starts: {suite}, {starts}, {per_task} a task, sha256 {protocol.starts_hash(worlds, settings)}")
+    print(f"starts: {suite}, {starts}, {per_task} a task, sha256 {protocol.starts_hash(worlds, settings)}")
 
 
 def study(
