@@ -29,6 +29,7 @@ def round_files(number, **parts):
         "quality": {},
         "critic_curve": [],
         "actor_curve": [],
+        "checks": [],
         "trials": None,
         "record": {},
         "catalogue": None,
