@@ -15,14 +15,15 @@ from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.actors.load import ActorConfig, load_actor
 from vantage.actors.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
-from vantage.algorithms.practice import Checks, Lead, Practice, Trainer, by_task, deal
-from vantage.collect.lockstep import Group, Start, play_group
-from vantage.collect.operators import NoOne
+from vantage.algorithms.practice import Checks, OperatorLead, Practice, ReplayedLead, Trainer, by_task, deal
+from vantage.collect.lockstep import Driven, Group, Start, play_group
+from vantage.collect.operators import DemonstrateStock, NoOne
 from vantage.collect.runner import run_episode
 from vantage.core.self_bc import NoSelfBC
 from vantage.core.surrogate import Potential
 from vantage.data.demo_buffer import BufferRule, DemoBuffer
 from vantage.data.layout import Round
+from vantage.data.reader import read_table
 from vantage.envs.experts.stock import StockExpert
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.ppo import ChunkedPPO, PPOFit
@@ -197,14 +198,34 @@ def test_a_plain_flow_is_refused(tmp_path: Path) -> None:
 
 
 def test_unsolved_tasks_are_led_and_drawn_more_often(finished: Path, tmp_path: Path) -> None:
-    settings = replace(tiny(), practice=Practice(episodes=400, limit=100, lead=Lead(share=0.8, steps=30)))
+    settings = replace(tiny(), practice=Practice(episodes=400, limit=100, lead=OperatorLead(share=0.8, steps=30)))
     trainer = Trainer.begin(Round.of(finished, 0), Round.of(tmp_path, 1), settings)
     trainer.iteration, trainer.success = 1, np.array([0.2, 1.0])
     starts = trainer.draw_starts()
-    tasks, leads = np.array([s.task for s in starts]), np.array([s.lead for s in starts])
+    tasks, leads = np.array([s.task for s in starts]), np.array([s.lead.steps if s.lead else 0 for s in starts])
     assert np.bincount(tasks).tolist() == [291, 109] or abs(np.bincount(tasks)[0] - 400 * 0.8 / 1.1) <= 1
     assert (leads[tasks == 1] == 0).all() and (leads[tasks == 0] > 0).mean() == pytest.approx(0.64, abs=0.1)
-    assert leads.max() <= 30 and len({s.seed for s in starts}) == 400
+    assert leads.max() == 30 and len({s.seed for s in starts}) == 400
+
+
+def test_a_replayed_demonstration_leads_to_where_it_was(finished: Path, tmp_path: Path) -> None:
+    settings = replace(tiny(), practice=Practice(episodes=200, limit=40, lead=ReplayedLead(share=1, steps=1000)))
+    trainer = Trainer.begin(Round.of(finished, 0), Round.of(tmp_path, 1), settings)
+    trainer.iteration, trainer.success = 1, np.array([0.0, 1.0])
+    starts = trainer.draw_starts()
+    led = [s for s in starts if s.lead]
+    assert {s.task for s in starts} == {0, 1} and {s.task for s in led} == {0}
+    table = read_table(Round.of(finished, 0).episodes, demos=True)
+    lengths = np.diff(table.starts)
+    of_task = table.prompt[table.starts[:-1]] == 0
+    assert len({s.seed for s in led}) == of_task.sum() and max(len(s.lead.actions) for s in led) > 0.8 * lengths[of_task].max()
+    for start in led[:5]:
+        trials = play_group(Group(0, (start,), Round.of(finished, 0).actor, explores=True))
+        gone = len(start.lead.actions)
+        shown = [rows for rows in table.slices if np.array_equal(table.action[rows][:gone], start.lead.actions)]
+        assert len(shown) == 1, "it is one demonstration, from its first action on"
+        np.testing.assert_array_equal(trials.environment_state[0], table.environment_state[shown[0]][gone])
+        assert trials.led.all() and trials.spent[0] - trials.steps[0] == gone
 
 
 def test_playing_together_is_playing_alone(finished: Path) -> None:
@@ -225,7 +246,8 @@ def test_playing_together_is_playing_alone(finished: Path) -> None:
 def test_an_operator_may_lead_and_that_costs_steps(finished: Path) -> None:
     spec = MetaWorldSpec("push-v3", limit=20)
     folder = Round.of(finished, 0).actor
-    starts = (Start(spec, 0, 3, lead=25), Start(spec, 0, 3), Start(spec, 0, 3, lead=500))
+    leads = (Driven(DemonstrateStock(), 25), None, Driven(DemonstrateStock(), 500))
+    starts = tuple(Start(spec, 0, 3, lead) for lead in leads)
     found = play_group(Group(0, starts, folder, explores=True))
     led, alone, solved = (np.flatnonzero(found.episode == i)[0] for i in range(3))
     world, expert = spec(), StockExpert("push-v3")

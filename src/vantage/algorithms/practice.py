@@ -16,20 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from vantage.actors.gaussian import GaussianConfig
 from vantage.actors.load import ActorConfig, load_actor
 from vantage.actors.protocol import StochasticActor
 from vantage.algorithms.habc import HABCRun, replay_of
-from vantage.collect.lockstep import Group, Start, play_group
+from vantage.collect.lockstep import Driven, Group, Replayed, Start, play_group
 from vantage.collect.operators import DemonstrateStock
 from vantage.collect.pool import Pool
 from vantage.core.self_bc import NoSelfBC, SelfBCRule, SuccessBC
 from vantage.core.windows import window_index
+from vantage.data.dataset import OURS_FILE
 from vantage.data.demo_buffer import BufferRule, DemoBuffer, Windows
 from vantage.data.layout import Round
-from vantage.data.sidecar import write_json
+from vantage.data.reader import Table
+from vantage.data.sidecar import read_parquet, write_json
 from vantage.data.trials import Trials, join_trials
 from vantage.envs.spec import WorldSpec
 from vantage.learn.checkpoint import load_state, save_state
@@ -44,13 +46,24 @@ from vantage.stages.fit_actor import ActorFit
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
-    """A curriculum of starts: the demonstrator drives for a while, then the policy takes over where success is nearer."""
+class OperatorLead:
+    """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where success is nearer."""
 
     share: float = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
     steps: int = 60
     """Longest lead; each is drawn between 1 and this, in control steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedLead:
+    """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to some frame of it, and the
+    policy takes over there."""
+
+    share: float = 0.5
+    """Share of a task's episodes that are led, times 1 - its running success."""
+    steps: int = 100
+    """Longest lead; each is drawn between 1 and this, or the frame before the demonstration's last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +80,8 @@ class Practice:
     """Decay of the running success rate, per iteration."""
     side_by_side: int = 30
     """Episodes that one process plays together."""
-    lead: Lead | None = None
-    """Let the demonstrator begin some episodes of tasks that hardly ever succeed; None: never."""
+    lead: OperatorLead | ReplayedLead | None = None
+    """Begin some episodes of tasks that hardly ever succeed nearer to their goal; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +129,18 @@ class ChunkedPPORun:
 class Trainer:
     """Practice under way: the learner, its buffer, its success rates and its log."""
 
-    def __init__(self, here: Round, settings: ChunkedPPORun, learner: ChunkedPPO, buffer: DemoBuffer, prompts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        here: Round,
+        settings: ChunkedPPORun,
+        learner: ChunkedPPO,
+        buffer: DemoBuffer,
+        prompts: tuple[str, ...],
+        recorded: Sequence["Recorded"],
+    ) -> None:
         """Use `begin`."""
         self.here, self.settings, self.learner, self.buffer, self.prompts = here, settings, learner, buffer, prompts
+        self.recorded = recorded
         self.folder = here.folder / ".practice"
         self.iteration, self.spent = 0, 0
         self.success = np.zeros(len(settings.worlds))
@@ -141,7 +163,9 @@ class Trainer:
         critic.state.standardise.fit(torch.from_numpy(truth))
         learner = ChunkedPPO(actor, critic, settings.fit)
         prompts = tuple(world().prompt for world in settings.worlds)
-        trainer = cls(here, settings, learner, DemoBuffer(settings.buffer, prompts), prompts)
+        trainer = cls(
+            here, settings, learner, DemoBuffer(settings.buffer, prompts), prompts, recorded_in(replay.tables[0], settings.worlds)
+        )
         state = load_state(trainer.folder / "state.safetensors")
         if state is None:
             for task, windows in demonstrations_of(start, settings, prompts):
@@ -204,17 +228,19 @@ class Trainer:
         worlds = [replace(world, limit=practice.limit) for world in settings.worlds]
         tasks = np.repeat(np.arange(len(worlds)), counts)
         seeds = [seed_for("practice", settings.seed, self.iteration, place) for place in range(len(tasks))]
-        leads = self._draw_leads(tasks, rng)
-        operator = settings.demonstrations.operator
-        return [Start(worlds[k], int(k), seed, int(lead), operator) for k, seed, lead in zip(tasks, seeds, leads, strict=True)]
+        return [self._lead(Start(worlds[k], int(k), seed), rng) for k, seed in zip(tasks, seeds, strict=True)]
 
-    def _draw_leads(self, tasks: Int64[np.ndarray, "E"], rng: np.random.Generator) -> Int64[np.ndarray, "E"]:
-        """Steps that the demonstrator drives at the beginning of every episode."""
+    def _lead(self, start: Start, rng: np.random.Generator) -> Start:
+        """This start or, where its task hardly ever succeeds, perhaps one nearer to the goal."""
         lead = self.settings.practice.lead
-        if lead is None:
-            return np.zeros(len(tasks), dtype=np.int64)
-        led = rng.random(len(tasks)) < lead.share * (1 - self.success[tasks])
-        return np.where(led, rng.integers(1, lead.steps + 1, len(tasks)), 0)
+        if lead is None or rng.random() >= lead.share * (1 - self.success[start.task]):
+            return start
+        if isinstance(lead, OperatorLead):
+            return replace(start, lead=Driven(self.settings.demonstrations.operator, int(rng.integers(1, lead.steps + 1))))
+        shown = [each for each in self.recorded if each.task == start.task]
+        one = shown[rng.integers(len(shown))]
+        steps = int(rng.integers(1, max(min(lead.steps + 1, len(one.actions)), 2)))
+        return replace(start, seed=one.seed, lead=Replayed(one.actions[:steps]))
 
     def play(self, starts: Sequence[Start], pool: Pool, *, explores: bool) -> Trials:
         """Play these starts with the acting checkpoint, dealt to groups round by round so that groups are alike."""
@@ -291,6 +317,25 @@ class Trainer:
 
 def _play_numbered(group: Group) -> tuple[int, Trials]:
     return group.number, play_group(group)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """One demonstration, as far as replaying it needs."""
+
+    task: int
+    seed: int
+    actions: Float32[np.ndarray, "T A"]
+
+
+def recorded_in(table: Table, worlds: Sequence[WorldSpec]) -> list[Recorded]:
+    """Every demonstration of a data set that Vantage recorded."""
+    episodes = read_parquet(table.root / OURS_FILE, ("seed", "task"))
+    places = {world.task: k for k, world in enumerate(worlds)}
+    return [
+        Recorded(places[str(task)], int(seed), table.action[rows])
+        for seed, task, rows in zip(episodes["seed"], episodes["task"], table.slices, strict=True)
+    ]
 
 
 def demonstrations_of(start: Round, settings: ChunkedPPORun, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:

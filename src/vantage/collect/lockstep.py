@@ -7,6 +7,7 @@ beginning of a chunk is kept: reinforcement learning needs no more.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,17 +15,33 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from vantage.actors.load import load_actor
 from vantage.actors.protocol import Actor, StochasticActor
-from vantage.collect.operators import DemonstrateStock, OperatorSpec
+from vantage.collect.operators import OperatorSpec
 from vantage.core.images import area_downsample
 from vantage.data.trials import Trials
 from vantage.envs.protocol import World
 from vantage.envs.spec import WorldSpec
 from vantage.threads import one_thread
 from vantage.types import Observation, VantageError
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """An operator drives first."""
+
+    operator: OperatorSpec
+    steps: int
+    """Control steps."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """Recorded actions come first: from the start of the demonstration they are of, the world is then where that demonstration was."""
+
+    actions: Float32[np.ndarray, "T A"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,9 @@ class Start:
     task: int
     """Its number among the run's tasks."""
     seed: int
-    lead: int = 0
-    """Control steps that `operator` drives before the policy takes over: they count as environment steps, not towards the limit. If the
-    task is solved on the way, the episode begins where it always does."""
-    operator: OperatorSpec = DemonstrateStock()
+    lead: Driven | Replayed | None = None
+    """What happens before the policy takes over: its control steps count as environment steps, not towards the limit. If the task is
+    solved on the way, the episode begins where it always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +116,25 @@ def _begin(group: Group) -> list[_Playing]:
 
 
 def _lead(world: World, start: Start) -> int:
-    """Let the operator drive; returns the steps that this took."""
-    if not start.lead:
-        return 0
-    operator = start.operator(start.world.task, start.lead, np.random.default_rng([start.seed, 1]))
-    for step in range(start.lead):
-        if world.step(operator.act(world.environment_state())):
+    """Bring the world to where the policy takes over; returns the steps that this took."""
+    steps = 0
+    for steps, action in enumerate(_leading(world, start), start=1):  # noqa: B007
+        if world.step(action):
             world.reset(start.seed)
-            return step + 1
-    return start.lead
+            break
+    return steps
+
+
+def _leading(world: World, start: Start) -> Iterator[Float32[np.ndarray, "A"]]:
+    match start.lead:
+        case Replayed(actions):
+            yield from actions
+        case Driven(spec, steps):
+            operator = spec(start.world.task, steps, np.random.default_rng([start.seed, 1]))
+            for _ in range(steps):
+                yield operator.act(world.environment_state())
+        case None:
+            return
 
 
 def _observe(actor: Actor, live: list[_Playing]) -> tuple[Observation, dict[str, np.ndarray]]:
