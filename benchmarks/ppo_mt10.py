@@ -32,7 +32,8 @@ from vantage.collect.pool import leave_with_parent
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SuccessBC
 from vantage.core.stats import wilson
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
-from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo_state
+from vantage.nets.vla import Pixels
+from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state
 from vantage.record import git_commit
 from vantage.report.figures import axes, line, plot, rule, save_svg, svg, text, ticks
 from vantage.stages.collect import Demonstrations
@@ -68,6 +69,10 @@ def steps(count: int) -> Change:
 
 def practice(**changes: object) -> Change:
     return lambda s: replace(s, practice=replace(s.practice, **changes))
+
+
+def pixels() -> Change:
+    return lambda s: replace(metaworld_mt10_ppo(), seed=s.seed)
 
 
 def correlated(rho: float) -> Change:
@@ -107,8 +112,12 @@ WEAK: dict[str, tuple[Change, ...]] = {
     "1 demo, 1 M steps, replayed lead": (demos(1), REPLAYED, steps(MILLION)),
     "1 demo, 1 M steps, operator's lead": (demos(1), OPERATOR, steps(MILLION)),
 }
-GROUPS = {"ablation": ABLATION, "long": LONG, "weak": WEAK}
-CELLS = ABLATION | LONG | WEAK
+PIXELS: dict[str, tuple[Change, ...]] = {
+    "pixels: SFT, 10 demos": (pixels(), steps(0)),
+    "pixels: 10 demos, 1 M steps": (pixels(), steps(MILLION)),
+}
+GROUPS = {"ablation": ABLATION, "long": LONG, "weak": WEAK, "pixels": PIXELS}
+CELLS = ABLATION | LONG | WEAK | PIXELS
 
 
 def settings_of(name: str, seed: int) -> ChunkedPPORun:
@@ -121,7 +130,8 @@ def settings_of(name: str, seed: int) -> ChunkedPPORun:
 def start_of(settings: ChunkedPPORun) -> Path:
     """Where the round 0 that this cell shares with others is kept."""
     net = settings.actor.net
-    return WORK / "starts" / f"demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
+    sight = "pixels-" if isinstance(net.sight, Pixels) else ""
+    return WORK / "starts" / f"{sight}demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
 
 
 def run_cell(name: str, seed: int) -> tuple[str, int, float]:
@@ -146,7 +156,11 @@ def run_cell(name: str, seed: int) -> tuple[str, int, float]:
 
 
 def folder_of(name: str, seed: int) -> Path:
-    return WORK / name.replace(" ", "-").replace(",", "").replace("=", "").replace("+", "plus").replace("'", "") / f"seed-{seed}"
+    return (
+        WORK
+        / name.replace(" ", "-").replace(",", "").replace("=", "").replace("+", "plus").replace("'", "").replace(":", "")
+        / f"seed-{seed}"
+    )
 
 
 def rules() -> str:
