@@ -14,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -156,11 +157,8 @@ def run_cell(name: str, seed: int) -> tuple[str, int, float]:
 
 
 def folder_of(name: str, seed: int) -> Path:
-    return (
-        WORK
-        / name.replace(" ", "-").replace(",", "").replace("=", "").replace("+", "plus").replace("'", "").replace(":", "")
-        / f"seed-{seed}"
-    )
+    """Where a cell runs: the words of its name."""
+    return WORK / "-".join(re.findall(r"[\w.+]+", name)).replace("+", "plus") / f"seed-{seed}"
 
 
 def rules() -> str:
