@@ -3,6 +3,7 @@
     python -m benchmarks.ppo_mt10 run ablation --seeds 5     every missing cell, one core each, every core; resumable
     python -m benchmarks.ppo_mt10 run long --seeds 3
     python -m benchmarks.ppo_mt10 run weak --seeds 3         from one and three demonstrations, with and without a curriculum of starts
+    python -m benchmarks.ppo_mt10 pace                       how often the arm is at its speed limit already
     python -m benchmarks.ppo_mt10 table                      docs/results.md, from docs/results/ppo-mt10/ alone
 
 A cell is one configuration with one seed: demonstrations, supervised policy, practice, and 50 trials a task at cap 500 on the suite
@@ -29,6 +30,7 @@ from benchmarks.publish_study import between
 from vantage.actors.gaussian import GaussianConfig
 from vantage.algorithms.chunked_ppo import run_chunked_ppo
 from vantage.algorithms.practice import ChunkedPPORun, OperatorLead, ReplayedLead
+from vantage.collect.lockstep import Group, Start, play_group
 from vantage.collect.pool import leave_with_parent
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SuccessBC
 from vantage.core.stats import wilson
@@ -37,7 +39,9 @@ from vantage.nets.vla import Pixels
 from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state
 from vantage.record import git_commit
 from vantage.report.figures import axes, line, plot, rule, save_svg, svg, text, ticks
+from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import place_of
 from vantage.stages.metaworld_protocol import score
 from vantage.study.statistics import contrast
 
@@ -174,6 +178,42 @@ def rules() -> str:
         "\n".join(lines)
         + "\n\n100: RLinf's rule; 400: LeRobot's and Evo-1's (docs/metaworld_protocol.md); Wilson intervals over all seeds' trials."
     )
+
+
+PACED = ("SFT, 10 demos", "10 demos, 5 M steps")
+
+
+def pace() -> None:
+    """Play the kept checkpoints of a few configurations (development starts, cap 200) and keep how near to the arm's limit they drive."""
+    rows: list[dict[str, object]] = []
+    for name, seed in sorted(stored()):
+        if name not in PACED:
+            continue
+        settings, run = settings_of(name, seed), folder_of(name, seed)
+        worlds = [replace(world, limit=200) for world in settings.worlds]
+        starts = [Start(world, k, seed_for("development", place_of(world), trial)) for k, world in enumerate(worlds) for trial in range(20)]
+        played = play_group(Group(0, tuple(starts), run / ("round-01" if settings.steps else "round-00") / "5-actor", explores=False))
+        for k, world in enumerate(worlds):
+            won = np.flatnonzero((played.task == k) & played.success)
+            mine = np.isin(played.episode, won)
+            push = np.abs(played.action[mine][played.executed[mine]][:, :3]).max(axis=1)
+            found = {"arm": name, "seed": seed, "task": world.task, "successes": len(won), "steps": played.steps[won].mean()}
+            rows.append(found | {"at_limit": (push > 0.95).mean(), "push": push.mean()})
+    write_parquet(OUT / "pace.parquet", {key: np.array([row[key] for row in rows]) for key in rows[0]})
+
+
+def pace_table() -> str:
+    """Per task: steps of successes, and the share of control steps on which the hand moves as fast as its controller lets it."""
+    rows = read_parquet(OUT / "pace.parquet")
+    lines = [f"| steps of successes (share of control steps at the limit) | {' | '.join(PACED)} |", "|---|---|---|"]
+    for task in dict.fromkeys(rows["task"].tolist()):
+        mine = [(rows["task"] == task) & (rows["arm"] == arm) for arm in PACED]
+        lines.append(f"| {task} | " + " | ".join(f"{rows['steps'][m].mean():.1f} ({rows['at_limit'][m].mean():.2f})" for m in mine) + " |")
+    note = (
+        "`python -m benchmarks.ppo_mt10 pace`; development starts, 20 a task and seed, means over seeds. An action moves the hand by at most "
+        "one centimetre along each axis; at the limit: some axis above .95 of that."
+    )
+    return "\n".join(lines) + "\n\n" + note
 
 
 def stored() -> set[tuple[str, int]]:
@@ -396,7 +436,12 @@ def publish() -> None:
         "cell beside it; "
         f"{len(cells['arm'])} cells, {cells['seconds'].sum() / 3600:.1f} h of one core; commits {commits}.\n\n"
     )
-    between(RESULTS, "ppo-mt10", intro + table() + "\n\n" + differences(200) + "\n\n" + rules(), "## Action-chunked PPO on MT10")
+    between(
+        RESULTS,
+        "ppo-mt10",
+        intro + table() + "\n\n" + differences(200) + "\n\n" + rules() + "\n\n" + pace_table(),
+        "## Action-chunked PPO on MT10",
+    )
     between(README, "ppo", short_table(), "## Faster than its demonstrations")
     save_svg(curve(), Path("docs/figures/ppo-mt10.svg"))
     print(table() + "\n\n" + differences(200))
@@ -404,7 +449,7 @@ def publish() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("what", choices=["run", "pace", "table"])
     parser.add_argument("group", nargs="?", default="ablation", choices=list(GROUPS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
@@ -412,5 +457,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     if given.what == "run":
         run(given.group, given.seeds, given.workers, given.only)
+    elif given.what == "pace":
+        pace()
     else:
         publish()
