@@ -12,6 +12,7 @@ Cells of one seed share demonstrations and, where the actor is the same, the sup
 """
 
 import argparse
+import fcntl
 import json
 import multiprocessing
 import os
@@ -210,8 +211,8 @@ def pace_table() -> str:
         mine = [(rows["task"] == task) & (rows["arm"] == arm) for arm in PACED]
         lines.append(f"| {task} | " + " | ".join(f"{rows['steps'][m].mean():.1f} ({rows['at_limit'][m].mean():.2f})" for m in mine) + " |")
     note = (
-        "`python -m benchmarks.ppo_mt10 pace`; development starts, 20 a task and seed, means over seeds. An action moves the hand by at most "
-        "one centimetre along each axis; at the limit: some axis above .95 of that."
+        "`python -m benchmarks.ppo_mt10 pace`; development starts, 20 a task and seed, means over seeds. An action moves the hand by at "
+        "most one centimetre along each axis; at the limit: some axis above .95 of that."
     )
     return "\n".join(lines) + "\n\n" + note
 
@@ -251,10 +252,12 @@ def keep(name: str, seed: int, seconds: float) -> None:
 
 def append(table: str, rows: dict[str, np.ndarray]) -> None:
     path = OUT / f"{table}.parquet"
-    if path.exists():
-        before = read_parquet(path)
-        rows = {key: np.concatenate([before[key], rows[key]]) for key in rows}
-    write_parquet(path, rows)
+    with (WORK / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two benches may run side by side
+        if path.exists():
+            before = read_parquet(path)
+            rows = {key: np.concatenate([before[key], rows[key]]) for key in rows}
+        write_parquet(path, rows)
 
 
 def run(group: str, seeds: int, workers: int, only: list[str]) -> None:
@@ -436,12 +439,8 @@ def publish() -> None:
         "cell beside it; "
         f"{len(cells['arm'])} cells, {cells['seconds'].sum() / 3600:.1f} h of one core; commits {commits}.\n\n"
     )
-    between(
-        RESULTS,
-        "ppo-mt10",
-        intro + table() + "\n\n" + differences(200) + "\n\n" + rules() + "\n\n" + pace_table(),
-        "## Action-chunked PPO on MT10",
-    )
+    parts = (intro + table(), differences(200), rules(), pace_table())
+    between(RESULTS, "ppo-mt10", "\n\n".join(parts), "## Action-chunked PPO on MT10")
     between(README, "ppo", short_table(), "## Faster than its demonstrations")
     save_svg(curve(), Path("docs/figures/ppo-mt10.svg"))
     print(table() + "\n\n" + differences(200))
