@@ -41,6 +41,29 @@ def test_decimation_leaves_collisions_and_physics_alone() -> None:
     assert np.array_equal(*paths)
 
 
+@pytest.mark.parametrize(("task", "alike"), [("pick-place-v3", True), ("peg-insert-side-v3", False), ("door-open-v3", False)])
+def test_copies_of_a_world_share_a_context_and_nothing_else(task: str, alike: bool) -> None:
+    def alone(seed: int) -> dict[str, np.ndarray]:
+        world = MetaWorld(task, alike=alike)
+        world.reset(seed)
+        pictures = world.images()
+        world.close()
+        return pictures
+
+    expected = [alone(seed) for seed in (1, 2, 3)]
+    worlds = [MetaWorld(task, alike=alike) for _ in expected]
+    for seed, world in enumerate(worlds, start=1):
+        world.reset(seed)
+    for _ in range(2):  # in turn, and again after all have been drawn
+        for world, pictures in zip(worlds, expected, strict=True):
+            for camera, picture in world.images().items():
+                np.testing.assert_array_equal(picture, pictures[camera])
+    assert len({id(world._renderer) for world in worlds}) == 1
+    assert not np.array_equal(expected[0]["corner4"], expected[1]["corner4"])
+    worlds[0].close()
+    np.testing.assert_array_equal(worlds[1].images()["corner4"], expected[1]["corner4"])
+
+
 @pytest.mark.parametrize("task", TASKS[::7])
 def test_tasks_render_something(task: str) -> None:
     world = MetaWorld(task, image_size=64)

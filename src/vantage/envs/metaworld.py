@@ -19,7 +19,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS, MT10_V3
 from metaworld.utils import reward_utils
 
 from vantage.envs.prompts import ALIKE_PROMPTS, PROMPTS
-from vantage.envs.render import FastRenderer
+from vantage.envs.render import FastRenderer, shared_renderer
 from vantage.types import VantageError
 
 TASKS = tuple(sorted(ALL_V3_ENVIRONMENTS))
@@ -161,14 +161,13 @@ class MetaWorld:
     def images(self) -> dict[str, UInt8[np.ndarray, "P P 3"]]:
         """Both cameras, now."""
         if self._renderer is None:
-            self._renderer = FastRenderer(self._model, self._image_size, flipped=("corner4",))
-        return {camera: self._renderer(self._data, camera) for camera in self.cameras}
+            form = (self.task, self._alike, self._half_open)
+            self._renderer = shared_renderer(form, self._model, self._image_size, flipped=("corner4",))
+        return {camera: self._renderer(self._model, self._data, camera) for camera in self.cameras}
 
     def close(self) -> None:
-        """Free the graphics context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Let go of the graphics context, which closes when no world of its form needs it."""
+        self._renderer = None
 
     def _reset_hand(self, steps: int = 50) -> None:
         """Bring the hand to its start: simulated once, remembered afterwards (stock MetaWorld simulates it twice in every reset)."""
