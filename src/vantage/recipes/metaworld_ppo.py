@@ -5,8 +5,9 @@ from dataclasses import replace
 from vantage.actors.gaussian import GaussianConfig
 from vantage.actors.stochastic_flow import FlowSDEConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
-from vantage.algorithms.practice import Checks
+from vantage.algorithms.practice import Checks, Practice
 from vantage.envs.spec import MetaWorldSpec
+from vantage.learn.optim import OptimConfig
 from vantage.learn.ppo import PPOFit
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.stages.fit_actor import ActorFit
@@ -21,6 +22,20 @@ MT10 = (
 def metaworld_mt10_ppo_state() -> ChunkedPPORun:
     """Chunked PPO on MT10 from true state: ten demonstrations a task, then two million environment steps; ten minutes on two cores."""
     return ChunkedPPORun(worlds=tuple(MetaWorldSpec(task, limit=200) for task in MT10))
+
+
+def metaworld_mt50_ppo_state() -> ChunkedPPORun:
+    """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million steps; about an hour."""
+    from vantage.envs.metaworld import TASKS  # the simulator is an extra, and slow to import
+
+    return replace(
+        metaworld_mt10_ppo_state(),
+        worlds=tuple(MetaWorldSpec(task, limit=200) for task in TASKS),
+        supervised=ActorFit(steps=8000, batch=256, optim=OptimConfig(weight_decay=0.3)),
+        steps=5_000_000,
+        practice=Practice(episodes=400, side_by_side=50),
+        checks=Checks(every=500_000, per_world=5),
+    )
 
 
 def metaworld_mt10_ppo_flow() -> ChunkedPPORun:
