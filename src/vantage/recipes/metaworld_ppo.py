@@ -25,7 +25,7 @@ def metaworld_mt10_ppo_state() -> ChunkedPPORun:
 
 
 def metaworld_mt50_ppo_state() -> ChunkedPPORun:
-    """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million steps; about an hour."""
+    """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million steps."""
     from vantage.envs.metaworld import TASKS  # the simulator is an extra, and slow to import
 
     return replace(
