@@ -3,6 +3,7 @@
     python -m benchmarks.ppo_mt10 run ablation --seeds 5     every missing cell, one core each, every core; resumable
     python -m benchmarks.ppo_mt10 run long --seeds 3
     python -m benchmarks.ppo_mt10 run weak --seeds 3         from one and three demonstrations, with and without a curriculum of starts
+    python -m benchmarks.ppo_mt10 run prices --seeds 3       what time costs; also: actors (flows), pixels
     python -m benchmarks.ppo_mt10 pace                       how often the arm is at its speed limit already
     python -m benchmarks.ppo_mt10 table                      docs/results.md, from docs/results/ppo-mt10/ alone
 
@@ -29,12 +30,14 @@ import torch
 
 from benchmarks.publish_study import between
 from vantage.actors.gaussian import GaussianConfig
+from vantage.actors.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.algorithms.chunked_ppo import run_chunked_ppo
 from vantage.algorithms.practice import ChunkedPPORun, OperatorLead, ReplayedLead
 from vantage.collect.lockstep import Group, Start, play_group
 from vantage.collect.pool import leave_with_parent
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SuccessBC
 from vantage.core.stats import wilson
+from vantage.core.surrogate import Discount, Potential, StepCost, TimePrice
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
 from vantage.nets.vla import Pixels
 from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state
@@ -81,6 +84,18 @@ def pixels() -> Change:
     return lambda s: replace(metaworld_mt10_ppo(), seed=s.seed)
 
 
+def flow(actor: FlowSDEConfig | FPOConfig) -> Change:
+    return lambda s: replace(s, actor=replace(actor, net=s.actor.net))
+
+
+def price(which: TimePrice) -> Change:
+    return lambda s: replace(s, fit=replace(s.fit, price=which))
+
+
+def small_steps(s: ChunkedPPORun) -> ChunkedPPORun:
+    return replace(s, fit=replace(s.fit, kl_stop=0.2, kl_end=0.05))
+
+
 def correlated(rho: float) -> Change:
     return lambda s: replace(s, actor=replace(s.actor, correlation=rho))
 
@@ -100,9 +115,25 @@ ABLATION: dict[str, tuple[Change, ...]] = {
     **{f"10 demos, {name}": (cloning(which), steps(HALF)) for name, which in RULES.items()},
     **{f"3 demos, {name}": (demos(3), cloning(which), steps(HALF)) for name, which in RULES.items()},
 }
+PRICES: dict[str, tuple[Change, ...]] = {
+    f"10 demos, PPO alone, {name}": (cloning(NoSelfBC()), change, steps(HALF))
+    for name, change in {
+        "gamma .98": price(Discount(gamma=0.98)),
+        "gamma .995": price(Discount(gamma=0.995)),
+        "cost per step": price(StepCost()),
+        "potential": price(Potential()),
+        "limit bootstraps": lambda s: replace(s, fit=replace(s.fit, limit_bootstraps=True)),
+    }.items()
+}
+ACTORS: dict[str, tuple[Change, ...]] = {
+    f"{name}: {words}": (flow(actor), cloning(NoSelfBC()), steps(count))
+    for name, actor in {"Flow-SDE": FlowSDEConfig(), "FPO": FPOConfig()}.items()
+    for words, count in {"SFT, 10 demos": 0, "10 demos, PPO alone": HALF}.items()
+}
 LONG: dict[str, tuple[Change, ...]] = {
     "10 demos, 2 M steps": (steps(WHOLE),),
     "10 demos, 2 M steps, PPO alone": (cloning(NoSelfBC()), steps(WHOLE)),
+    "10 demos, h = 3, 2 M steps, PPO alone": (chunk(3), cloning(NoSelfBC()), steps(WHOLE)),
     "10 demos, 5 M steps": (steps(5_000_000),),
 }
 REPLAYED, OPERATOR = practice(lead=ReplayedLead()), practice(lead=OperatorLead())
@@ -121,9 +152,10 @@ WEAK: dict[str, tuple[Change, ...]] = {
 PIXELS: dict[str, tuple[Change, ...]] = {
     "pixels: SFT, 10 demos": (pixels(), steps(0)),
     "pixels: 10 demos, 1 M steps": (pixels(), steps(MILLION)),
+    "pixels: 10 demos, 1 M steps, KL stop .2": (pixels(), small_steps, cloning(NoSelfBC()), steps(MILLION)),
 }
-GROUPS = {"ablation": ABLATION, "long": LONG, "weak": WEAK, "pixels": PIXELS}
-CELLS = ABLATION | LONG | WEAK | PIXELS
+GROUPS = {"ablation": ABLATION, "prices": PRICES, "actors": ACTORS, "long": LONG, "weak": WEAK, "pixels": PIXELS}
+CELLS = ABLATION | PRICES | ACTORS | LONG | WEAK | PIXELS
 
 
 def settings_of(name: str, seed: int) -> ChunkedPPORun:
@@ -137,7 +169,8 @@ def start_of(settings: ChunkedPPORun) -> Path:
     """Where the round 0 that this cell shares with others is kept."""
     net = settings.actor.net
     sight = "pixels-" if isinstance(net.sight, Pixels) else ""
-    return WORK / "starts" / f"{sight}demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
+    kind = "" if isinstance(settings.actor, GaussianConfig) else f"{type(settings.actor).__name__}-"
+    return WORK / "starts" / f"{sight}{kind}demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
 
 
 def run_cell(name: str, seed: int) -> tuple[str, int, float]:
