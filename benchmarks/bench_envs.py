@@ -70,7 +70,7 @@ def render_96px() -> dict[str, float]:
     world = MetaWorld("pick-place-v3")
     world.reset(0)
     world.images()
-    fast = seconds_per_call(lambda _: world._renderer(world._data, "corner4"), 60)
+    fast = seconds_per_call(lambda _: world._renderer(world._model, world._data, "corner4"), 60)
     world.close()
     env = stock("pick-place-v3", render_mode="rgb_array", camera_name="corner4", width=96, height=96)
     slow = seconds_per_call(lambda _: env.render(), 6, repeats=3)

@@ -1,4 +1,5 @@
-"""Tests run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot.
+"""Tests run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot. They may not be alone there:
+threads that spin while they wait would make a busy machine ten times slower.
 
 Properties are drawn the same way on every run, so that a green tree stays green; `HYPOTHESIS_PROFILE=search pytest tests/core` looks for
 new counterexamples, twenty times as many and other ones each time.
@@ -8,6 +9,7 @@ import os
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hypothesis import settings
 
