@@ -6,7 +6,13 @@ from types import MappingProxyType
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
 from vantage.recipes.debug import debug, debug_ppo
-from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_flow, metaworld_mt10_ppo_state, metaworld_mt50_ppo_state
+from vantage.recipes.metaworld_ppo import (
+    metaworld_mt10_ppo,
+    metaworld_mt10_ppo_flow,
+    metaworld_mt10_ppo_state,
+    metaworld_mt10_ppo_state_long,
+    metaworld_mt50_ppo_state,
+)
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 
@@ -19,6 +25,7 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "paper": paper,
         "debug-ppo": debug_ppo,
         "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
+        "metaworld-mt10-ppo-state-long": metaworld_mt10_ppo_state_long,
         "metaworld-mt10-ppo-flow": metaworld_mt10_ppo_flow,
         "metaworld-mt50-ppo-state": metaworld_mt50_ppo_state,
         "metaworld-mt10-ppo": metaworld_mt10_ppo,
