@@ -43,7 +43,8 @@ GROUPS: dict[str, dict[str, str]] = {
 
 def main() -> None:
     """Entry point of `vantage`. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait starve the workers beside them
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")  # threads that spin long while they wait starve what runs beside them
     os.environ.setdefault("MUJOCO_GL", "egl")
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
