@@ -21,7 +21,7 @@ from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SelfB
 from vantage.core.surrogate import Discount, Potential, StepCost, TimePrice
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
 from vantage.nets.vla import Pixels
-from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state
+from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state, metaworld_mt10_ppo_state_long
 from vantage.record import git_commit
 from vantage.stages.collect import Demonstrations
 
@@ -110,6 +110,7 @@ LONG: dict[str, tuple[Change, ...]] = {
     "10 demos, 2 M steps, PPO alone": (cloning(NoSelfBC()), steps(WHOLE)),
     "10 demos, h = 3, 2 M steps, PPO alone": (chunk(3), cloning(NoSelfBC()), steps(WHOLE)),
     "10 demos, 5 M steps": (steps(5_000_000),),
+    "10 demos, 11 M steps, PPO alone, two cores": (lambda s: replace(metaworld_mt10_ppo_state_long(), seed=s.seed),),
 }
 REPLAYED, OPERATOR = practice(lead=ReplayedLead()), practice(lead=OperatorLead())
 WEAK: dict[str, tuple[Change, ...]] = {
