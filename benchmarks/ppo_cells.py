@@ -16,7 +16,7 @@ import torch
 from vantage.actors.gaussian import GaussianConfig
 from vantage.actors.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.algorithms.chunked_ppo import run_chunked_ppo
-from vantage.algorithms.practice import ChunkedPPORun, OperatorLead, ReplayedLead
+from vantage.algorithms.practice import Checks, ChunkedPPORun, OperatorLead, ReplayedLead
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SelfBCRule, SuccessBC
 from vantage.core.surrogate import Discount, Potential, StepCost, TimePrice
 from vantage.data.sidecar import read_json, read_parquet, write_parquet
@@ -58,7 +58,8 @@ def practice(**changes: object) -> Change:
 def pixels(kl_stop: float = 1.0, kl_end: float = 0.1) -> Change:
     def change(s: ChunkedPPORun) -> ChunkedPPORun:
         recipe = metaworld_mt10_ppo()
-        return replace(recipe, seed=s.seed, self_bc=s.self_bc, fit=replace(recipe.fit, kl_stop=kl_stop, kl_end=kl_end))
+        fit = replace(recipe.fit, kl_stop=kl_stop, kl_end=kl_end)
+        return replace(recipe, seed=s.seed, self_bc=s.self_bc, fit=fit, checks=Checks(per_world=10))
 
     return change
 
@@ -120,6 +121,7 @@ WEAK: dict[str, tuple[Change, ...]] = {
     "3 demos, 1 M steps, operator's lead": (demos(3), OPERATOR, steps(MILLION)),
     "3 demos, 1 M steps, PPO alone": (demos(3), cloning(NoSelfBC()), steps(MILLION)),
     "3 demos, 2 M steps, + constant": (demos(3), cloning(ConstantBC()), steps(WHOLE)),
+    "3 demos, 2 M steps, PPO alone": (demos(3), cloning(NoSelfBC()), steps(WHOLE)),
     "3 demos, 1 M steps, correlation .9": (demos(3), correlated(0.9), steps(MILLION)),
     "3 demos, 1 M steps, limit 200": (demos(3), practice(limit=200), steps(MILLION)),
     "1 demo, 1 M steps": (demos(1), steps(MILLION)),
@@ -130,6 +132,7 @@ PIXELS: dict[str, tuple[Change, ...]] = {
     "pixels: SFT, 10 demos": (pixels(), steps(0)),
     "pixels: 10 demos, 1 M steps": (pixels(), steps(MILLION)),
     "pixels: 10 demos, 1 M steps, KL stop .2": (cloning(NoSelfBC()), pixels(0.2, 0.05), steps(MILLION)),
+    "pixels: 10 demos, 6 M steps, PPO alone, two cores": (lambda s: replace(metaworld_mt10_ppo(), seed=s.seed),),
 }
 GROUPS = {"ablation": ABLATION, "prices": PRICES, "actors": ACTORS, "long": LONG, "weak": WEAK, "pixels": PIXELS}
 CELLS = ABLATION | PRICES | ACTORS | LONG | WEAK | PIXELS

@@ -17,7 +17,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +166,10 @@ PAIRS = (
     ("10 demos, + success", "10 demos, h = 1"),
     ("10 demos, + success", "10 demos, h = 3"),
     ("10 demos, + success", "10 demos, h = 8"),
-    ("10 demos, + success", "SFT, 100 demos"),
+    ("10 demos, PPO alone", "SFT, 10 demos"),
+    ("10 demos, PPO alone", "SFT, 100 demos"),
+    ("3 demos, + constant", "SFT, 3 demos"),
+    ("3 demos, 1 M steps, operator's lead", "3 demos, 1 M steps"),
     ("10 demos, 2 M steps", "10 demos, 2 M steps, PPO alone"),
     ("10 demos, h = 3, 2 M steps, PPO alone", "10 demos, 2 M steps, PPO alone"),
     *((f"10 demos, PPO alone, {name}", "10 demos, PPO alone") for name in ("gamma .98", "gamma .995", "cost per step", "potential")),
@@ -196,26 +199,34 @@ def differences(cap: int) -> str:
     return "\n".join(lines)
 
 
-Line = tuple[str, str]
-"""A configuration and the colour class of its curves."""
-LONGEST: tuple[Line, ...] = (
-    (LONGEST_CELL, "human"),
-    ("10 demos, 5 M steps", "policy"),
-    ("10 demos, 2 M steps, PPO alone", "efficiency"),
-    ("10 demos, h = 3, 2 M steps, PPO alone", "gate"),
+@dataclass(frozen=True)
+class Line:
+    """A configuration, what its curves are called, and the colour class they have."""
+
+    arm: str
+    words: str
+    cls: str
+
+
+LONGEST = (
+    Line(LONGEST_CELL, "PPO alone, 11 M steps", "human"),
+    Line("10 demos, 5 M steps", "+ success, 5 M", "policy"),
+    Line("10 demos, 2 M steps, PPO alone", "PPO alone, 2 M", "efficiency"),
+    Line("10 demos, h = 3, 2 M steps, PPO alone", "PPO alone, 2 M, h = 3", "gate"),
 )
-FEWER: tuple[Line, ...] = (
-    ("3 demos, 2 M steps, + constant", "human"),
-    ("pixels: 10 demos, 1 M steps", "failure"),
-    ("pixels: 10 demos, 1 M steps, KL stop .2", "policy"),
+FEWER = (
+    Line("3 demos, 1 M steps", "3 demos", "policy"),
+    Line("3 demos, 1 M steps, operator's lead", "3 demos, operator's lead", "human"),
+    Line("1 demo, 1 M steps", "1 demo", "efficiency"),
+    Line("pixels: 10 demos, 1 M steps", "10 demos, pixels", "failure"),
 )
 
 
 def curves(shown: Sequence[Line], key: str, height: tuple[float, float], words: str) -> str:
     """A column of the checks (development starts, cap 200) over environment steps, a line a seed."""
     checks = read_parquet(OUT / "checks.parquet")
-    shown = [(name, cls) for name, cls in shown if (checks["arm"] == name).any()]
-    top = max((float(checks["steps"][checks["arm"] == name].max()) for name, _ in shown), default=1.0)
+    shown = [each for each in shown if (checks["arm"] == each.arm).any()]
+    top = max((float(checks["steps"][checks["arm"] == each.arm].max()) for each in shown), default=1.0)
     area = plot((52, 58, 700, 290), x=(0, top / 1e6), y=height)
     parts = [axes(area, x_ticks=ticks(0, top / 1e6, 5), y_ticks=ticks(*height, 5), x_label="environment steps, millions")]
     parts += [text(area.left, 20, words, cls="strong")]
@@ -223,14 +234,14 @@ def curves(shown: Sequence[Line], key: str, height: tuple[float, float], words: 
         parts += [rule(area.left, area.y(42.17), area.right, area.y(42.17), "guide")]
         parts += [text(area.right, area.y(42.17) - 6, "42.17: the paper's VLA", anchor="end")]
     across = area.left
-    for name, cls in shown:
-        mine = checks["arm"] == name
+    for each in shown:
+        mine = checks["arm"] == each.arm
         for seed in np.unique(checks["seed"][mine]):
             one = mine & (checks["seed"] == seed)
-            parts.append(line(area, checks["steps"][one] / 1e6, checks[key][one].astype(float), cls))
-        parts.append(text(across, 42, name, cls=f"named {cls}"))
-        across += 7 * len(name) + 20
-    return svg(720, 330, parts, f"{words}: " + ", ".join(name for name, _ in shown))
+            parts.append(line(area, checks["steps"][one] / 1e6, checks[key][one].astype(float), each.cls))
+        parts.append(text(across, 42, each.words, cls=f"named {each.cls}"))
+        across += 7 * len(each.words) + 20
+    return svg(720, 330, parts, f"{words}: " + ", ".join(each.words for each in shown))
 
 
 def short_table() -> str:
@@ -267,7 +278,7 @@ def publish() -> None:
         "`python -m benchmarks.ppo_mt10 table` draws this from docs/results/ppo-mt10; `run ablation --seeds 5` and `run long --seeds 3` "
         "add what is missing. MT10 from true state, 50 trials a task and seed on the suite `evaluation`, played to cap 500 and counted at "
         "200 and 500; mean over seeds (lowest to highest). Steps: mean over tasks of the mean over successes. One core a cell, another "
-        "cell beside it; "
+        "cell beside it, but for the one that says two; "
         f"{len(cells['arm'])} cells, {cells['seconds'].sum() / 3600:.1f} h of one core; commits {commits}.\n\n"
     )
     parts = (intro + table(), differences(200), rules(), pace_table())
