@@ -132,7 +132,7 @@ PIXELS: dict[str, tuple[Change, ...]] = {
     "pixels: SFT, 10 demos": (pixels(), steps(0)),
     "pixels: 10 demos, 1 M steps": (pixels(), steps(MILLION)),
     "pixels: 10 demos, 1 M steps, KL stop .2": (cloning(NoSelfBC()), pixels(0.2, 0.05), steps(MILLION)),
-    "pixels: 10 demos, 6 M steps, PPO alone, two cores": (lambda s: replace(metaworld_mt10_ppo(), seed=s.seed),),
+    "pixels: 10 demos, 3.5 M steps, PPO alone, two cores": (lambda s: replace(metaworld_mt10_ppo(), seed=s.seed),),
 }
 GROUPS = {"ablation": ABLATION, "prices": PRICES, "actors": ACTORS, "long": LONG, "weak": WEAK, "pixels": PIXELS}
 CELLS = ABLATION | PRICES | ACTORS | LONG | WEAK | PIXELS

@@ -61,7 +61,7 @@ def metaworld_mt10_ppo() -> ChunkedPPORun:
         metaworld_mt10_ppo_state(),
         actor=GaussianConfig(net=NetConfig(chunk=5, execute=5), log_std=-1.2, correlation=0.5),
         supervised=ActorFit(steps=4000),
-        steps=6_000_000,
+        steps=3_500_000,
         fit=PPOFit(epochs=3, batch=256, bc_batch=128, kl_stop=0.5, kl_end=0.05),
         checks=Checks(every=500_000, per_world=20),
     )
