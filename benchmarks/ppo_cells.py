@@ -101,10 +101,16 @@ PRICES: dict[str, tuple[Change, ...]] = {
         "limit bootstraps": lambda s: replace(s, fit=replace(s.fit, limit_bootstraps=True)),
     }.items()
 }
+FLOWS: dict[str, tuple[Change, ...]] = {
+    "Flow-SDE": (flow(FlowSDEConfig()),),
+    "FPO": (flow(FPOConfig(per_draw=False)),),
+    "FPO++": (flow(FPOConfig()), lambda s: replace(s, fit=replace(s.fit, kl_stop=0.05, kl_end=0.02, clip=0.05, pull_back=True))),
+}
 ACTORS: dict[str, tuple[Change, ...]] = {
-    f"{name}: {words}": (flow(actor), cloning(NoSelfBC()), steps(count))
-    for name, actor in {"Flow-SDE": FlowSDEConfig(), "FPO": FPOConfig()}.items()
+    f"{name}: {words}": (*changes, cloning(NoSelfBC()), steps(count))
+    for name, changes in FLOWS.items()
     for words, count in {"SFT, 10 demos": 0, "10 demos, PPO alone": HALF}.items()
+    if name != "FPO++" or count  # its supervised policy is FPO's
 }
 LONG: dict[str, tuple[Change, ...]] = {
     "10 demos, 2 M steps": (steps(WHOLE),),
@@ -151,6 +157,8 @@ def start_of(settings: ChunkedPPORun) -> Path:
     net = settings.actor.net
     sight = "pixels-" if isinstance(net.sight, Pixels) else ""
     kind = "" if isinstance(settings.actor, GaussianConfig) else f"{type(settings.actor).__name__}-"
+    if isinstance(settings.actor, FPOConfig) and settings.actor.per_draw:
+        kind += "per-draw-"  # the checkpoint carries its configuration
     return WORK / "starts" / f"{sight}{kind}demos-{settings.demonstrations.per_world}-h-{net.chunk}-seed-{settings.seed}"
 
 

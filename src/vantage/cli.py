@@ -127,8 +127,8 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
 
     Args:
         recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices),
-            metaworld-mt10-ppo-state (chunked PPO from true state, ten minutes; -long: half an hour; -flow: with a flow policy;
-            metaworld-mt10-ppo: from pixels), debug-ppo.
+            metaworld-mt10-ppo-state (chunked PPO from true state, ten minutes; -long: half an hour), metaworld-mt10-ppo (from
+            pixels, an hour and a half; -flow: from true state with a flow policy), debug-ppo.
         out: Folder of the run.
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.

@@ -84,7 +84,7 @@ def test_the_gaussian_density_by_hand() -> None:
     executed = torch.ones(4, 16, dtype=torch.bool)
     executed[1, 1:] = False
     density = actor.log_prob(seen.observation, shifted[:, None], executed)
-    torch.testing.assert_close(density, torch.tensor([16.0, 1.0, 16.0, 16.0]) * by_hand)
+    torch.testing.assert_close(density, torch.tensor([[16.0], [1.0], [16.0], [16.0]]) * by_hand)
 
 
 def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -> None:
@@ -98,7 +98,7 @@ def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -
     covariance = std**2 * rho ** (steps[:, None] - steps[None]).abs().float()
     for n in (1, 7, 16):
         oracle = torch.distributions.MultivariateNormal(torch.zeros(n), covariance[:n, :n])
-        wanted = oracle.log_prob(away[:, :n].transpose(1, 2)).sum(-1)
+        wanted = oracle.log_prob(away[:, :n].transpose(1, 2)).sum(-1, keepdim=True)
         executed = (steps < n).expand(4, 16)
         torch.testing.assert_close(actor.log_prob(seen.observation, path, executed), wanted, rtol=1e-4, atol=1e-3)
 

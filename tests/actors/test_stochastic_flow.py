@@ -29,14 +29,16 @@ def all_executed(batch: int = 3) -> torch.Tensor:
     return torch.ones(batch, 4, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("config", [FlowSDEConfig(net=NET), FPOConfig(net=NET)])
-def test_the_contract_of_a_stochastic_actor(config, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "ratios"), [(FlowSDEConfig(net=NET), 1), (FPOConfig(net=NET), 8), (FPOConfig(net=NET, per_draw=False), 1)]
+)
+def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path) -> None:
     actor = build_actor(config, seed=1)
     assert isinstance(actor, StochasticActor)
     path = actor.explore(seen(), drawn(actor))
     assert actor.chunk_of(path).shape == (3, 4, 2)
     density = actor.log_prob(seen(), path, all_executed())
-    assert density.shape == (3,) and density.requires_grad
+    assert density.shape == (3, ratios) and density.requires_grad
     actor.save(tmp_path)
     again = load_actor(tmp_path)
     torch.testing.assert_close(again.log_prob(seen(), path, all_executed()), density)
@@ -51,11 +53,11 @@ def test_the_sde_density_is_the_product_of_its_steps() -> None:
     # z of every step is the noise it was made with, so the log density is known without the network.
     stds = [0.5 * np.sqrt((1 - k / 3) / 3) for k in range(3)]
     wanted = sum((-0.5 * noise[:, k + 1].square() - np.log(std) - 0.5 * np.log(2 * np.pi)).sum((1, 2)) for k, std in enumerate(stds))
-    torch.testing.assert_close(actor.log_prob(seen(), path, all_executed()).detach(), wanted.float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actor.log_prob(seen(), path, all_executed()).detach()[:, 0], wanted.float(), rtol=1e-4, atol=1e-4)
     some = all_executed()
     some[:, 2:] = False
     last = (-0.5 * noise[:, 3, 2:].square() - np.log(stds[2]) - 0.5 * np.log(2 * np.pi)).sum((1, 2))
-    torch.testing.assert_close(actor.log_prob(seen(), path, some).detach(), (wanted - last).float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actor.log_prob(seen(), path, some).detach()[:, 0], (wanted - last).float(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_quiet_sde_is_the_flow() -> None:
@@ -89,10 +91,13 @@ def test_fpos_ratio_is_the_change_of_the_flow_loss() -> None:
     path = actor.explore(seen(1), drawn(actor, 1))
     chunk, noises = path[:, 0], path[0, 1:]
     features = actor.features(seen(1))
-    total = torch.zeros(4)
+    total = torch.zeros(2, 4)
     for m, t in enumerate((0.25, 0.75)):
         point = (1 - t) * noises[m] + t * chunk[0]
         velocity = actor.module.head(features, point[None], torch.tensor([t]))[0]
-        total += 0.5 * (velocity - (chunk[0] - noises[m])).square().sum(-1).detach() / 2
+        total[m] = 0.5 * (velocity - (chunk[0] - noises[m])).square().sum(-1).detach()
     executed = torch.tensor([[True, True, False, False]])
-    torch.testing.assert_close(actor.log_prob(seen(1), path, executed).detach(), -total[:2].sum()[None], rtol=1e-5, atol=1e-5)
+    wanted = -total[:, :2].sum(1)[None]
+    torch.testing.assert_close(actor.log_prob(seen(1), path, executed).detach(), wanted, rtol=1e-5, atol=1e-5)
+    together = FPOActor(FPOConfig(net=NET, draws=2, per_draw=False), seed=4)
+    torch.testing.assert_close(together.log_prob(seen(1), path, executed).detach(), wanted.mean(1, keepdim=True), rtol=1e-5, atol=1e-5)

@@ -181,8 +181,8 @@ def test_a_density_of_another_shape_is_refused(tmp_path: Path) -> None:
     actor = line_actor(tmp_path)
     learner = ChunkedPPO(actor, StateValue(2, width=32), PPOFit())
     trials = play_group(Group(0, (Start(LineSpec(task="line", limit=60), 0, 1),), tmp_path, explores=True))
-    actor.log_prob = lambda *_: torch.zeros(len(trials.path), 1)
-    with pytest.raises(VantageError, match=r"log_prob of GaussianActor returned \(\d+, 1\)"):
+    actor.log_prob = lambda *_: torch.zeros(len(trials.path))
+    with pytest.raises(VantageError, match=r"log_prob of GaussianActor returned \(\d+,\)"):
         learner.update(trials, ("go",), DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1))), seed=0)
 
 

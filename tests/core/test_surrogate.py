@@ -104,18 +104,32 @@ def test_standardise_by_task_by_hand():
 
 def test_clipped_surrogate_by_hand():
     # Ratios 1.5 and 0.5 on both signs of A: a gain is clipped at 1.2 or 0.8, a loss is not.
-    log_ratio = torch.log(torch.tensor([1.5, 1.5, 0.5, 0.5]))
+    log_ratio = torch.log(torch.tensor([[1.5], [1.5], [0.5], [0.5]]))
     advantage = torch.tensor([1.0, -1.0, 1.0, -1.0])
     found = clipped_surrogate(log_ratio, advantage, clip=0.2, denominator=4)
     assert found.item() == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4)
     halves = [clipped_surrogate(log_ratio[i : i + 2], advantage[i : i + 2], clip=0.2, denominator=4) for i in (0, 2)]
     assert sum(halves).item() == pytest.approx(found.item())
+    twice = clipped_surrogate(log_ratio.expand(4, 3), advantage, clip=0.2, denominator=4)
+    assert twice.item() == pytest.approx(found.item()), "several estimates of a ratio count as their mean"
+
+
+def test_pulling_back_by_hand():
+    # A = -1: the clip lets go of a ratio below 0.8 (no gradient), the parabola pulls it back towards 1 - eps.
+    log_ratio = torch.log(torch.tensor([[0.5], [0.8], [0.9], [1.5]])).requires_grad_()
+    advantage = torch.tensor([-1.0, -1.0, -1.0, 1.0])
+    found = clipped_surrogate(log_ratio, advantage, clip=0.2, denominator=4, pull_back=True)
+    by_hand = [-(0.5 + 0.25 / 0.4), -(0.8 + 0.04 / 0.4), -(0.9 + 0.01 / 0.4), 1.2]
+    assert found.item() == pytest.approx(-sum(by_hand) / 4)
+    found.backward()
+    assert log_ratio.grad is not None
+    assert log_ratio.grad[0] < 0 and abs(log_ratio.grad[1]) < 1e-6 and log_ratio.grad[2] > 0 and log_ratio.grad[3] == 0
 
 
 def test_the_surrogates_gradient_at_ratio_one_is_the_policy_gradient():
-    log_ratio = torch.zeros(3, requires_grad=True)
+    log_ratio = torch.zeros(3, 1, requires_grad=True)
     clipped_surrogate(log_ratio, torch.tensor([1.0, -2.0, 3.0]), clip=0.2, denominator=3).backward()
-    torch.testing.assert_close(log_ratio.grad, -torch.tensor([1.0, -2.0, 3.0]) / 3)
+    torch.testing.assert_close(log_ratio.grad, -torch.tensor([[1.0], [-2.0], [3.0]]) / 3)
 
 
 def test_clipped_value_loss_by_hand():

@@ -80,14 +80,14 @@ class GaussianActor(SmallActor[_GaussianNet]):
         """The path is the chunk."""
         return path[:, 0]
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
         """log N(chunk; mean, Sigma) of the executed steps: exact, because whitening is lower triangular along the chunk."""
         log_std, rho = self._net.log_std, self.config.correlation
         z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
         each = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
         if rho:
             each = each - torch.cat([each.new_zeros(1), each.new_full((self.chunk - 1,), 0.5 * self.action_dim * math.log(1 - rho**2))])
-        return torch.where(executed, each, 0.0).sum(-1)
+        return torch.where(executed, each, 0.0).sum(-1, keepdim=True)
 
     def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
         return self._net.log_std.exp() * correlate(noise[:, 0], self.config.correlation)

@@ -77,9 +77,10 @@ class Actor(Protocol):
 class StochasticActor(Actor, Protocol):
     """An actor whose chunks have a tractable density, so that reinforcement learning can reweigh what it did.
 
-    noise [P, H, A] ──explore──> path [P, H, A] ──chunk_of──> chunk [H, A];   log_prob(path) is one number per chunk.
+    noise [P, H, A] ──explore──> path [P, H, A] ──chunk_of──> chunk [H, A];   log_prob(path) is M numbers per chunk, M = 1 for a density.
 
     The path is whatever the density needs: for a Gaussian the chunk itself (P = 1), for a stochastic flow every point on the way to it.
+    M > 1: several estimates of it, each with a ratio of its own.
     """
 
     def exploration(self, generator: Generator) -> Float[Tensor, "P H A"]:
@@ -94,6 +95,6 @@ class StochasticActor(Actor, Protocol):
         """The chunk at the end of a path, in the world's units."""
         ...
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B M"]:
         """Log density of every path, without the steps that were never executed."""
         ...

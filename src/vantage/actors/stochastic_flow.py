@@ -1,7 +1,7 @@
 """Two ways to give a flow-matching policy a ratio, so that PPO can train it: a stochastic sampler, and the loss itself.
 
     FlowSDEActor   x_0 ──noisy Euler steps──> x_K = chunk      density of the whole way there: a product of Gaussians
-    FPOActor       x_0 ──Euler steps──> chunk                  exp(-flow loss of the chunk) in place of a density
+    FPOActor       x_0 ──Euler steps──> chunk                  exp(-flow loss of the chunk) in place of a density, once per draw
 
 Both are flow actors: the same network, the same supervised fine-tuning, the same deployment. Time runs from 0 (noise) to 1 (data).
 """
@@ -66,7 +66,7 @@ class FlowSDEActor(FlowActor):
         """x_K in the world's units."""
         return self._net.actions.inverse(path[:, -1])
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
         """sum_k log N(x_{k+1}; mean(x_k), sigma_k^2 / K). What was never executed is left out of the last step only: on the way there every
         component has a say in where the others go."""
         features = self._net.backbone(observation)
@@ -75,7 +75,7 @@ class FlowSDEActor(FlowActor):
             z = (path[:, k + 1] - self._mean_after(features, path[:, k], k)) / self._std(k)
             each = (-0.5 * z.square() - math.log(self._std(k)) - 0.5 * math.log(2 * math.pi)).sum(-1)
             total = total + (torch.where(executed, each, 0.0) if k == self.sde.euler_steps - 1 else each).sum(-1)
-        return total
+        return total[:, None]
 
     def _mean_after(self, features: Float[Tensor, "B D"], x: Float[Tensor, "B H A"], k: int) -> Float[Tensor, "B H A"]:
         steps = self.sde.euler_steps
@@ -97,7 +97,7 @@ class FlowSDEActor(FlowActor):
 
 @dataclass(frozen=True, slots=True)
 class FPOConfig:
-    """A flow whose ratio is the change of its own loss (FPO, arXiv 2507.21053)."""
+    """A flow whose ratio is the change of its own loss (FPO, arXiv 2507.21053; FPO++, arXiv 2602.02481)."""
 
     net: NetConfig = NetConfig()
     euler_steps: int = 5
@@ -105,6 +105,8 @@ class FPOConfig:
     """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
     draws: int = 8
     """Noises, each at a time of its own, by which the loss of a chunk is estimated; the same for the old and the new policy."""
+    per_draw: bool = True
+    """A ratio for every noise, clipped by itself (FPO++), rather than one of their mean loss (FPO)."""
     start: float = 1.0
     """Scale of x_0 when exploring: all the exploration there is."""
 
@@ -112,7 +114,8 @@ class FPOConfig:
 class FPOActor(FlowActor):
     """Implements `StochasticActor`; the path is the chunk and the noises that its loss is estimated with.
 
-    log-ratio = L_old - L_new with L = mean_m sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified times t_m = (m + 1/2) / draws.
+    log-ratio_m = L_m,old - L_m,new with L_m = sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified times t_m = (m + 1/2) / draws; or
+    one log-ratio, their mean. Where nothing has been learned yet both have the same gradient.
     """
 
     def __init__(self, config: FPOConfig, seed: int = 0) -> None:
@@ -135,15 +138,16 @@ class FPOActor(FlowActor):
         """In the world's units."""
         return self._net.actions.inverse(path[:, 0])
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B"]:
-        """Minus the flow loss of the executed steps."""
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B M"]:
+        """Minus the flow loss of the executed steps, for every noise or on average."""
         batch, draws = len(path), self.fpo.draws
         features = self._net.backbone(observation).repeat_interleave(draws, dim=0)
         chunk = path[:, :1].expand(-1, draws, -1, -1).flatten(0, 1)
         time = ((torch.arange(draws) + 0.5) / draws).repeat(batch)
         point, target = path_point(chunk, path[:, 1:].flatten(0, 1), time)
-        error = (self._net.head(features, point, time) - target).square().sum(-1).unflatten(0, (batch, draws)).mean(1)
-        return -0.5 * torch.where(executed, error, 0.0).sum(-1)
+        error = (self._net.head(features, point, time) - target).square().sum(-1).unflatten(0, (batch, draws))
+        each = -0.5 * torch.where(executed[:, None], error, 0.0).sum(-1)
+        return each if self.fpo.per_draw else each.mean(1, keepdim=True)
 
     @classmethod
     def load(cls, folder: Path) -> "FPOActor":

@@ -126,13 +126,20 @@ def standardise_by_task(
     return out
 
 
-def clipped_surrogate(log_ratio: Float[Tensor, "B"], advantage: Float[Tensor, "B"], *, clip: float, denominator: int) -> Float[Tensor, ""]:
+def clipped_surrogate(
+    log_ratio: Float[Tensor, "B M"], advantage: Float[Tensor, "B"], *, clip: float, denominator: int, pull_back: bool = False
+) -> Float[Tensor, ""]:
     """L_PPO = -1/B sum_k min(rho_k A_k, clip(rho_k, 1 - eps, 1 + eps) A_k), one ratio rho = pi(chunk | s) / pi_old(chunk | s) per chunk.
 
     `denominator`: B of the whole optimiser step. At rho = 1 it is minus the mean advantage and its gradient is the policy gradient.
+    M > 1: the mean over M estimates of the ratio. `pull_back`: where A < 0, rho A - |A| (rho - 1)^2 / (2 eps) in place of the minimum,
+    which does not let go of a ratio that has left the region but pulls it back (FPO++, arXiv 2602.02481, Eq. 11 and 12).
     """
-    ratio = log_ratio.clamp(-20, 20).exp()
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).sum() / max(denominator, 1)
+    ratio, advantage = log_ratio.clamp(-20, 20).exp(), advantage[:, None]
+    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    if pull_back:
+        gain = torch.where(advantage < 0, advantage * (ratio + (ratio - 1).square() / (2 * clip)), gain)
+    return -gain.mean(1).sum() / max(denominator, 1)
 
 
 def clipped_value_loss(
@@ -143,6 +150,6 @@ def clipped_value_loss(
     return 0.5 * torch.maximum((value - target).square(), (near - target).square()).sum() / max(denominator, 1)
 
 
-def divergence(log_ratio: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
+def divergence(log_ratio: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
     """KL(old || new) of every sample, without bias and never negative: rho - 1 - log rho (Schulman 2020)."""
     return log_ratio.clamp(-20, 20).exp() - 1 - log_ratio

@@ -49,6 +49,8 @@ class PPOFit:
     """Of its log standard deviation."""
     clip: float = 0.4
     """epsilon of the surrogate."""
+    pull_back: bool = False
+    """Hold what is made less likely near its old ratio by a parabola in place of the clip, which lets go of it (FPO++)."""
     kl_stop: float = 1.0
     """The policy stops learning in an iteration where its divergence from the one that played passes this, in nats per chunk: big steps
     at first ..."""
@@ -192,7 +194,7 @@ class ChunkedPPO:
     def _teach_policy(
         self,
         chunks: "_Chunks",
-        before: Float[Tensor, "N"],
+        before: Float[Tensor, "N M"],
         buffer: DemoBuffer,
         weights: Weights,
         rng: np.random.Generator,
@@ -211,7 +213,9 @@ class ChunkedPPO:
                 kl = float(divergence(log_ratio.detach()).mean())
                 if stopped := kl > kl_stop:
                     break
-                loss = ppo_weight * clipped_surrogate(log_ratio, chunks.advantage[rows], clip=settings.clip, denominator=len(rows))
+                loss = ppo_weight * clipped_surrogate(
+                    log_ratio, chunks.advantage[rows], clip=settings.clip, denominator=len(rows), pull_back=settings.pull_back
+                )
                 losses.append(loss.item())
                 clipped.append(float(((log_ratio.detach().exp() - 1).abs() > settings.clip).float().mean()))
                 if cloning:
@@ -284,9 +288,9 @@ class ChunkedPPO:
             norms.append(float(torch.stack([g.norm() for g in gradients if g is not None]).norm()))  # pyright: ignore[reportUnnecessaryComparison]
         self.gradient_ratio += 0.2 * (norms[0] / max(norms[1], 1e-8) - self.gradient_ratio)
 
-    def _log_prob(self, chunks: "_Chunks", rows: Tensor) -> Float[Tensor, "B"]:
+    def _log_prob(self, chunks: "_Chunks", rows: Tensor) -> Float[Tensor, "B M"]:
         found = self.actor.log_prob(chunks.observed(rows), chunks.path[rows], chunks.executed[rows])
-        if found.shape != (len(rows),):  # [B] meeting [B, 1] would broadcast to [B, B] and learn nonsense in silence
+        if found.ndim != 2 or len(found) != len(rows):  # [B] meeting [B, 1] would broadcast to [B, B] and learn nonsense in silence
             raise VantageError(f"log_prob of {type(self.actor).__name__} returned {tuple(found.shape)} for {len(rows)} chunks")
         return found
 

@@ -194,7 +194,7 @@ def study_screen() -> Study:
 
 
 def study_pixels() -> Study:
-    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage."""
+    """The same tasks and demonstrations from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage."""
     base = replace(
         state_base(),
         actor=FlowConfig(),
@@ -203,7 +203,7 @@ def study_pixels() -> Study:
     )
     return Study(
         base=base,
-        tasks=tuple(replace(task, demonstrations=2 * task.demonstrations) for task in study_state().tasks),
+        tasks=study_state().tasks,
         arms=(
             Supervised(),
             MoreSupervised(name="sft-more"),
