@@ -126,9 +126,9 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
     """Run a recipe into a folder of rounds and draw its report. Started again, it goes on where it was.
 
     Args:
-        recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices),
-            metaworld-mt10-ppo-state (chunked PPO from true state, ten minutes; -long: half an hour), metaworld-mt10-ppo (from
-            pixels, an hour and a half; -flow: from true state with a flow policy), debug-ppo.
+        recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices), vantage (with
+            what the study found to be better), metaworld-mt10-ppo-state (chunked PPO from true state, ten minutes; -long: half an hour),
+            metaworld-mt10-ppo (from pixels, an hour and a half; -flow: from true state with a flow policy), debug-ppo.
         out: Folder of the run.
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.

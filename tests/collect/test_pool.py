@@ -11,6 +11,7 @@ from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, play, shift
 from vantage.envs.spec import MetaWorldSpec
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.recipes import vantage
 from vantage.types import VantageError
 
 NET = NetConfig(sight=TrueState(), width=64)
@@ -32,5 +33,7 @@ def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
     FlowActor(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "calm")
     GaussianActor(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
     assert played(tmp_path / "flow", 0.0) == played(tmp_path / "calm", None), "asked for, or configured"
+    assert played(tmp_path / "calm", vantage().rollouts.noise) == played(tmp_path / "flow", None), "a calm policy that explores"
+    assert vantage().actor == FlowConfig(noise=0.0)
     with pytest.raises(VantageError, match="holds no flow policy"):
         played(tmp_path / "gaussian", 0.0)

@@ -15,6 +15,7 @@ from vantage.recipes.metaworld_ppo import (
 )
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
+from vantage.recipes.vantage import vantage
 
 Recipe = HABCRun | ChunkedPPORun
 
@@ -23,6 +24,7 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "debug": debug,
         "quickstart": quickstart,
         "paper": paper,
+        "vantage": vantage,
         "debug-ppo": debug_ppo,
         "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
         "metaworld-mt10-ppo-state-long": metaworld_mt10_ppo_state_long,

@@ -13,6 +13,7 @@ from vantage.core.windows import WindowRule
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.recipes.vantage import CRITIC, RESCUES, WEIGHING
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_actor import ActorFit
@@ -62,10 +63,6 @@ CONTRASTS = (
 
 RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
 """An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
-
-
-RESCUES = PoolShares(demo=0.2, intervention=0.4, rollout=0.4)
-"""A batch mix with more of what operators did."""
 
 
 def weighing_of(rule: Rule) -> Weighing:
@@ -121,25 +118,19 @@ def study_state() -> Study:
     )
 
 
-VANTAGE = Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)
-"""Vantage's own weighing, chosen in the screening study: the doubtful states of successes, and what operators did, count more."""
-VANTAGE_CRITIC = CriticFit(folds=5)
-"""Its critic: no frame is weighed by a critic that saw its episode."""
-
-
 def vantage_arms() -> tuple[Arm, ...]:
     """Vantage's own recipe at the budgets of HABC and of HABC+IR, then further; its parts one at a time; everybody acting calmly."""
     return (
         Online(name="filtered-bc+rescues", weighing=Weighing(rule=FilteredBC(), shares=RESCUES)),
-        Online(name="vantage", weighing=VANTAGE, critic=VANTAGE_CRITIC),
-        Online(name="vantage-4", after="vantage", rounds=1, weighing=VANTAGE, critic=VANTAGE_CRITIC),
+        Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
+        Online(name="vantage-4", after="vantage", rounds=1, weighing=WEIGHING, critic=CRITIC),
         Acting(name="sft-calm", after="sft"),
         Acting(name="filtered-bc-calm", after="filtered-bc"),
         Acting(name="habc-calm", after="habc"),
         Acting(name="habc+ir-calm", after="habc+ir"),
         Acting(name="vantage-calm", after="vantage"),
         Acting(name="vantage-4-calm", after="vantage-4"),
-        Online(name="vantage-6", after="vantage-4", rounds=2, weighing=VANTAGE, critic=VANTAGE_CRITIC),
+        Online(name="vantage-6", after="vantage-4", rounds=2, weighing=WEIGHING, critic=CRITIC),
         Acting(name="vantage-6-calm", after="vantage-6"),
     )
 
@@ -209,7 +200,7 @@ def study_pixels() -> Study:
             MoreSupervised(name="sft-more"),
             Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
             Online(name="habc"),
-            Online(name="vantage", weighing=VANTAGE, critic=VANTAGE_CRITIC),
+            Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
             Acting(name="sft-calm", after="sft"),
             Acting(name="filtered-bc-calm", after="filtered-bc"),
             Acting(name="vantage-calm", after="vantage"),
