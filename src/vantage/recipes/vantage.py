@@ -19,7 +19,7 @@ CRITIC = CriticFit(folds=5)
 
 
 def vantage() -> HABCRun:
-    """The quickstart's worlds and sizes with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are cross-fitted,
+    """The quickstart with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are cross-fitted,
     and the policy explores with the flow's noise and is deployed without it."""
     plain = quickstart()
     return replace(
