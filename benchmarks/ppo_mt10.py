@@ -218,7 +218,7 @@ FEWER = (
     Line("3 demos, 1 M steps", "3 demos", "policy"),
     Line("3 demos, 1 M steps, operator's lead", "3 demos, operator's lead", "human"),
     Line("1 demo, 1 M steps", "1 demo", "efficiency"),
-    Line("pixels: 10 demos, 1 M steps", "10 demos, pixels", "failure"),
+    Line("pixels: 10 demos, 3.5 M steps, PPO alone, two cores", "10 demos, pixels", "failure"),
 )
 
 

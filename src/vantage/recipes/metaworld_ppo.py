@@ -53,9 +53,9 @@ def metaworld_mt10_ppo_flow() -> ChunkedPPORun:
 
 
 def metaworld_mt10_ppo() -> ChunkedPPORun:
-    """Chunked PPO on MT10 from pixels: the small VLA with a Gaussian head; its critic reads the true state. Under two hours on two cores.
+    """Chunked PPO on MT10 from pixels: the small VLA with a Gaussian head; its critic reads the true state. 71 minutes on two cores.
 
-    Its steps begin half as large as from true state: larger ones lost what the supervised policy could do (docs/log).
+    Its steps begin half as large as from true state: larger ones lost for a while what the supervised policy could do (docs/log).
     """
     return replace(
         metaworld_mt10_ppo_state(),
