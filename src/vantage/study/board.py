@@ -13,7 +13,7 @@ from rich.text import Text
 from vantage.core.stats import wilson
 from vantage.progress import console
 from vantage.study.cells import Cell, CellRows
-from vantage.study.estimate import Speeds, cell_seconds, measure_speeds
+from vantage.study.estimate import UNMEASURED, cell_seconds, measure_speeds
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
 
@@ -36,7 +36,7 @@ class Board:
             return
         known = _known_seconds(self._results)
         unknown = {cell.arm for cell in self._left} - set(known)
-        speeds = measure_speeds(self._study) if unknown else Speeds(episode=0.0, step=0.0)
+        speeds = measure_speeds(self._study) if unknown else UNMEASURED
         for cell in self._left:
             arm = self._study.arm(cell.arm)
             self._left[cell] = known.get(cell.arm) or cell_seconds(self._study, arm, speeds)

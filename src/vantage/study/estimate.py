@@ -1,12 +1,16 @@
 """How long a cell will take, from what it has to do and how fast this machine turned out to be in a few seconds."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from vantage.actors.load import build_actor
+from vantage.actors.protocol import Actor
+from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
@@ -20,40 +24,62 @@ from vantage.types import Batch, Observation
 class Speeds:
     """Seconds on one core."""
 
-    episode: float
-    """One episode (measured on demonstrations, without a policy)."""
+    demonstration: float
+    """One episode of the operator."""
+    rollout: float
+    """One episode of a policy with an operator beside it, to the end of its limit at most."""
+    trial: float
+    """One episode of a policy alone; it draws a picture only where it looks."""
     step: float
     """One gradient step of the actor."""
 
 
-POLICY = 2.0
-"""A policy's episodes take so many times as long as the operator's: it fails, and it thinks."""
+UNMEASURED = Speeds(demonstration=0.0, rollout=0.0, trial=0.0, step=0.0)
+ENDS_EARLY = 0.75
+"""A trained policy's episodes take such a share of those of one that knows nothing, which run to the limit."""
+LONGER = 1.3
+"""A long run takes so much longer than a short measurement says: batches to gather, files, a busy neighbour (docs/log, the pixel study)."""
 OVERHEAD = 2.5
 """Seconds per round beside episodes and gradient steps: the critic, the ledger, the files."""
 
 
-def measure_speeds(study: Study, episodes: int = 3, steps: int = 8) -> Speeds:
-    """Play a few demonstrations of every task and take a few gradient steps, here and now."""
+def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
+    """Play a few episodes of every kind on every task and take a few gradient steps, here and now."""
     base = study.base
-    spent: list[float] = []
-    for place in study.tasks:
-        for number in range(episodes + 1):
-            began = time.perf_counter()
-            pictures = base.frame_size is not None
-            play(Job(number=number, world=place.world, actor=None, operator=base.demonstrations.operator, seed=number, pictures=pictures))
-            if number:  # the first one builds the world
-                spent.append(time.perf_counter() - began)
-    with one_thread():
+    pictures = base.frame_size is not None
+    with TemporaryDirectory() as folder, one_thread():
         actor = build_actor(base.actor, 0)
-        batch = _blank(base.fit.batch, study)
-        optimiser = Optimiser(actor.module, base.fit.optim, steps + 2)
-        for number in range(steps + 2):
-            if number == 2:
-                began = time.perf_counter()
-            noise, moment = actor.draw(base.fit.batch, torch.Generator().manual_seed(number))
-            optimiser.step(flow_loss(actor.loss(batch, noise, moment).elementwise, batch.mask, torch.ones(base.fit.batch), base.fit.batch))
-        step = (time.perf_counter() - began) / steps  # pyright: ignore[reportPossiblyUnboundVariable]
-    return Speeds(episode=float(np.mean(spent)), step=step)
+        untrained = Path(folder) / "actor"
+        actor.save(untrained)
+        spent: dict[str, list[float]] = {"demonstration": [], "rollout": [], "trial": []}
+        for place in study.tasks:
+            shared = Job(number=0, world=place.world, actor=untrained, operator=base.rollouts.operator, seed=0, pictures=pictures)
+            kinds = {
+                "demonstration": replace(shared, actor=None, operator=base.demonstrations.operator),
+                "rollout": shared,
+                "trial": replace(shared, operator=NoOne(), pictures=False),
+            }
+            play(kinds["demonstration"])  # builds the world
+            for kind, job in kinds.items():
+                for seed in range(episodes):
+                    began = time.perf_counter()
+                    play(replace(job, seed=seed))
+                    spent[kind].append(time.perf_counter() - began)
+        step = _gradient_step(study, actor, steps)
+    return Speeds(**{kind: float(np.mean(seconds)) for kind, seconds in spent.items()}, step=step)
+
+
+def _gradient_step(study: Study, actor: Actor, steps: int) -> float:
+    fit = study.base.fit
+    batch = _blank(fit.batch, study)
+    optimiser = Optimiser(actor.module, fit.optim, steps + 2)
+    spent: list[float] = []
+    for number in range(steps + 2):
+        began = time.perf_counter()
+        noise, moment = actor.draw(fit.batch, torch.Generator().manual_seed(number))
+        optimiser.step(flow_loss(actor.loss(batch, noise, moment).elementwise, batch.mask, torch.ones(fit.batch), fit.batch))
+        spent.append(time.perf_counter() - began)
+    return float(np.mean(spent[2:]))
 
 
 def _blank(size: int, study: Study) -> Batch:
@@ -74,21 +100,26 @@ def _blank(size: int, study: Study) -> Batch:
 
 def cell_seconds(study: Study, arm: Arm, speeds: Speeds) -> float:
     """What a cell will take on one core."""
+    return LONGER * _work(study, arm, speeds)
+
+
+def _work(study: Study, arm: Arm, speeds: Speeds) -> float:
     base = study.base
-    trials = base.evaluation.per_world * speeds.episode * POLICY
+    trials = base.evaluation.per_world * speeds.trial * ENDS_EARLY
+    rollouts = (isinstance(arm, (Gathered, Online)) and arm.rollouts) or base.rollouts
+    played = rollouts.per_world * speeds.rollout * ENDS_EARLY
     update = base.fit.steps * speeds.step + OVERHEAD
     match arm:
         case Supervised():
             demonstrations = max(task.demonstrations for task in study.tasks)
-            return demonstrations * speeds.episode + base.supervised.steps * speeds.step + trials
+            return demonstrations * speeds.demonstration + base.supervised.steps * speeds.step + trials
         case Acting():
             return trials
         case MoreSupervised(rounds=rounds):
             return rounds * base.fit.steps * speeds.step + trials
         case Gathered():
-            return (arm.rollouts or base.rollouts).per_world * speeds.episode * POLICY
+            return played
         case Offline():
             return update + trials
         case Online(rounds=rounds):
-            played = (arm.rollouts or base.rollouts).per_world * speeds.episode * POLICY
             return rounds * (played + update) + trials

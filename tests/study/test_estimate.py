@@ -1,0 +1,31 @@
+"""What a study will take: counted by hand from invented speeds, and measured on the smallest study."""
+
+import pytest
+
+from vantage.recipes.study import study_debug, study_state
+from vantage.study.estimate import ENDS_EARLY, LONGER, OVERHEAD, Speeds, cell_seconds, measure_speeds
+
+INVENTED = Speeds(demonstration=3.0, rollout=5.0, trial=2.0, step=0.1)
+
+
+def test_every_kind_of_cell_by_hand():
+    study = study_state()
+    trials, rollouts, update = 150 * 2 * ENDS_EARLY, 100 * 5 * ENDS_EARLY, 800 * 0.1 + OVERHEAD
+    by_hand = {
+        "sft": 10 * 3 + 1500 * 0.1 + trials,
+        "sft-more": 3 * 800 * 0.1 + trials,
+        "habc": 3 * (rollouts + update) + trials,
+        "habc+ir": rollouts + update + trials,
+        "shared": 150 * 5 * ENDS_EARLY,
+        "shared-habc": update + trials,
+        "habc-calm": trials,
+    }
+    for name, seconds in by_hand.items():
+        assert cell_seconds(study, study.arm(name), INVENTED) == pytest.approx(LONGER * seconds), name
+
+
+def test_speeds_are_measured_on_the_study_itself():
+    study = study_debug()
+    found = measure_speeds(study, episodes=1, steps=2)
+    assert 0 < found.step < 1 and 0 < found.trial < 10
+    assert found.rollout > 0.3 * found.trial and found.demonstration > 0, "both play; the operator's share of the work is small"
