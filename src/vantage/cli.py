@@ -46,6 +46,7 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "500")  # threads that spin long while they wait starve what runs beside them
     os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa draws small pictures in the thread that asks; its own would crowd the other workers
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         overview()
