@@ -1,10 +1,11 @@
-"""Where a policy that sees pictures fails and one that is told the truth does not: pick-place, the last rollouts of filtered BC.
+"""Pictures beside true state: the same methods on the same starts; and where a policy that sees pictures fails, on pick-place.
 
     vantage study state --arms filtered-bc --tasks pick-place-v3 --out runs/study-state --results runs/gap-rows
     python -m benchmarks.pixel_gap runs/study-state runs/study-pixels      docs/results/pixel-gap.parquet, and the table
 
-Filtered BC has no critic, so what lies between its two forms lies in the policy. Rollouts of round 3 that nobody touched, noise 1. Without
-arguments the table is drawn again from the stored rows.
+The first table is drawn from the rows of both studies, over the pairs of task and seed that both have. The second follows the puck through
+the last rollouts of filtered BC, which has no critic, so that what lies between its two forms lies in the policy: rollouts of round 3 that
+nobody touched, noise 1. Both go to docs/results.md; without arguments they are drawn again from stored rows.
 """
 
 import sys
@@ -13,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset as arrow
 
+from benchmarks.publish_study import between
 from vantage.data.layout import Round
 from vantage.data.sidecar import read_parquet, write_parquet
 from vantage.study.cells import Cell
+from vantage.study.rows import Results
+from vantage.study.statistics import contrast
+from vantage.study.tables import evaluated, span, title
 
 OUT = Path("docs/results/pixel-gap.parquet")
 TASK, SEEDS, ROUND = "pick-place-v3", (0, 1, 2), 3
@@ -64,6 +69,29 @@ def _measured(truth: np.ndarray) -> dict[str, float]:
     }
 
 
+def side_by_side() -> str:
+    """Markdown: what every arm that both studies have loses or gains from pixels, paired by task, seed and start."""
+    studies = {form: Results.read(Path(f"docs/results/study-{form}")) for form in ("state", "pixels")}
+    trials = {form: results.tables["trials"] for form, results in studies.items()}
+    both = {
+        name: np.concatenate([np.asarray(rows[name]) if name != "arm" else _named(form, rows["arm"]) for form, rows in trials.items()])
+        for name in trials["state"]
+    }
+    tasks = [place.world.task for place in studies["pixels"].study.tasks]
+    lines = [f"| pixels − true state | {' | '.join(tasks)} | mean | steps, both solve | pairs |", "|---|" + "---|" * (len(tasks) + 3)]
+    for arm in evaluated(studies["pixels"].study):
+        found = contrast(both, f"pixels:{arm}", f"state:{arm}")
+        if found is not None:
+            by_task = " | ".join(f"{found.by_task[task]:+.3f}" if task in found.by_task else "–" for task in tasks)
+            gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
+            lines.append(f"| {title(arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
+    return "\n".join(lines)
+
+
+def _named(form: str, arms: np.ndarray) -> np.ndarray:
+    return np.array([f"{form}:{arm}" for arm in arms])
+
+
 def table(rows: dict[str, np.ndarray]) -> str:
     """Markdown: one column per form."""
     forms = list(dict.fromkeys(rows["form"].tolist()))
@@ -97,7 +125,9 @@ def table(rows: dict[str, np.ndarray]) -> str:
 def main() -> None:
     if len(sys.argv) == 3:
         write_parquet(OUT, measure({"state": Path(sys.argv[1]), "pixels": Path(sys.argv[2])}), nullable=("grasp", "dropped"))
-    print(table(read_parquet(OUT)))
+    found = f"{side_by_side()}\n\n{table(read_parquet(OUT))}"
+    print(found)
+    between(Path("docs/results.md"), "pixel-gap", found, "### Pictures beside true state")
 
 
 if __name__ == "__main__":
