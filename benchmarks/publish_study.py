@@ -1,6 +1,6 @@
 """Tables of stored studies -> docs/results.md and README.md, figures -> docs/figures/, so that no number is copied by hand.
 
-python -m benchmarks.publish_study state screen
+python -m benchmarks.publish_study state screen pixels
 """
 
 import re
@@ -23,7 +23,9 @@ HEADLINES = (
     ("vantage-4-calm", "habc+ir"),
     ("vantage-4-calm", "habc+ir-calm"),
 )
-"""Pairs whose difference README.md shows."""
+"""Pairs of the true-state study whose difference README.md shows."""
+FROM_PIXELS = (("habc", "sft"), ("vantage-calm", "filtered-bc"), ("vantage-calm", "habc"))
+"""The same of the study from pixels."""
 
 
 def publish(name: str) -> None:
@@ -39,18 +41,18 @@ def publish(name: str) -> None:
     between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
 
 
-def headlines() -> None:
-    """The few differences of the true-state study that README.md shows."""
-    results = Results.read(Path("docs/results/study-state"))
+def headlines(name: str, pairs: tuple[tuple[str, str], ...], mark: str, form: str) -> None:
+    """The few differences of a study that README.md shows."""
+    results = Results.read(Path(f"docs/results/study-{name}"))
     lines = ["| pair | success | steps where both solve | pairs of cells |", "|---|---|---|---|"]
-    for ours, theirs in HEADLINES:
+    for ours, theirs in pairs:
         found = contrast(results.tables["trials"], ours, theirs)
         if found is not None:
             gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
             lines.append(f"| {title(ours)} − {title(theirs)} | {gap} | {steps} | {found.difference.n} |")
     tasks = ", ".join(task.world.task for task in results.study.tasks)
-    lines.append(f"\nTrue state, {tasks}; {cost(results)} `vantage study-report docs/results/study-state` draws all of it again.")
-    between(README, "study", "\n".join(lines), "## Which method is better, and by how much")
+    lines.append(f"\n{form}, {tasks}; {cost(results)} `vantage study-report docs/results/study-{name}` draws all of it again.")
+    between(README, mark, "\n".join(lines), "## Which method is better, and by how much")
 
 
 def between(path: Path, mark: str, body: str, heading: str) -> None:
@@ -64,5 +66,5 @@ def between(path: Path, mark: str, body: str, heading: str) -> None:
 if __name__ == "__main__":
     for study in sys.argv[1:]:
         publish(study)
-    if "state" in sys.argv:
-        headlines()
+    headlines("state", HEADLINES, "study", "True state")
+    headlines("pixels", FROM_PIXELS, "study-pixels", "From pixels")
