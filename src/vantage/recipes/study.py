@@ -55,9 +55,20 @@ CONTRASTS = (
     ("habc+ir-calm", "habc+ir"),
     ("habc-calm", "filtered-bc-calm"),
     ("vantage-6-calm", "vantage-4-calm"),
+    ("vantage-6", "habc+ir-3"),
+    ("vantage-6-calm", "habc+ir-3"),
+    ("vantage-6-calm", "habc+ir-3-calm"),
+    ("habc+ir-2", "habc+ir"),
+    ("habc+ir-3", "habc+ir-2"),
+    ("habc+ir-3-calm", "habc+ir-calm"),
+    ("interleaved", "habc"),
+    ("interleaved-calm", "habc-calm"),
+    ("sft-calm", "sft"),
     ("shared-habc", "shared-filtered-bc"),
     ("shared-habc", "shared-habc-v"),
     ("shared-habc", "shared-imit-recap"),
+    ("shared-vantage", "shared-habc"),
+    ("shared-vantage", "shared-filtered-bc"),
 )
 """Pairs beside the neighbours of the order."""
 
@@ -132,6 +143,10 @@ def vantage_arms() -> tuple[Arm, ...]:
         Acting(name="vantage-4-calm", after="vantage-4"),
         Online(name="vantage-6", after="vantage-4", rounds=2, weighing=WEIGHING, critic=CRITIC),
         Acting(name="vantage-6-calm", after="vantage-6"),
+        Acting(name="habc+ir-3-calm", after="habc+ir-3"),
+        Offline(name="shared-vantage", after="shared", weighing=WEIGHING, critic=CRITIC),
+        Online(name="interleaved", weighing=Weighing(stride=1), schedule=Interleaved(warm_up=200)),
+        Acting(name="interleaved-calm", after="interleaved"),
     )
 
 

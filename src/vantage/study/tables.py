@@ -27,6 +27,7 @@ TITLES = {
     "habc+ir-2": "HABC+IR, 2 rounds",
     "habc+ir-3": "HABC+IR, 3 rounds",
     "filtered-bc+rescues": "filtered BC, more rescues",
+    "interleaved": "HABC, interleaved",
     "vantage": "Vantage",
     "vantage-4": "Vantage, 4 rounds",
     "vantage-6": "Vantage, 6 rounds",
