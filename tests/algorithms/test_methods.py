@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import tiny
 
-from vantage.algorithms.habc import HABCRun, improve
+from vantage.actors.load import build_actor, load_actor
+from vantage.algorithms.habc import HABCRun, actor_to_train, improve, replay_of
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import play_here
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
+from vantage.data.layout import Round
 from vantage.data.sidecar import read_json, read_parquet
 from vantage.learn.parent import ParentFit
+from vantage.seeding import seed_for
 from vantage.stages.weigh import Weighing
 
 
@@ -88,3 +92,19 @@ def test_the_interleaved_schedule_writes_the_same_files(finished: Path, tmp_path
     assert not after or any(g != 1.0 for g in after)
     rows = read_parquet(here / "4-weights.parquet", ("sampling", "weight"))
     assert rows["sampling"].sum() == pytest.approx(1) and np.isfinite(rows["weight"]).all()
+
+
+def test_a_round_goes_on_from_the_last_policy_or_begins_anew(finished: Path, tmp_path: Path) -> None:
+    here, settings = Round.of(finished, 1), tiny()
+    replay = replay_of(here, settings)
+    entering = load_actor(finished / "round-00" / "5-actor").module.state_dict()
+    further, anew = (actor_to_train(here, replace(settings, anew=new), replay).module.state_dict() for new in (False, True))
+    first = build_actor(settings.actor, seed_for("initial weights", settings.seed)).module
+    assert all(torch.equal(further[name], tensor) for name, tensor in entering.items())
+    for name, parameter in first.named_parameters():
+        assert torch.equal(anew[name], parameter), f"{name} begins where round 0 began"
+    scales = set(first.state_dict()) - {name for name, _ in first.named_parameters()}
+    assert any(not torch.equal(anew[name], entering[name]) for name in scales), "its scales come from the rollouts too"
+    made = one_round(finished, tmp_path, replace(settings, anew=True))
+    weights = (load_actor(made / "5-actor").module, load_actor(finished / "round-01" / "5-actor").module)
+    assert not any(torch.equal(a, b) for a, b in zip(*(list(m.parameters()) for m in weights), strict=True))

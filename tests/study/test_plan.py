@@ -6,6 +6,7 @@ import pytest
 
 from vantage.core.weights import HABC
 from vantage.recipes.studies import STUDIES, find_study
+from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.types import VantageError
@@ -59,6 +60,14 @@ def test_the_fingerprint_is_of_every_choice_along_the_ancestry() -> None:
     assert prints(replace(plan, tasks=(replace(task, demonstrations=7),)))[0] != before[0]
     assert prints(replace(plan, base=replace(plan.base, seed=5))) == before, "seeds are no choice"
     assert len(set(before)) == 3
+
+
+def test_an_arm_may_train_longer_and_begin_anew() -> None:
+    plan = study(Online(name="habc"), Online(name="anew", anew=True, fit=ActorFit(steps=7)))
+    further, anew = (plan.settings(plan.arm(name), plan.tasks[0], 0) for name in ("habc", "anew"))
+    assert not further.anew and further.fit == plan.base.fit
+    assert replace(anew, anew=False, fit=plan.base.fit) == further and anew.anew and anew.fit.steps == 7
+    assert len({plan.fingerprint(arm, plan.tasks[0]) for arm in plan.arms}) == 3
 
 
 @pytest.mark.parametrize("name", STUDIES)

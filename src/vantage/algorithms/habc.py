@@ -60,6 +60,9 @@ class HABCRun:
     weighing: Weighing = Weighing()
     fit: ActorFit = ActorFit()
     """The actor's training in every later round."""
+    anew: bool = False
+    """Beyond the paper: every round trains a policy from its first weights on all that was gathered so far, rather than the policy of the
+    round before further (Ash and Adams 2020, arXiv 1910.08475; docs/log). The critic still looks through the policy that played the round."""
     evaluation: Evaluation = Evaluation()
     control: bool = True
     """Also give the supervised policy as many further steps on the demonstrations alone, and evaluate that."""
@@ -181,14 +184,12 @@ def weigh_round(here: Round, settings: HABCRun) -> None:
 
 
 def fit_round_actor(here: Round, settings: HABCRun) -> None:
-    """5-actor: trained from the policy of the round before, or from nothing in round 0."""
+    """5-actor: trained on from the policy of the round before; in round 0, and where every round begins anew, from its first weights."""
     if here.actor.exists():
         return
     replay = replay_of(here, settings)
-    if here.number == 0:
-        actor, how, title = fresh_actor(settings, replay), settings.supervised, "supervised policy"
-    else:
-        actor, how, title = load_actor(before(here).actor), settings.fit, f"actor, round {here.number}"
+    how, title = (settings.fit, f"actor, round {here.number}") if here.number else (settings.supervised, "supervised policy")
+    actor = actor_to_train(here, settings, replay)
     fit_actor(replay, here.weights, actor, here.actor, how, seed=train_seed(here, settings), title=title)
 
 
@@ -196,9 +197,10 @@ def fit_round_together(here: Round, settings: HABCRun, schedule: Interleaved) ->
     """3-critic and 5-actor by the interleaved schedule."""
     if here.critic.exists() and here.actor.exists():
         return
+    replay = replay_of(here, settings)
     fit_interleaved(
-        replay_of(here, settings),
-        load_actor(before(here).actor),
+        replay,
+        actor_to_train(here, settings, replay),
         here.critic,
         here.actor,
         schedule,
@@ -244,8 +246,13 @@ def replay_of(here: Round, settings: HABCRun) -> Replay:
     return load_replay(sources)
 
 
+def actor_to_train(here: Round, settings: HABCRun, replay: Replay) -> Actor:
+    """The policy with which a round's training begins."""
+    return fresh_actor(settings, replay) if here.number == 0 or settings.anew else load_actor(before(here).actor)
+
+
 def fresh_actor(settings: HABCRun, replay: Replay) -> Actor:
-    """An untrained policy whose scales come from the demonstrations."""
+    """An untrained policy whose scales come from what it will be trained on."""
     actor = build_actor(settings.actor, seed_for("initial weights", settings.seed))
     data = replay.loader(actor.chunk, ())
     if data.action.shape[1] != actor.action_dim:

@@ -13,7 +13,7 @@ from vantage.core.windows import WindowRule
 from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.recipes.vantage import CRITIC, RESCUES, WEIGHING
+from vantage.recipes.vantage import CRITIC, FIT, RESCUES, WEIGHING
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_actor import ActorFit
@@ -54,10 +54,25 @@ CONTRASTS = (
     ("habc-calm", "habc"),
     ("habc+ir-calm", "habc+ir"),
     ("habc-calm", "filtered-bc-calm"),
-    ("vantage-6-calm", "vantage-4-calm"),
-    ("vantage-6", "habc+ir-3"),
-    ("vantage-6-calm", "habc+ir-3"),
-    ("vantage-6-calm", "habc+ir-3-calm"),
+    ("vantage-anew-calm", "filtered-bc"),
+    ("vantage-anew-calm", "vantage-calm"),
+    ("vantage-anew-calm", "habc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc-anew-calm"),
+    ("vantage-anew", "vantage"),
+    ("vantage-anew-4", "habc+ir"),
+    ("vantage-anew-4-calm", "habc+ir"),
+    ("vantage-anew-4-calm", "habc+ir-calm"),
+    ("vantage-anew-4-calm", "vantage-4-calm"),
+    ("vantage-anew-6-calm", "vantage-anew-4-calm"),
+    ("vantage-anew-6-calm", "habc+ir-3"),
+    ("vantage-anew-6-calm", "habc+ir-3-calm"),
+    ("habc-anew", "habc"),
+    ("habc-anew-calm", "habc-calm"),
+    ("habc-long", "habc"),
+    ("habc-anew", "habc-long"),
+    ("filtered-bc-anew", "filtered-bc"),
+    ("filtered-bc-anew-calm", "filtered-bc-calm"),
+    ("habc-anew-calm", "filtered-bc-anew-calm"),
     ("habc+ir-2", "habc+ir"),
     ("habc+ir-3", "habc+ir-2"),
     ("habc+ir-3-calm", "habc+ir-calm"),
@@ -141,12 +156,30 @@ def vantage_arms() -> tuple[Arm, ...]:
         Acting(name="habc+ir-calm", after="habc+ir"),
         Acting(name="vantage-calm", after="vantage"),
         Acting(name="vantage-4-calm", after="vantage-4"),
-        Online(name="vantage-6", after="vantage-4", rounds=2, weighing=WEIGHING, critic=CRITIC),
-        Acting(name="vantage-6-calm", after="vantage-6"),
+        *anew_arms(),
         Acting(name="habc+ir-3-calm", after="habc+ir-3"),
         Offline(name="shared-vantage", after="shared", weighing=WEIGHING, critic=CRITIC),
         Online(name="interleaved", weighing=Weighing(stride=1), schedule=Interleaved(warm_up=200)),
         Acting(name="interleaved-calm", after="interleaved"),
+    )
+
+
+def anew_arms() -> tuple[Arm, ...]:
+    """What it changes that every round trains its policy anew: Vantage's recipe, as far as it goes, and its controls."""
+    recipe = Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, anew=True)
+    return (
+        recipe,
+        replace(recipe, name="vantage-anew-4", after="vantage-anew", rounds=1),
+        replace(recipe, name="vantage-anew-6", after="vantage-anew-4", rounds=2),
+        Online(name="habc-anew", fit=FIT, anew=True),
+        Online(name="habc-long", fit=FIT),
+        Online(name="filtered-bc-anew", weighing=Weighing(rule=FilteredBC()), fit=FIT, anew=True),
+        Acting(name="vantage-anew-calm", after="vantage-anew"),
+        Acting(name="vantage-anew-4-calm", after="vantage-anew-4"),
+        Acting(name="vantage-anew-6-calm", after="vantage-anew-6"),
+        Acting(name="habc-anew-calm", after="habc-anew"),
+        Acting(name="habc-long-calm", after="habc-long"),
+        Acting(name="filtered-bc-anew-calm", after="filtered-bc-anew"),
     )
 
 

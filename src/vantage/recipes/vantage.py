@@ -8,6 +8,7 @@ from vantage.core.sampling import PoolShares
 from vantage.core.weights import HABC
 from vantage.learn.critic import CriticFit
 from vantage.recipes.quickstart import quickstart
+from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
 
 RESCUES = PoolShares(demo=0.2, intervention=0.4, rollout=0.4)
@@ -16,11 +17,13 @@ WEIGHING = Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)
 """The doubtful states of successes, and what operators did, count more."""
 CRITIC = CriticFit(folds=5)
 """No frame is weighed by a critic that saw its episode."""
+FIT = ActorFit(steps=2400)
+"""Gradient steps of a policy that every round trains from its first weights (`HABCRun.anew`)."""
 
 
 def vantage() -> HABCRun:
-    """The quickstart with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are cross-fitted,
-    and the policy explores with the flow's noise and is deployed without it."""
+    """The quickstart with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are cross-fitted, every round
+    trains its policy anew, which explores with the flow's noise and is deployed without it."""
     plain = quickstart()
     return replace(
         plain,
@@ -28,4 +31,6 @@ def vantage() -> HABCRun:
         rollouts=replace(plain.rollouts, noise=1.0),
         weighing=WEIGHING,
         critic=CRITIC,
+        fit=FIT,
+        anew=True,
     )

@@ -50,7 +50,7 @@ class CellRows:
 
     cell: Cell
     seconds: float
-    """Wall time of this cell alone, on one core."""
+    """Processor time of this cell, which a busy neighbour hardly changes."""
     trials: Table
     """One row per evaluation trial."""
     rounds: Table
@@ -68,7 +68,7 @@ def finished(cell: Cell, work: Path) -> bool:
 
 def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
     """Do whatever of the cell is not on disk yet, on one core. Its parent must be finished."""
-    began = time.monotonic()
+    began = time.process_time()
     arm, task = study.arm(cell.arm), study.task(cell.task)
     folder = cell.folder(work)
     if arm.after:
@@ -85,7 +85,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
     (folder / ".whole").touch()
     return CellRows(
         cell=cell,
-        seconds=time.monotonic() - began,
+        seconds=time.process_time() - began,
         trials=trials,
         rounds=_stack([m.summary for m in measured]),
         starts=_stack([m.starts for m in measured]),

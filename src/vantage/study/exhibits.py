@@ -125,11 +125,14 @@ def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
 
 
 def _side_by_side(last: Round, study: Study, world: WorldSpec) -> list[Exhibit]:
-    """Fig. 6: SFT and HABC from the same start, which only HABC solves, one critic judging both; the start with the deepest recovery."""
+    """Fig. 6: SFT and HABC from the same start, which only HABC solves, one critic judging both.
+
+    Of the starts whose end the critic can tell apart, the one with the deepest recovery; of all, where it can tell none.
+    """
     sft, habc = Round.of(last.run, 0), last
     theirs, ours = (read_parquet(each, ("success",)) for each in (sft.folder / "6-eval.parquet", habc.evaluation))
     judge, seer = load_panel(last.critic), load_actor(Round.of(last.run, last.number - 1).actor)
-    best: tuple[float, list[Exhibit]] = (-np.inf, [])
+    best: tuple[bool, float, list[Exhibit]] = (False, -np.inf, [])
     for trial in np.flatnonzero(ours["success"] & ~theirs["success"])[:12].tolist():
         start = seed_for(study.base.evaluation.suite, place_of(world), trial)
         played: list[Exhibit] = []
@@ -146,8 +149,9 @@ def _side_by_side(last: Round, study: Study, world: WorldSpec) -> list[Exhibit]:
             played.append(Exhibit(name=name, words=words, **values, human=episode.intervention, pictures=pictures))
         p = _smooth(played[1].p_v)
         dip = float((np.maximum.accumulate(p) - np.minimum.accumulate(p[::-1])[::-1]).max())
-        best = max(best, (dip, played), key=lambda pair: pair[0])
-    return best[1]
+        told = bool(p[-1] > 0.5 > _smooth(played[0].p_v)[-1])
+        best = max(best, (told, dip, played), key=lambda found: found[:2])
+    return best[2]
 
 
 def _seen(episode: Episode) -> Observation:

@@ -20,6 +20,7 @@ from vantage.config import brief
 from vantage.envs.spec import WorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.stages.collect import Rollouts
+from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
 
@@ -53,6 +54,10 @@ class Online:
     """None: the study's."""
     rollouts: Rollouts | None = None
     """None: the study's."""
+    fit: ActorFit | None = None
+    """None: the study's."""
+    anew: bool = False
+    """Train every round's policy from its first weights (`HABCRun.anew`)."""
     schedule: Staged | Interleaved = Staged()
 
 
@@ -178,6 +183,8 @@ class Study:
                     critic=arm.critic or shared.critic,
                     schedule=arm.schedule,
                     rollouts=arm.rollouts or shared.rollouts,
+                    fit=arm.fit or shared.fit,
+                    anew=arm.anew,
                 )
 
     def fingerprint(self, arm: Arm, task: StudyTask) -> str:

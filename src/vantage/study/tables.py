@@ -30,7 +30,12 @@ TITLES = {
     "interleaved": "HABC, interleaved",
     "vantage": "Vantage",
     "vantage-4": "Vantage, 4 rounds",
-    "vantage-6": "Vantage, 6 rounds",
+    "vantage-anew": "Vantage, anew",
+    "vantage-anew-4": "Vantage, anew, 4 rounds",
+    "vantage-anew-6": "Vantage, anew, 6 rounds",
+    "habc-anew": "HABC, anew",
+    "habc-long": "HABC, 2,400 steps a round",
+    "filtered-bc-anew": "filtered BC, anew",
 }
 """Names that people know arms by."""
 PAPER_G = {
