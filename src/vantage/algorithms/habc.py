@@ -61,8 +61,8 @@ class HABCRun:
     fit: ActorFit = ActorFit()
     """The actor's training in every later round."""
     anew: bool = False
-    """Beyond the paper: every round trains a policy from its first weights on all that was gathered so far, rather than the policy of the
-    round before further (Ash and Adams 2020, arXiv 1910.08475; docs/log). The critic still looks through the policy that played the round."""
+    """Beyond the paper: every round trains a policy from its first weights on all that was gathered, instead of training the policy of the
+    round before further (Ash and Adams 2020, arXiv 1910.08475). The critic still looks through the policy that played the round."""
     evaluation: Evaluation = Evaluation()
     control: bool = True
     """Also give the supervised policy as many further steps on the demonstrations alone, and evaluate that."""
