@@ -29,7 +29,10 @@ RULES: dict[str, Rule] = {
     "habc": HABC(),
 }
 """The methods that learn from experience, in the order in which their tables print them."""
-ORDER = ("sft", "sft-more", "imit-dagger", "awr", "imit-recap", "filtered-bc", "habc-v", "habc", "habc-more", "habc+ir")
+ORDER = (
+    *("sft", "sft-more", "imit-dagger", "awr", "imit-recap", "filtered-bc", "habc-v", "habc"),
+    *("habc-more", "habc+ir", "habc+ir-2", "habc+ir-3"),
+)
 
 CONTRASTS = (
     ("habc", "sft-more"),
@@ -73,8 +76,6 @@ CONTRASTS = (
     ("filtered-bc-anew", "filtered-bc"),
     ("filtered-bc-anew-calm", "filtered-bc-calm"),
     ("habc-anew-calm", "filtered-bc-anew-calm"),
-    ("habc+ir-2", "habc+ir"),
-    ("habc+ir-3", "habc+ir-2"),
     ("habc+ir-3-calm", "habc+ir-calm"),
     ("interleaved", "habc"),
     ("interleaved-calm", "habc-calm"),

@@ -32,25 +32,40 @@ def colour(arm: str) -> str:
     return FAMILY.get(plain) or ("policy" if plain.startswith("habc") else "gate")
 
 
-def main_arms(results: Results) -> list[str]:
-    """The evaluated arms that are not on shared data, those with rows."""
-    return [name for name in evaluated(results.study) if not name.startswith("shared-") and has_rows(results, name)]
+ANCHORS = ("filtered-bc", "habc", "habc+ir")
+"""Arms of the paper's comparison that a figure of other arms begins with."""
 
 
-def success_by_method(results: Results, width: float, arms: Sequence[str] | None = None) -> str:
+def ordered_arms(results: Results) -> list[str]:
+    """The arms of the study's order that have rows: the paper's Fig. 3."""
+    return [name for name in results.study.order if has_rows(results, name)]
+
+
+def further_arms(results: Results) -> list[str]:
+    """The evaluated arms that are not in the order, those with rows, behind a few that are; none, if there are none."""
+    known = [name for name in evaluated(results.study) if not name.startswith("shared-") and has_rows(results, name)]
+    further = [name for name in known if name not in results.study.order]
+    return [name for name in ANCHORS if name in known and further] + further
+
+
+def shared_arms(results: Results) -> list[str]:
+    """The arms that learned from the same rollouts, those with rows, in the study's order."""
+    return [name for name in evaluated(results.study) if name.startswith("shared-") and has_rows(results, name)]
+
+
+def success_by_method(results: Results, width: float, arms: Sequence[str]) -> str:
     """Fig. 3, upper half: success by method and task."""
     tasks = [task.world.task for task in results.study.tasks]
-    names = list(arms or main_arms(results))
-    found = {name: rate(results.tables["trials"], name) for name in names}
+    found = {name: rate(results.tables["trials"], name) for name in arms}
     rows: dict[str, dict[str, Interval]] = {name: each.by_task for name, each in found.items() if each is not None}
     return _forest(rows, tasks, width, "Success rate by method and task", percent, (0.0, 1.0), _RATES)
 
 
-def steps_by_method(results: Results, width: float, arms: Sequence[str] | None = None) -> str:
+def steps_by_method(results: Results, width: float, arms: Sequence[str]) -> str:
     """Fig. 3, lower half: steps of successes by method and task, with the scatter between seeds."""
     tasks = [task.world.task for task in results.study.tasks]
     rows: dict[str, dict[str, Interval]] = {}
-    for name in arms or main_arms(results):
+    for name in arms:
         rows[name] = {}
         for task, grid in grids(results.tables["trials"], name).items():
             means = np.array([steps[won].mean() for steps, won in zip(grid.steps, grid.success, strict=True) if won.any()])
@@ -77,7 +92,8 @@ def _forest(
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
     parts = [
-        text(4, 34 + _ROW * (i + 0.5) + 4, title(name), cls="strong" if name.startswith("habc") else "") for i, name in enumerate(names)
+        text(4, 34 + _ROW * (i + 0.5) + 4, title(name), cls="strong" if name.startswith(("habc", "vantage-anew")) else "")
+        for i, name in enumerate(names)
     ]
     for place, task in enumerate(tasks):
         area = plot((left + place * span, 34, left + (place + 1) * span - 26, height - 24), x=extent)

@@ -12,7 +12,7 @@ from vantage.report.markup import panel, section, table
 from vantage.study import figures
 from vantage.study.exhibits import exhibit_figures
 from vantage.study.rows import Results
-from vantage.study.tables import Sheet, cost, sheets
+from vantage.study.tables import Sheet, cost, sheets, stop_arm
 
 WIDTH = 980.0
 
@@ -32,22 +32,22 @@ def write_study(folder: Path, out: Path) -> Path:
 
 def draw(results: Results) -> dict[str, tuple[str, str]]:
     """File name -> (heading, figure), those for which there are rows."""
-    critics = [
-        arm for arm in ("vantage", "cross-fitted", "habc") if results.tables["stops"] and (results.tables["stops"]["arm"] == arm).any()
-    ]
-    shared = [name for name in (f"shared-{arm}" for arm in figures.FAMILY) if figures.has_rows(results, name)]
-    shared += [name for name in ("shared-habc-v", "shared-habc") if figures.has_rows(results, name)]
+    judge = stop_arm(results)
+    ordered, further, shared = figures.ordered_arms(results), figures.further_arms(results), figures.shared_arms(results)
     drawn = {
-        "fig3-success": ("Success by method and task (the paper's Fig. 3)", figures.success_by_method(results, WIDTH)),
-        "fig3-steps": ("Steps of successes (Fig. 3)", figures.steps_by_method(results, WIDTH)),
+        "fig3-success": ("Success by method and task (the paper's Fig. 3)", figures.success_by_method(results, WIDTH, ordered)),
+        "fig3-steps": ("Steps of successes (Fig. 3)", figures.steps_by_method(results, WIDTH, ordered)),
         "differences": ("Differences, with 95 % intervals", figures.differences(results, WIDTH)),
     }
+    if further:
+        drawn["beyond-success"] = ("Success beyond the paper's comparison", figures.success_by_method(results, WIDTH, further))
+        drawn["beyond-steps"] = ("Steps of successes beyond it", figures.steps_by_method(results, WIDTH, further))
     if shared:
         drawn["shared-success"] = ("Success of every rule on the same rollouts", figures.success_by_method(results, WIDTH, shared))
-    if critics:
+    if judge:
         drawn["fig4-starts"] = ("Viable starts, round after round (Fig. 4, left)", figures.viable_starts(results, WIDTH))
         drawn["app-g"] = ("Mean g (App. G)", figures.gate_means(results, WIDTH))
-        drawn["stops"] = ("Stop early and call for help", figures.stop_curve(results, critics[0], WIDTH))
+        drawn["stops"] = ("Stop early and call for help", figures.stop_curve(results, judge, WIDTH))
     return drawn | exhibit_figures(results.folder, WIDTH)
 
 

@@ -101,7 +101,7 @@ def success_sheet(results: Results) -> Sheet:
     return Sheet(
         title="Success",
         words="Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
-        "Cells: finished pairs of task and seed.",
+        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by their differences.",
         head=("method", *tasks, "mean", "steps of successes", "cells"),
         rows=tuple(rows),
     )
@@ -189,6 +189,14 @@ def collected_sheet(results: Results) -> Sheet:
     )
 
 
+def stop_arm(results: Results) -> str | None:
+    """The arm whose critics say when to stop: the best cross-fitted one that has rows, or the last; None where no arm has a critic."""
+    stops = results.tables["stops"]
+    known = [arm.name for arm in results.study.arms if _rows(stops, arm.name).any()]
+    wanted = [name for name in ("vantage-anew", "vantage", "cross-fitted", "habc") if name in known]
+    return next(iter(wanted + known[::-1]), None)
+
+
 def stops_sheet(results: Results, arm: str) -> Sheet:
     """What stopping at low viability would have saved and lost."""
     stops = results.tables["stops"]
@@ -234,15 +242,14 @@ def cost(results: Results) -> str:
 
 def sheets(results: Results) -> Sequence[Sheet]:
     """Every table of a study that has rows."""
-    critics = [arm.name for arm in results.study.arms if _rows(results.tables["stops"], arm.name).any()]
-    best = [name for name in ("vantage-3", "vantage", "cross-fitted", "habc") if name in critics][:1] or critics[-1:]
+    judge = stop_arm(results)
     drawn = [
         success_sheet(results),
         contrast_sheet(results),
         weights_sheet(results),
         critic_sheet(results),
         collected_sheet(results),
-        *(stops_sheet(results, name) for name in best),
+        *([stops_sheet(results, judge)] if judge else []),
     ]
     return [sheet for sheet in drawn if sheet.rows]
 
