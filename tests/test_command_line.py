@@ -1,5 +1,6 @@
 """The command line: help that helps, one sentence and exit code 2 for bad input, nothing half written."""
 
+import json
 import resource
 import shutil
 import subprocess
@@ -219,6 +220,29 @@ def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int
     assert code == 2 and "settings.seed: 0, now 5" in " ".join(err.split())
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+
+
+def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    from vantage.recipes import RECIPES
+    from vantage.recipes.start import claim
+
+    claim(tmp_path / "run", "paper", RECIPES["paper"]())
+    for stage in ("fit-critic", "fit-actor"):
+        code, _, err = vantage(stage, tmp_path / "run" / "round-01")
+        assert code == 2 and "trains critic and actor together" in " ".join(err.split())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
+
+
+def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    data = recording(tmp_path)
+    path, info = data / DATA, json.loads((data / "meta/info.json").read_text())
+    pq.write_table(pq.read_table(path).drop_columns(["intervention", "policy_version"]), path)
+    info["features"] = {name: what for name, what in info["features"].items() if name not in ("intervention", "policy_version")}
+    (data / "meta/info.json").write_text(json.dumps(info))
+    code, _, err = vantage("audit", data)
+    assert code == 2 and "--demos" in " ".join(err.split())
+    code, said, _ = vantage("audit", data, "--demos")
+    assert code == 0 and "31" in said, "all 31 frames are a person's"
 
 
 @pytest.fixture(scope="module")

@@ -316,7 +316,7 @@ def audit(
     """
     from vantage.data import audit as auditing
 
-    Console().print(auditing.render_audit(auditing.audit(dataset, outcomes, labels, weights)))
+    Console().print(auditing.render_audit(auditing.audit(dataset, outcomes, labels, weights, demos=demos)))
 
 
 def label(

@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from vantage.collect.pool import play_here
+from vantage.data.schema import EVAL_COLUMNS
+from vantage.data.sidecar import write_parquet
 from vantage.envs.spec import MetaWorldSpec
-from vantage.stages.evaluate import Evaluation
-from vantage.stages.metaworld_protocol import CAP, SUITES, score, score_table, starts_hash, worlds_of
+from vantage.seeding import seed_for
+from vantage.stages.evaluate import Evaluation, place_of
+from vantage.stages.metaworld_protocol import CAP, SUITES, play_suite, score, score_table, starts_hash, worlds_of
 from vantage.types import VantageError
 
 
@@ -44,6 +50,26 @@ def test_the_suites():
     assert len(set(prompts)) == 10
     with pytest.raises(VantageError, match="no suite 'MT5'; there are MT10 and MT50"):
         worlds_of("MT5")
+
+
+def test_trials_of_other_starts_are_not_counted_as_these(tmp_path: Path):
+    worlds, settings = worlds_of("MT10"), Evaluation(per_world=1)
+    seeds = np.array([seed_for(settings.suite, place_of(world), 0) for world in worlds])
+    names = np.array([world.task for world in worlds])
+    rows = {
+        "task": names,
+        "prompt": names,
+        "seed": seeds,
+        "success": np.ones(10, bool),
+        "steps": np.full(10, 40),
+        "limit": np.full(10, CAP),
+    }
+    out = tmp_path / "trials.parquet"
+    write_parquet(out, {name: rows[name] for name in EVAL_COLUMNS})
+    assert play_suite(tmp_path, "MT10", out, settings, pool=play_here)["success"].all(), "there already: only counted again"
+    for other in (Evaluation(per_world=2), Evaluation(per_world=1, suite="development")):
+        with pytest.raises(VantageError, match=r"holds trials of another suite.*--out"):
+            play_suite(tmp_path, "MT10", out, other, pool=play_here)
 
 
 def test_the_hash_names_the_starts():

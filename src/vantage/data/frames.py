@@ -3,7 +3,8 @@
     1-episodes/videos ──build────────┐
     journal (lossless) ──from_journal┴─> store: frames.u8 + frames.json ──gather(rows)──> uint8[B, cameras, size, size, 3]
 
-The store is a cache: whole or absent, made again from the dataset whenever it is missing or of another shape.
+The store is whole or absent. `collect` makes a lossless one from its journal; `FrameStore.build` makes one from anybody's dataset, whose
+pictures have been through a video.
 """
 
 import io
@@ -73,13 +74,17 @@ class FrameStore:
     def open(cls, folder: Path) -> "FrameStore":
         """Map an existing store. Raises VantageError where there is none, or not a whole one."""
         if not (folder / HEADER).is_file():
-            raise VantageError(f"there is no frame store at {folder}; build it from its dataset.")
+            raise VantageError(
+                f"there is no frame store at {folder}: collect the round again, or make one of its videos with FrameStore.build."
+            )
         record = read_json(folder / HEADER)
         try:
             header = Header(**(record | {"cameras": tuple(record["cameras"])}))
             pixels = np.memmap(folder / PIXELS, np.uint8, "r", shape=header.shape)
         except (TypeError, KeyError, ValueError, OSError) as error:
-            raise VantageError(f"the frame store {folder} is damaged; delete it and it is built again.") from error
+            raise VantageError(
+                f"the frame store {folder} is damaged: delete it and collect again, or make one of its videos with FrameStore.build."
+            ) from error
         return cls(header, pixels)
 
     @classmethod

@@ -84,7 +84,7 @@ class Round:
         return self.folder / ".journal"
 
     def frames(self, size: int) -> Path:
-        """The memory-mapped pictures at the policy's resolution: a cache of 1-episodes."""
+        """The memory-mapped pictures at the policy's resolution, lossless; every later stage reads them."""
         return self.folder / f".frames-{size}"
 
 

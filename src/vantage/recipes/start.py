@@ -16,6 +16,7 @@ from vantage.algorithms.habc import (
     run_habc,
     weigh_round,
 )
+from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import open_pool
 from vantage.config import from_json, to_json
 from vantage.data.layout import Round
@@ -100,6 +101,11 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
         "fit-actor": here.actor,
         "evaluate": here.evaluation,
     }[stage]
+    if isinstance(settings.schedule, Interleaved) and stage in ("fit-critic", "fit-actor"):
+        raise VantageError(
+            f"{here.run} trains critic and actor together (the interleaved schedule), so {stage} cannot run alone; go on with "
+            f"`vantage run RECIPE --out {here.run}`"
+        )
     if product.exists():
         raise VantageError(f"{product} is there already; delete it (and what was made from it) to make it again")
     if videos:

@@ -94,9 +94,14 @@ def starts_hash(worlds: tuple[MetaWorldSpec, ...], settings: Evaluation) -> str:
 
 
 def play_suite(actor: Path, suite: str, out: Path, settings: Evaluation, *, pool: Pool) -> dict[str, Column]:
-    """Play every trial of a suite into `out`, or read what is there; returns its columns."""
-    evaluate(actor, out, worlds_of(suite), settings, pool=pool, title=suite)
-    return read_parquet(out, EVAL_COLUMNS)
+    """Play every trial of a suite into `out`, or read what is there; returns its columns. VantageError for trials of other starts."""
+    worlds = worlds_of(suite)
+    evaluate(actor, out, worlds, settings, pool=pool, title=suite)
+    found = read_parquet(out, EVAL_COLUMNS)
+    wanted = [seed_for(settings.suite, place_of(world), trial) for world in worlds for trial in range(settings.per_world)]
+    if found["seed"].tolist() != wanted:
+        raise VantageError(f"{out} holds trials of another suite, another number a task or other starts; name another file with --out")
+    return found
 
 
 def score_table(trials: Mapping[str, Column]) -> RichTable:
