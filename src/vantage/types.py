@@ -28,7 +28,7 @@ class Controller(StrEnum):
 
 
 class Route(StrEnum):
-    """How a frame may be used; the route table is credit assignment (habc.md, "Intervention-aware credit")."""
+    """How a frame may be used; the route table is credit assignment (docs/habc.md, step 1)."""
 
     DEMO = "demo"
     """A frame of a demonstration: imitation data."""
@@ -64,7 +64,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What the outcome bit says about every frame: `2-labels.parquet` (spec: the credit ledger). NaN where a mask is False."""
+    """What the outcome bit says about every frame: `2-labels.parquet` (docs/data.md). NaN where a mask is False."""
 
     segment: Int64[np.ndarray, "N"]
     """0, 1, 2 ... within the episode; a new one where the controller changes and where time is cut."""

@@ -107,7 +107,7 @@ class _StockDemonstrator:
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """A human stands by and rescues a policy in trouble (spec: rescue; paper Appendix E: about half of the failures)."""
+    """A human stands by and rescues a policy in trouble (docs/habc.md, 17; paper Appendix E: about half of the failures)."""
 
     permission: float = 0.5
     """Probability, drawn per episode, that the operator may act at all."""

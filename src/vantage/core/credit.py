@@ -1,4 +1,4 @@
-"""One outcome bit and who was driving -> what every frame may teach: segment, route, targets, masks (spec: the credit ledger).
+"""One outcome bit and who was driving -> what every frame may teach: segment, route, targets, masks (docs/habc.md, step 1).
 
     drove            outcome   P before     H              P after (the suffix)
     autonomous       y         -            -              labelled y (the whole episode)

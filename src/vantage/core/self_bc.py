@@ -1,4 +1,4 @@
-"""How much self behaviour cloning counts beside PPO, right now: every rule of the spec as a value.
+"""How much self behaviour cloning counts beside PPO, right now: every rule of docs/chunked_ppo.md as a value.
 
 A rule reads how training stands and returns (weight of L_PPO, weight of L_BC for every task).
 """

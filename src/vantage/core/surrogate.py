@@ -98,7 +98,7 @@ def chunk_advantages(
     lam: float,
     limit_bootstraps: bool,
 ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
-    """(A_k, target of V_k): generalised advantages over chunks by their executed steps n_k (spec, "The method"; Schulman et al. 2016).
+    """(A_k, target of V_k): generalised advantages over chunks by their executed steps n_k (docs/chunked_ppo.md; Schulman et al. 2016).
 
     A_k = R_k + gamma^n_k V_{k+1} (1 - success) - V_k + (gamma lambda)^n_k (1 - last) A_{k+1}. A success never bootstraps. An episode
     that ran into its limit does, from `value_at_end` (read where `last`), if `limit_bootstraps`; otherwise the limit is an end worth 0.

@@ -261,6 +261,7 @@ def study_pixels() -> Study:
         ),
         order=("sft", "sft-more", "filtered-bc", "habc", "vantage"),
         contrasts=(
+            ("habc", "sft"),
             ("habc", "sft-more"),
             ("vantage", "filtered-bc"),
             ("vantage-calm", "filtered-bc"),

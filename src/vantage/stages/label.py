@@ -1,4 +1,4 @@
-"""A data set and its outcomes in; `2-labels.parquet` out (spec: the credit ledger). The data set itself is never touched."""
+"""A data set and its outcomes in; `2-labels.parquet` out (docs/data.md). The data set itself is never touched."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -24,8 +24,8 @@ TITLES = {
     "habc": "HABC",
     "habc-more": "HABC, continued",
     "habc+ir": "HABC+IR",
-    "habc+ir-2": "HABC+IR, 2 rounds",
-    "habc+ir-3": "HABC+IR, 3 rounds",
+    "habc+ir-2": "HABC+IR, 5 rounds",
+    "habc+ir-3": "HABC+IR, 6 rounds",
     "filtered-bc+rescues": "filtered BC, more rescues",
     "interleaved": "HABC, interleaved",
     "vantage": "Vantage",
@@ -145,8 +145,10 @@ def weights_sheet(results: Results) -> Sheet:
                 rows.append((task, title(arm.name), *(f"{value:.2f}" for value in values)))
     return Sheet(
         title="Weights (App. G)",
-        words="Mean over rounds and seeds, each round on its own rollouts. Passing: share of autonomous frames with a weight above 0. The "
-        "paper's, on its three tasks: " + "; ".join(f"{name} {value}" for name, value in PAPER_G.items()) + ".",
+        words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own rollouts. Passing: share of "
+        "autonomous frames with a weight above 0. The paper's, on its three tasks: "
+        + "; ".join(f"{name} {value}" for name, value in PAPER_G.items())
+        + ".",
         head=("task", "method", "mean g, successful rollouts", "mean g, rescues", "passing"),
         rows=tuple(rows),
     )
