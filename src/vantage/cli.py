@@ -129,7 +129,7 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
     Args:
         recipe: Name of a recipe: debug (a minute), quickstart (ten), paper (the quickstart with the paper's own choices), vantage (with
             what the study found to be better), metaworld-mt10-ppo-state (chunked PPO from true state, ten minutes; -long: half an hour),
-            metaworld-mt50-ppo-state (MT50), metaworld-mt10-ppo (from pixels, 71 minutes; -flow: from true state with a flow policy), debug-ppo.
+            metaworld-mt50-ppo-state, metaworld-mt10-ppo (from pixels, 71 minutes; -flow: from true state with a flow policy), debug-ppo.
         out: Folder of the run.
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.
