@@ -12,14 +12,16 @@ from tiny import tiny
 
 from vantage.actors.load import build_actor, load_actor
 from vantage.algorithms.habc import HABCRun, actor_to_train, improve, replay_of
-from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.interleaved import Interleaved, _Learner
 from vantage.collect.pool import play_here
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
 from vantage.data.layout import Round
 from vantage.data.sidecar import read_json, read_parquet
+from vantage.learn.critic import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.seeding import seed_for
 from vantage.stages.weigh import Weighing
+from vantage.types import VantageError
 
 
 def one_round(finished: Path, run: Path, settings: HABCRun) -> Path:
@@ -108,3 +110,31 @@ def test_a_round_goes_on_from_the_last_policy_or_begins_anew(finished: Path, tmp
     made = one_round(finished, tmp_path, replace(settings, anew=True))
     weights = (load_actor(made / "5-actor").module, load_actor(finished / "round-01" / "5-actor").module)
     assert not any(torch.equal(a, b) for a, b in zip(*(list(m.parameters()) for m in weights), strict=True))
+
+
+def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale(finished: Path) -> None:
+    here, settings = Round.of(finished, 2), tiny()
+    replay, actor = replay_of(here, settings), load_actor(finished / "round-01" / "5-actor")
+    weighing, version = Weighing(stride=1, stale_after=30), settings.fit.steps
+
+    def drawn(weighing: Weighing) -> np.ndarray:
+        how = (replay, actor, Interleaved(), weighing, settings.fit, settings.critic)
+        return _Learner(*how, t_max=settings.t_max, policy_version=version, seed=0).sampling > 0
+
+    route = replay.labels.route
+    assert not drawn(weighing)[route == "unlabelled"].any() and (route == "unlabelled").any()
+    fresh = drawn(replace(weighing, stale_after=10_000))
+    assert fresh[(route == "rollout_failure") & (replay.round == 1)].any(), "failures teach f_v"
+    assert set(replay.round[drawn(weighing)]) == {0, 2}, "the first round is 30 updates old"
+
+
+@pytest.mark.parametrize(
+    ("weighing", "critic", "says"),
+    [(Weighing(rule=AWR()), CriticFit(), "no parent head"), (Weighing(), CriticFit(folds=2), "trains one critic")],
+)
+def test_the_interleaved_schedule_says_what_it_lacks(
+    weighing: Weighing, critic: CriticFit, says: str, finished: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VantageError, match=says):
+        one_round(finished, tmp_path, replace(tiny(), schedule=Interleaved(), weighing=weighing, critic=critic))
+    assert not (tmp_path / "round-01" / "5-actor").exists()

@@ -178,7 +178,7 @@ def weigh_round(here: Round, settings: HABCRun) -> None:
     supervised = here.number == 0
     how = Weighing(rule=Uniform()) if supervised else settings.weighing
     critic = here.critic if how.reads_values else None
-    version = version_entering(here, settings)
+    version = clock_of_staleness(here, settings)
     chunk = settings.actor.net.chunk
     weigh(replay_of(here, settings), critic, here.weights, how, horizon=chunk, policy_version=version, parent=settings.parent)
 
@@ -208,6 +208,7 @@ def fit_round_together(here: Round, settings: HABCRun, schedule: Interleaved) ->
         settings.fit,
         settings.critic,
         t_max=settings.t_max,
+        policy_version=clock_of_staleness(here, settings),
         seed=train_seed(here, settings),
     )
 
@@ -270,8 +271,13 @@ def before(here: Round) -> Round:
 
 
 def version_entering(here: Round, settings: HABCRun) -> int:
-    """Actor updates since the supervised checkpoint, when the round begins."""
+    """Actor updates since the supervised checkpoint, when the round begins; where every round begins anew, of all rounds before."""
     return max(here.number - 1, 0) * settings.fit.steps
+
+
+def clock_of_staleness(here: Round, settings: HABCRun) -> int:
+    """Actor updates so far, against which rollouts go stale; a policy that is trained anew has no past that they could be too far from."""
+    return 0 if settings.anew else version_entering(here, settings)
 
 
 def train_seed(here: Round, settings: HABCRun) -> int:

@@ -21,8 +21,8 @@ from vantage.actors.protocol import Actor
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
-from vantage.core.weights import gather_evidence, hide_advantages, normalise_batch, warmed_up
-from vantage.data.loader import prefetch
+from vantage.core.weights import fresh, gather_evidence, hide_advantages, normalise_batch, warmed_up
+from vantage.data.loader import augmentation, prefetch
 from vantage.data.replay import Replay
 from vantage.data.sidecar import whole_folder, write_json
 from vantage.learn.checkpoint import load_state, save_state
@@ -34,7 +34,7 @@ from vantage.progress import bar
 from vantage.stages.fit_actor import ActorFit
 from vantage.stages.fit_critic import compute_features
 from vantage.stages.weigh import Weighing, anchors, sampling_of
-from vantage.types import Batch, Observation, Values
+from vantage.types import Batch, Observation, Values, VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,21 @@ def fit_interleaved(
     critic_fit: CriticFit,
     *,
     t_max: int,
+    policy_version: int,
     seed: int,
 ) -> None:
-    """Train actor and critic together on `replay`. Goes on exactly where it was killed."""
+    """Train actor and critic together on `replay`. Goes on exactly where it was killed.
+
+    Failures are drawn (they teach f_v) and unlabelled windows are not. `policy_version`: actor updates so far, for the stale cutoff. Raises
+    VantageError for what this schedule does not have: a parent head, several critics.
+    """
     if critic_out.exists() and actor_out.exists():
         return
-    learner = _Learner(replay, actor, schedule, weighing, fit, critic_fit, t_max=t_max, seed=seed)
+    if weighing.rule.reads_parent:
+        raise VantageError("the interleaved schedule trains no parent head; use the staged one (`Staged`) for Imit-Recap and AWR")
+    if critic_fit.folds > 1 or critic_fit.members > 1:
+        raise VantageError("the interleaved schedule trains one critic; use the staged one (`Staged`) for folds and members")
+    learner = _Learner(replay, actor, schedule, weighing, fit, critic_fit, t_max=t_max, policy_version=policy_version, seed=seed)
     resume = actor_out.with_name(".interleaved.safetensors")
     learner.load(load_state(resume))
     first, lines = learner.done, learner.lines_of(resume.with_suffix(".jsonl"))
@@ -97,6 +106,7 @@ class _Learner:
         critic_fit: CriticFit,
         *,
         t_max: int,
+        policy_version: int,
         seed: int,
     ) -> None:
         self.replay, self.actor, self.schedule, self.weighing, self.fit, self.critic_fit = (
@@ -111,8 +121,8 @@ class _Learner:
         self.strides = stride_rows(replay.frames.stretch_starts(), replay.frames.success, weighing.stride)
         self.ahead = efficiency_ahead(self.strides)
         route = replay.labels.route
-        valid = anchors(replay, route, weighing, actor.chunk)
-        self.sampling = sampling_of(replay, route, drawable(np.ones(len(replay)), route, valid, draw_zero_weight=True), weighing)
+        valid = anchors(replay, route, weighing, actor.chunk) & fresh(replay.frames.policy_version, policy_version, weighing.stale_after)
+        self.sampling = sampling_of(replay, route, drawable(np.zeros(len(replay)), route, valid, draw_zero_weight=True), weighing)
         self.loader = replay.loader(actor.chunk, actor.cameras, fit.shift)
         torch.manual_seed(seed)
         self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)
@@ -128,7 +138,7 @@ class _Learner:
     def batch_at(self, step: int) -> tuple[Batch, Observation]:
         """Windows of this step, and what was seen at the states their advantages look ahead to."""
         batch = self.loader.drawn(self.sampling, self.seed, step, self.fit.batch)
-        return batch, self.loader.observe(self.strides.row[batch.row])
+        return batch, self.loader.observe(self.strides.row[batch.row], augmentation(self.seed, step))
 
     def update(self, step: int, batch: Batch, later: Observation) -> dict[str, float]:
         """One turn of Algorithm 1."""

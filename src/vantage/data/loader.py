@@ -53,6 +53,11 @@ def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) 
             yield waiting.popleft().result()
 
 
+def augmentation(seed: int, step: int) -> np.random.Generator:
+    """What decides the shifts of one gradient step; given again, another batch of as many rows is shifted alike."""
+    return np.random.default_rng((seed, step, 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowLoader:
     """N frames of one or several datasets, end to end, served as windows."""
@@ -166,7 +171,7 @@ class WindowLoader:
     def drawn(self, probability: Float[np.ndarray, "N"], seed: int, step: int, size: int) -> Batch:
         """The batch of one gradient step: a pure function of (seed, step), augmentation included."""
         rows = draw(probability.astype(np.float64), seed=seed, step=step, batch=size)
-        return self.batch(rows, np.random.default_rng((seed, step, 1)))
+        return self.batch(rows, augmentation(seed, step))
 
     def stream(self, probability: Float[np.ndarray, "N"], seed: int, steps: Iterable[int], size: int, ahead: int = 2) -> Iterator[Batch]:
         """`drawn` for every step, prepared by one background thread while the last one is being used."""

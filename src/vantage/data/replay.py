@@ -20,7 +20,7 @@ from vantage.data.layout import Source
 from vantage.data.loader import RandomShift, WindowLoader
 from vantage.data.reader import Table, read_table
 from vantage.data.schema import INDEX, LABEL_COLUMNS
-from vantage.data.sidecar import check_coverage, read_parquet
+from vantage.data.sidecar import check_coverage, read_note, read_parquet
 from vantage.types import Labels, Route, Trace, VantageError
 
 
@@ -77,12 +77,13 @@ def load_replay(sources: Sequence[Source]) -> Replay:
     traces: list[Trace] = []
     for source in sources:
         columns = read_parquet(source.labels, LABEL_COLUMNS)
-        mine = Labels(**{name: columns[name] for name in Labels.__dataclass_fields__})
-        table = read_table(source.episodes, demos=bool((mine.route == Route.DEMO).all()))
+        table = read_table(source.episodes, demos=bool((columns["route"] == Route.DEMO).all()))
         check_coverage(source.labels, columns[INDEX], table.index, f"run `vantage label {source.labels.parent}`")
+        order = np.argsort(columns[INDEX])[np.searchsorted(np.sort(columns[INDEX]), table.index)]
+        mine = Labels(**{name: columns[name][order] for name in Labels.__dataclass_fields__})
         tables.append(table)
         labels.append(mine)
-        traces += _traces(table, mine)
+        traces += _traces(table, mine, read_note(source.labels).get("outcomes"))
     _check_alike(sources, tables)
     joined = join_labels(labels)
     whole = timeline(traces)
@@ -99,20 +100,30 @@ def load_replay(sources: Sequence[Source]) -> Replay:
     )
 
 
-def _traces(table: Table, labels: Labels) -> list[Trace]:
-    """Episodes as credit assignment sees them; the outcome is read back from the labels, demonstrations count as successes."""
-    return [_trace(table, labels, slice(a, b)) for a, b in itertools.pairwise(table.starts)]
+def _traces(table: Table, labels: Labels, outcomes: Sequence[bool | None] | None) -> list[Trace]:
+    """Episodes as credit assignment sees them, with the outcomes that were noted beside the labels.
+
+    Without a note the outcome is read back from the labels, which cannot tell a failure in human hands from an episode without an outcome.
+    Demonstrations count as successes.
+    """
+    slices = [slice(a, b) for a, b in itertools.pairwise(table.starts)]
+    known = [_outcome(labels, rows) for rows in slices] if outcomes is None else outcomes
+    return [_trace(table, labels, rows, outcome) for rows, outcome in zip(slices, known, strict=True)]
 
 
-def _trace(table: Table, labels: Labels, rows: slice) -> Trace:
+def _outcome(labels: Labels, rows: slice) -> bool | None:
+    if labels.efficiency_mask[rows].any():
+        return True
+    return False if (labels.route[rows] == Route.ROLLOUT_FAILURE).any() else None
+
+
+def _trace(table: Table, labels: Labels, rows: slice, outcome: bool | None) -> Trace:
     demo = bool((labels.route[rows] == Route.DEMO).all())
-    succeeded = bool(labels.efficiency_mask[rows].any()) or demo
-    failed = bool((labels.route[rows] == Route.ROLLOUT_FAILURE).any())
     return Trace(
         intervention=table.intervention[rows],
         policy_version=table.policy_version[rows],
         cut=table.cut[rows],
-        outcome=True if succeeded else (False if failed else None),
+        outcome=True if demo else outcome,
         demo=demo,
     )
 

@@ -105,15 +105,20 @@ def _to_arrow(name: str, column: Column | pa.Array, nullable: bool, path: Path) 
     return pa.array(column)
 
 
-def write_parquet(path: Path, columns: Mapping[str, Column | pa.Array], nullable: Collection[str] = ()) -> None:
+def write_parquet(
+    path: Path, columns: Mapping[str, Column | pa.Array], nullable: Collection[str] = (), note: Mapping[str, Any] | None = None
+) -> None:
     """Write columns of equal length, in the order given; NaN in the columns of `nullable` becomes null.
 
-    Raises VantageError for columns of different lengths, NaN in a column that is not nullable, and a full disk.
+    `note`: JSON that is no row, kept in the file's metadata under "vantage". Raises VantageError for columns of different lengths, NaN in a
+    column that is not nullable, and a full disk.
     """
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise VantageError(f"the columns of {path.name} differ in length: {lengths}.")
     table = pa.table({name: _to_arrow(name, column, name in nullable, path) for name, column in columns.items()})
+    if note is not None:
+        table = table.replace_schema_metadata({"vantage": json.dumps(note)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     write_whole(path, buffer.getvalue())
@@ -142,6 +147,12 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); write it again.") from error
     raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What `write_parquet` noted beside the rows; empty where it noted nothing."""
+    noted = (read_arrow(path, ()).schema.metadata or {}).get(b"vantage")
+    return {} if noted is None else json.loads(noted)
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, Column]:

@@ -39,5 +39,6 @@ def label(episodes: Path, out: Path, *, outcomes: Path | None = None, demos: boo
         FRAME: table.frame_index,
         **{name: getattr(labels, name) for name in Labels.__dataclass_fields__},
     }
-    write_parquet(out, {name: columns[name] for name in LABEL_COLUMNS}, nullable=("viability_target", "efficiency_target_mc"))
+    nullable = ("viability_target", "efficiency_target_mc")
+    write_parquet(out, {name: columns[name] for name in LABEL_COLUMNS}, nullable, note={"outcomes": [t.outcome for t in traces]})
     return labels
