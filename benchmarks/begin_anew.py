@@ -61,7 +61,7 @@ def last_round(task: str, seed: int) -> tuple[Round, HABCRun]:
     arm = plan.arm(LAST)
     for each in plan.ancestry(arm):
         cell = Cell(task=task, arm=each.name, seed=seed)
-        if not finished(cell, work):
+        if not finished(plan, cell, work):
             run_cell(plan, cell, work)
     here = Round.of(Cell(task=task, arm=LAST, seed=seed).folder(work), plan.first_round(arm))
     return here, plan.settings(arm, plan.task(task), seed)

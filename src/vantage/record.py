@@ -15,10 +15,17 @@ def write_record(folder: Path, seed: int) -> None:
         return
     recipe = folder.parent / "recipe.json"
     name = read_json(recipe)["recipe"] if recipe.exists() else None
+    quality = folder / "3-critic" / "quality.json"
+    together = quality.exists() and read_json(quality).get("schedule") == "interleaved"
     record = {
         "vantage": __version__,
         "commit": git_commit(),
         "recipe": name,
+        **(
+            {"weights": "written by the final critic, for reading; the interleaved schedule weighed every batch by itself"}
+            if together
+            else {}
+        ),
         "recipe_sha256": sha256_file(recipe) if recipe.exists() else None,
         "seed": seed,
         "sha256": checksums(folder),

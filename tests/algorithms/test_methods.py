@@ -87,6 +87,7 @@ def test_the_interleaved_schedule_writes_the_same_files(finished: Path, tmp_path
     settings = replace(tiny(), schedule=Interleaved(warm_up=10), weighing=Weighing(stride=1))
     here = one_round(finished, tmp_path, settings)
     assert read_json(here / "3-critic" / "quality.json")["schedule"] == "interleaved"
+    assert "for reading" in read_json(here / "round.json")["weights"]
     curve = [json.loads(line) for line in (here / "5-actor" / "metrics.jsonl").read_text().splitlines()]
     before = [row["mean_g"] for row in curve if row["step"] <= 10 and not np.isnan(row["mean_g"])]
     after = [row["mean_g"] for row in curve if row["step"] > 10 and not np.isnan(row["mean_g"])]

@@ -1,6 +1,7 @@
 """A real study, small: its cells stand on each other, are resumed, rebuilt and drawn."""
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
-from vantage.study.cells import Cell
+from vantage.study.cells import Cell, finished, run_cell
 from vantage.study.exhibits import exhibit_figures, make_exhibits
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
@@ -111,8 +112,6 @@ def test_a_stored_study_has_nothing_left_to_do_and_grows_by_seeds(done: tuple[Pa
 
 
 def test_rows_that_a_kill_left_behind_are_not_counted_twice(done: tuple[Path, Results], tmp_path: Path) -> None:
-    from vantage.study.cells import run_cell
-
     work, results = done
     torn = Results(tmp_path, results.study, {name: dict(table) for name, table in results.tables.items()})
     keep = torn.tables["cells"]["arm"] != "habc"  # killed after its trials were written and before its cell was
@@ -143,6 +142,25 @@ def test_machines_are_merged_cell_by_cell(done: tuple[Path, Results], tmp_path: 
     other = replace(done[1].study, base=replace(done[1].study.base, fit=ActorFit(steps=21, batch=32)))
     with pytest.raises(VantageError, match="other settings"):
         Results.open(tmp_path / "other", other).merge(done[1])
+
+
+def test_a_folder_that_other_settings_made_is_made_again(done: tuple[Path, Results], tmp_path: Path) -> None:
+    cell, study = Cell(task=TASK, arm="sft", seed=0), done[1].study
+    other = replace(study, base=replace(study.base, supervised=ActorFit(steps=5, batch=32)))
+    assert finished(study, cell, done[0]) and not finished(other, cell, done[0])
+    shutil.copytree(cell.folder(done[0]), cell.folder(tmp_path))
+    checkpoint = cell.folder(tmp_path) / "round-00/5-actor/model.safetensors"
+    before = sha256_file(checkpoint)
+    run_cell(other, cell, tmp_path)
+    assert finished(other, cell, tmp_path) and sha256_file(checkpoint) != before
+
+
+def test_two_studies_do_not_write_to_one_folder(done: tuple[Path, Results]) -> None:
+    first, second = (Results.open(done[1].folder, done[1].study) for _ in range(2))
+    with first.alone(), pytest.raises(VantageError, match="another study is writing"), second.alone():
+        pass
+    with second.alone():
+        assert second.done() == done[1].done()
 
 
 def test_rows_of_other_settings_are_refused(done: tuple[Path, Results]) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vantage.study.statistics import contrast, grids, rate
+from vantage.study.tables import span
 
 
 def trials(**arms: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,6 +42,9 @@ def test_only_seeds_that_both_have_finished_count() -> None:
     found = contrast({name: column[~missing] for name, column in rows.items()}, "a", "b")
     assert found is not None and found.difference.n == 2
     assert found.by_task == {"task-0": 1 / 4, "task-1": 0.0}
+    ends = (found.difference.low, found.difference.high, found.improvement.low, found.detectable, found.shared_steps.low)
+    assert np.isnan(ends).all(), "one seed a task says nothing of the scatter between seeds"
+    assert span(found.difference, signed=True) == "+0.125"
     assert contrast(rows, "a", "nobody") is None
 
 

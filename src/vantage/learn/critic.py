@@ -21,7 +21,7 @@ from vantage.data.replay import Replay
 from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
 from vantage.threads import one_thread
-from vantage.types import VantageError
+from vantage.types import Route, VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ class CriticProblem:
             )
         held = _held_out_frames(replay, settings.held_out, seed)
         seen = np.ones(len(replay), dtype=bool) if unseen is None else ~unseen
+        if not (labels.viability_mask & ~held & seen).any():
+            raise VantageError("a critic has no labelled frame left to learn from; collect more episodes, or use fewer folds")
         return cls(
             features=features,
             outcome=torch.from_numpy(np.nan_to_num(labels.viability_target)),
@@ -147,9 +149,15 @@ def deal_evenly(kind: Int64[np.ndarray, "E"], folds: int, seed: int) -> Int64[np
 
 
 def _kinds(replay: Replay) -> Int64[np.ndarray, "E"]:
-    """The (task, outcome) pair of every episode, as a number."""
-    first = np.flatnonzero(replay.frames.frame == 0)
-    return replay.prompt[first] * 3 + np.nan_to_num(replay.frames.outcome[first], nan=2).astype(np.int64)
+    """The (task, outcome) pair of every episode, as a number; the outcome is what its labels teach: success, failure, neither."""
+    first, labels = np.flatnonzero(replay.frames.frame == 0), replay.labels
+
+    def any_of(frames: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "E"]:
+        return np.logical_or.reduceat(frames, first)
+
+    succeeded = any_of(labels.efficiency_mask | replay.demo)
+    taught = np.where(succeeded, 1, np.where(any_of(labels.route == Route.ROLLOUT_FAILURE), 0, 2))
+    return replay.prompt[first] * 3 + taught
 
 
 def train_critic(critic: DualCritic, problem: CriticProblem, settings: CriticFit, seed: int) -> list[dict[str, float]]:

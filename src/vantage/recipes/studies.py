@@ -41,7 +41,8 @@ def start_study(
         raise VantageError(f"a study of {seeds} seeds has nothing to run; say --seeds 1 or more")
     study = find_study(name)
     stored = Results.open(results, study)
-    run_study(study, stored, out, seeds=range(first_seed, first_seed + seeds), workers=workers or cores(), arms=arms, tasks=tasks)
+    with stored.alone():
+        run_study(study, stored, out, seeds=range(first_seed, first_seed + seeds), workers=workers or cores(), arms=arms, tasks=tasks)
 
 
 def check_cell(name: str, cell: Cell, out: Path, results: Path | None) -> bool:

@@ -25,10 +25,11 @@ from vantage.algorithms.habc import (
 )
 from vantage.collect.pool import play_here
 from vantage.data.layout import Round
-from vantage.data.sidecar import read_parquet
+from vantage.data.sidecar import read_parquet, write_whole
 from vantage.stages.evaluate import evaluate
 from vantage.study.measure import Table, measure_round
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +62,29 @@ class CellRows:
     """One row per round and stop threshold."""
 
 
-def finished(cell: Cell, work: Path) -> bool:
-    """Whether other cells may stand on this one."""
-    return (cell.folder(work) / ".whole").exists()
+def finished(study: Study, cell: Cell, work: Path) -> bool:
+    """Whether other cells may stand on this one: it is whole, and was made by just these settings."""
+    return (cell.folder(work) / ".whole").exists() and _made_by(cell, work) == study.fingerprint(study.arm(cell.arm), study.task(cell.task))
+
+
+def _made_by(cell: Cell, work: Path) -> str | None:
+    path = cell.folder(work) / "fingerprint"
+    return path.read_text() if path.exists() else None
 
 
 def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
-    """Do whatever of the cell is not on disk yet, on one core. Its parent must be finished."""
+    """Do whatever of the cell is not on disk yet, on one core; what other settings made there is deleted. Its parent must be finished."""
     began = time.process_time()
     arm, task = study.arm(cell.arm), study.task(cell.task)
-    folder = cell.folder(work)
+    folder, fingerprint = cell.folder(work), study.fingerprint(arm, task)
+    if _made_by(cell, work) != fingerprint:
+        forget(cell, work)
+        write_whole(folder / "fingerprint", fingerprint.encode())
     if arm.after:
         parent = Cell(task=cell.task, arm=arm.after, seed=cell.seed)
         branch(parent.folder(work), folder, study, arm)
-    made = _make(study, arm, task, cell.seed, folder)
+    with one_thread():  # with another number the same numbers come out rounded differently
+        made = _make(study, arm, task, cell.seed, folder)
     trials = _trials(made[-1].evaluation if made else folder / "more" / "6-eval.parquet", arm)
     measured = [measure_round(each) for each in made]
     for each in made:

@@ -124,7 +124,8 @@ def differences(results: Results, width: float) -> str:
     """Every comparison of the plan: success of the first minus the second."""
     found = contrasts(results)
     left, height = 250.0, 58 + _ROW * len(found)
-    reach = max((abs(v) for each in found for v in (each.difference.low, each.difference.high)), default=0.1)
+    ends = [abs(v) for each in found for v in (each.difference.low, each.difference.estimate, each.difference.high)]
+    reach = max((v for v in ends if np.isfinite(v)), default=0.1)
     area = plot((left, 20, width - 96, height - 38), x=(-reach, reach))
     ticks = [round(t, 2) for t in np.linspace(-np.floor(reach * 10) / 10, np.floor(reach * 10) / 10, 5)] if reach >= 0.1 else [0.0]
     parts = [

@@ -124,6 +124,11 @@ class Study:
                 raise VantageError(f"two arms of the study are called {arm.name!r}; give each a name of its own")
             if arm.after and arm.after not in known:
                 raise VantageError(f"arm {arm.name!r} comes after {arm.after!r}, which is no arm before it; name one of {sorted(known)}")
+            if arm.after and not _may_follow(arm, self.arm(arm.after)):
+                raise VantageError(
+                    f"arm {arm.name!r} cannot come after {arm.after!r}: only an `Offline` arm learns from what was gathered, and "
+                    "only rounds of a run are gone on from; name a `Supervised` or `Online` arm (a `Gathered` one)"
+                )
             known.add(arm.name)
         named = (*self.order, *(name for pair in self.contrasts for name in pair))
         if missing := [name for name in named if name not in known]:
@@ -192,6 +197,11 @@ class Study:
         chain = [brief(each) for each in self.ancestry(arm)]
         settings = [brief(self.settings(each, task, 0)) for each in self.ancestry(arm)]
         return hashlib.sha256(json.dumps([chain, settings], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _may_follow(arm: Arm, parent: Arm) -> bool:
+    """Whether `arm` finds at its parent what it begins with."""
+    return isinstance(parent, Gathered) if isinstance(arm, Offline) else isinstance(parent, Supervised | Online)
 
 
 def _rounds(arm: Arm) -> int:

@@ -8,9 +8,11 @@ docs/results/study-state/study.json      the plan
                          stops.parquet   one row per round and stop threshold
 """
 
+import fcntl
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +26,8 @@ from vantage.study.measure import Table
 from vantage.study.plan import Study
 from vantage.types import VantageError
 
-TABLES = ("cells", "trials", "rounds", "starts", "stops")
+TABLES = ("trials", "rounds", "starts", "stops", "cells")
+"""In the order in which they are written: a cell is there when its last row is."""
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ class Results:
         """Take over the cells of `other` that are missing here; returns how many. Raises VantageError where its settings were others."""
         Results(self.folder, self.study, other.tables)._check()
         new = other.done() - self.done()
+        self.drop(new)  # what a kill between two tables may have left
         for name in TABLES:
             theirs = other.tables[name]
             if not theirs:
@@ -110,6 +114,18 @@ class Results:
         table = self.tables[name]
         nullable = [key for key, column in table.items() if column.dtype.kind == "f"]
         write_parquet(self.folder / f"{name}.parquet", table, nullable=nullable)
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other processes from writing here meanwhile. Raises VantageError where one does."""
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise VantageError(
+                    f"another study is writing to {self.folder}; wait for it, or name another folder with --results and merge the two"
+                ) from error
+            yield
 
     def drop(self, cells: Iterable[Cell]) -> None:
         """Forget the rows of some cells."""

@@ -42,7 +42,7 @@ def wanted_cells(
                     continue
                 for ancestor in study.ancestry(arm)[:-1]:
                     needed = Cell(task=place.world.task, arm=ancestor.name, seed=seed)
-                    if ancestor.name not in mine and not finished(needed, work):
+                    if ancestor.name not in mine and not finished(study, needed, work):
                         mine[ancestor.name] = needed
                         if needed in done:
                             again.add(needed)
@@ -95,7 +95,7 @@ def run_study(
 def _may_run(study: Study, cell: Cell, work: Path, waiting: list[Cell], running: dict[Future[CellRows], Cell]) -> bool:
     after = study.arm(cell.arm).after
     parent = Cell(task=cell.task, arm=after, seed=cell.seed)
-    return not after or (parent not in waiting and parent not in running.values() and finished(parent, work))
+    return not after or (parent not in waiting and parent not in running.values() and finished(study, parent, work))
 
 
 def _quiet() -> None:

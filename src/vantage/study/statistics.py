@@ -74,7 +74,8 @@ class Contrast:
     limit_steps: Interval
     """The same over all starts, failures counted at the limit."""
     detectable: float
-    """The difference in success that would be found with 80 % power at the 5 % level, given how much these cells scatter."""
+    """The difference in success that would be found with 80 % power at the 5 % level, given how much these cells scatter;
+    NaN where a task has one seed."""
 
 
 def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contrast | None:
@@ -108,7 +109,7 @@ Weights = tuple[Float64[np.ndarray, "R S"], Float64[np.ndarray, "R N"]]
 
 
 def _resample(rng: np.random.Generator, shape: tuple[int, ...]) -> Weights:
-    """How often each seed and each start appears in each replication. A single seed cannot be drawn again."""
+    """How often each seed and each start appears in each replication."""
     seeds, starts = shape
     return (
         rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS).astype(np.float64),
@@ -119,7 +120,10 @@ def _resample(rng: np.random.Generator, shape: tuple[int, ...]) -> Weights:
 def _ratio(
     top: dict[str, Float64[np.ndarray, "S N"]], bottom: dict[str, Float64[np.ndarray, "S N"]], weights: dict[str, Weights], n: int
 ) -> tuple[Interval, float]:
-    """Mean over tasks of sum(top) / sum(bottom), with its interval and its standard error. A task with nothing below is left out."""
+    """Mean over tasks of sum(top) / sum(bottom), with its interval and its standard error. A task with nothing below is left out.
+
+    No interval (NaN) where a task has a single seed: drawn from its starts alone it would be too narrow by the scatter between seeds.
+    """
     tasks = [task for task in top if bottom[task].sum() > 0]
     nan = float("nan")
     if not tasks:
@@ -127,6 +131,8 @@ def _ratio(
     estimate = float(np.mean([top[task].sum() / bottom[task].sum() for task in tasks]))
     drawn = [_total(top[task], weights[task]) / np.maximum(_total(bottom[task], weights[task]), 1e-9) for task in tasks]
     means = np.mean(drawn, axis=0)
+    if min(len(top[task]) for task in tasks) < 2:
+        return Interval(estimate=estimate, low=nan, high=nan, n=n), nan
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(estimate=estimate, low=float(low), high=float(high), n=n), float(means.std())
 
@@ -143,7 +149,8 @@ def _improvement(pairs: dict[str, tuple[Grid, Grid]], weights: dict[str, Weights
         x, y = a.success.mean(axis=1), b.success.mean(axis=1)
         wins[task] = (x[:, None] > y) + 0.5 * (x[:, None] == y)
     drawn = [np.einsum("rs,st,rt->r", weights[task][0], win, weights[task][0]) / len(win) ** 2 for task, win in wins.items()]
-    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    single = min(len(win) for win in wins.values()) < 2
+    low, high = (float("nan"),) * 2 if single else np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
     return Interval(estimate=float(np.mean([win.mean() for win in wins.values()])), low=float(low), high=float(high), n=n)
 
 

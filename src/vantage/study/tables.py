@@ -101,7 +101,8 @@ def success_sheet(results: Results) -> Sheet:
     return Sheet(
         title="Success",
         words="Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
-        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by their differences.",
+        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by their differences. "
+        "No interval where a task has one seed.",
         head=("method", *tasks, "mean", "steps of successes", "cells"),
         rows=tuple(rows),
     )
@@ -118,7 +119,7 @@ def contrast_sheet(results: Results) -> Sheet:
             span(each.improvement, 2),
             span(each.shared_steps, 1, signed=True),
             span(each.limit_steps, 1, signed=True),
-            f"{each.detectable:.3f}",
+            f"{each.detectable:.3f}" if np.isfinite(each.detectable) else "–",
             str(each.difference.n),
         )
         for each in contrasts(results)
