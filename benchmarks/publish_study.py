@@ -20,8 +20,13 @@ HEADLINES = (
     ("habc", "habc-v"),
     ("habc+ir", "habc-more"),
     ("habc-calm", "habc"),
-    ("vantage-4-calm", "habc+ir"),
-    ("vantage-4-calm", "habc+ir-calm"),
+    ("habc-anew", "habc-long"),
+    ("vantage-anew-calm", "vantage-calm"),
+    ("vantage-anew-calm", "habc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc"),
+    ("vantage-anew-4-calm", "habc+ir"),
+    ("vantage-anew-4-calm", "habc+ir-calm"),
 )
 """Pairs of the true-state study whose difference README.md shows."""
 FROM_PIXELS = (("habc", "sft"), ("vantage-calm", "filtered-bc"), ("vantage-calm", "habc"))

@@ -88,7 +88,7 @@ def _forest(
     marks: Sequence[float] | None,
 ) -> str:
     """One line per method and one panel per task: a dot, its interval, its number."""
-    names, left = list(rows), 176.0
+    names, left = list(rows), 204.0
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
     parts = [
