@@ -31,6 +31,8 @@ def test_stories_say_what_happened():
     assert (
         story(rescued) == "A human took over at step 2, with viability at 0.50, and handed back at step 3; the policy finished at step 4."
     )
+    twice = story(watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8, 0.7, 0.9], [0, 1, 0, 0, 1, 1]))
+    assert twice.endswith("and handed back at step 2, took over again at step 4 and finished at step 6.")
     assert "finished the task at step 4" in story(watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8], [0, 0, 1, 1]))
     assert story(watch(Kind.ALONE, [0.7, 0.3, 0.9])) == "The policy succeeded alone in 3 steps. Viability was lowest, 0.30, at step 1."
     assert "0.80, at step 1 and 0.20 at the end" in story(watch(Kind.FAILED, [0.5, 0.8, 0.2]))

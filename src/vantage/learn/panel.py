@@ -2,6 +2,8 @@
 
 folds = 1   every critic has seen every episode              members = M   M critics per fold, averaged
 folds = K   critic k has seen all but fold k, and judges fold k alone: no weight comes from a critic that saw the episode
+
+Heads only: the features are those of the policy that played the round, which has imitated successful episodes of the rounds before.
 """
 
 import json

@@ -96,9 +96,13 @@ def story(watch: Watch) -> str:
         taken = int(watch.human.argmax())
         changes = handovers(watch)
         back = next((step for step in changes if step > taken and not watch.human[step]), None)
-        ending = (
-            f"handed back at step {back}; the policy finished at step {last}" if back is not None else f"finished the task at step {last}"
-        )
+        if back is None:
+            ending = f"finished the task at step {last}"
+        elif not watch.human[-1]:
+            ending = f"handed back at step {back}; the policy finished at step {last}"
+        else:
+            again = next(step for step in reversed(changes) if watch.human[step])
+            ending = f"handed back at step {back}, took over again at step {again} and finished at step {last}"
         return f"A human took over at step {taken}, with viability at {p[taken]:.2f}, and {ending}."
     if watch.kind == Kind.ALONE:
         return f"The policy succeeded alone in {last} steps. Viability was lowest, {p[low]:.2f}, at step {low}."
