@@ -166,6 +166,13 @@ class Study:
         """How many rounds the arm finds when it begins (0: none, round 0 included)."""
         return sum(_rounds(each) for each in self.ancestry(arm)[:-1])
 
+    def gradient_steps(self, arm: Arm) -> int:
+        """Gradient steps after the supervised checkpoint that an arm has cost, with all it stands on."""
+        return sum(_updates(each) * self._fit(each).steps for each in self.ancestry(arm))
+
+    def _fit(self, arm: Arm) -> ActorFit:
+        return (isinstance(arm, Online) and arm.fit) or self.base.fit
+
     def settings(self, arm: Arm, task: StudyTask, seed: int) -> HABCRun:
         """What a run of this arm on this task with this seed is made by."""
         shared = replace(
@@ -188,7 +195,7 @@ class Study:
                     critic=arm.critic or shared.critic,
                     schedule=arm.schedule,
                     rollouts=arm.rollouts or shared.rollouts,
-                    fit=arm.fit or shared.fit,
+                    fit=self._fit(arm),
                     anew=arm.anew,
                 )
 
@@ -202,6 +209,17 @@ class Study:
 def _may_follow(arm: Arm, parent: Arm) -> bool:
     """Whether `arm` finds at its parent what it begins with."""
     return isinstance(parent, Gathered) if isinstance(arm, Offline) else isinstance(parent, Supervised | Online)
+
+
+def _updates(arm: Arm) -> int:
+    """Fits of the study's length that an arm makes after the supervised one."""
+    match arm:
+        case Supervised() | Gathered() | Acting():
+            return 0
+        case Offline():
+            return 1
+        case Online() | MoreSupervised():
+            return arm.rounds
 
 
 def _rounds(arm: Arm) -> int:

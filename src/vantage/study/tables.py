@@ -97,13 +97,14 @@ def success_sheet(results: Results) -> Sheet:
         found = rate(results.tables["trials"], arm)
         if found is not None:
             per_task = [span(found.by_task[task]) if task in found.by_task else "–" for task in tasks]
-            rows.append((title(arm), *per_task, f"**{span(found.overall)}**", f"{found.steps:.0f}", str(found.overall.n)))
+            cost = f"{results.study.gradient_steps(results.study.arm(arm)):,}"
+            rows.append((title(arm), *per_task, f"**{span(found.overall)}**", f"{found.steps:.0f}", cost, str(found.overall.n)))
     return Sheet(
         title="Success",
         words="Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
         "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by their differences. "
-        "No interval where a task has one seed.",
-        head=("method", *tasks, "mean", "steps of successes", "cells"),
+        "Gradient steps: after the supervised checkpoint, all rounds together. No interval where a task has one seed.",
+        head=("method", *tasks, "mean", "steps of successes", "gradient steps", "cells"),
         rows=tuple(rows),
     )
 
