@@ -92,7 +92,11 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
 
 
 def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
-    """Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips."""
+    """Two of the round's own episodes.
+
+    Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips and, if there is
+    one, at whose end it is high.
+    """
     table = read_table(here.episodes)
     ledger = read_parquet(here.weights, (ROUND, INDEX, "p_v", "a_v", "v_e", "a_e", "g"))
     own = ledger[ROUND] == here.number
@@ -100,7 +104,7 @@ def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
     values = {name: ledger[name][own][order] for name, _, _ in TRACKS}
     success, truth = table.success, table.environment_state
     assert success is not None and truth is not None, "the collector records both"
-    rescue, recovery = (-np.inf, -1), (-np.inf, -1)
+    rescue, recovery = (-np.inf, -1), (False, -np.inf, -1)
     for place, rows in enumerate(table.slices):
         p, human = _smooth(values["p_v"][rows]), table.intervention[rows]
         if human.any() and success[rows].any():
@@ -109,9 +113,9 @@ def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
                 rescue = max(rescue, (float(p[:first].max() - p[first] + p[final] - p[first]), place))
         elif success[rows].any():
             low = np.minimum.accumulate(p[::-1])[::-1]
-            recovery = max(recovery, (float((np.maximum.accumulate(p) - low).max()), place))
+            recovery = max(recovery, (bool(p[-1] > 0.5), float((np.maximum.accumulate(p) - low).max()), place))
     found: list[Exhibit] = []
-    for name, words, (_, place) in (
+    for name, words, (*_, place) in (
         ("fig4-episode", "A rescue: viability before, during and after the hand-over (Fig. 4, right)", rescue),
         ("fig5-rollout", "A success on whose way viability dips and recovers (Fig. 5)", recovery),
     ):
