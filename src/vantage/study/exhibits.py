@@ -94,8 +94,8 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
 def _recorded(here: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
     """Two of the round's own episodes.
 
-    Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips and, if there is
-    one, at whose end it is high.
+    Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips and at whose
+    end it is high, if there is one.
     """
     table = read_table(here.episodes)
     ledger = read_parquet(here.weights, (ROUND, INDEX, "p_v", "a_v", "v_e", "a_e", "g"))
