@@ -20,7 +20,7 @@ HEADLINES = (
     ("habc", "habc-v"),
     ("habc+ir", "habc-more"),
     ("habc-calm", "habc"),
-    ("habc-anew", "habc-long"),
+    ("habc-anew-calm", "habc-long-calm"),
     ("vantage-anew-calm", "vantage-calm"),
     ("vantage-anew-calm", "habc-anew-calm"),
     ("vantage-anew-calm", "filtered-bc-anew-calm"),

@@ -73,6 +73,7 @@ CONTRASTS = (
     ("habc-anew-calm", "habc-calm"),
     ("habc-long", "habc"),
     ("habc-anew", "habc-long"),
+    ("habc-anew-calm", "habc-long-calm"),
     ("filtered-bc-anew", "filtered-bc"),
     ("filtered-bc-anew-calm", "filtered-bc-calm"),
     ("habc-anew-calm", "filtered-bc-anew-calm"),
