@@ -70,7 +70,7 @@ def test_partial_and_missing_stores(written: list[Episode], dataset: Write, tmp_
     (tmp_path / ".frames.partial/frames.u8").write_bytes(b"half")
     FrameStore.build(root, folder, 8)
     (folder / PIXELS).write_bytes((folder / PIXELS).read_bytes()[:-1])
-    with pytest.raises(VantageError, match="damaged; delete it and it is built again"):
+    with pytest.raises(VantageError, match="is damaged: delete it and collect again, or make one of its videos"):
         FrameStore.open(folder)
     assert len(FrameStore.build(root, folder, 8)) == 14
     (folder / HEADER).unlink()

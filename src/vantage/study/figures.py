@@ -28,7 +28,7 @@ _ROW = 24
 
 def colour(arm: str) -> str:
     """Blue is HABC without its efficiency head or with everything; baselines have colours of their own; violet goes beyond the paper."""
-    plain = arm.removeprefix("shared-").removesuffix("-calm")
+    plain = arm.removeprefix("shared-").removesuffix("-calm").removesuffix("-anew")
     return FAMILY.get(plain) or ("policy" if plain.startswith("habc") else "gate")
 
 
@@ -88,7 +88,7 @@ def _forest(
     marks: Sequence[float] | None,
 ) -> str:
     """One line per method and one panel per task: a dot, its interval, its number."""
-    names, left = list(rows), 204.0
+    names, left = list(rows), 232.0
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
     parts = [
