@@ -259,6 +259,8 @@ def study_pixels() -> Study:
             Acting(name="filtered-bc-calm", after="filtered-bc"),
             Acting(name="habc-calm", after="habc"),
             Acting(name="vantage-calm", after="vantage"),
+            Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, anew=True),
+            Acting(name="vantage-anew-calm", after="vantage-anew"),
         ),
         order=("sft", "sft-more", "filtered-bc", "habc", "vantage"),
         contrasts=(
@@ -270,6 +272,9 @@ def study_pixels() -> Study:
             ("vantage-calm", "filtered-bc-calm"),
             ("vantage-calm", "habc-calm"),
             ("vantage-calm", "vantage"),
+            ("vantage-anew-calm", "vantage-calm"),
+            ("vantage-anew-calm", "habc-calm"),
+            ("vantage-anew-calm", "filtered-bc"),
             ("habc-calm", "habc"),
             ("filtered-bc-calm", "filtered-bc"),
             ("sft-calm", "sft"),
