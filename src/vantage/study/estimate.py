@@ -108,8 +108,7 @@ def _work(study: Study, arm: Arm, speeds: Speeds) -> float:
     trials = base.evaluation.per_world * speeds.trial * ENDS_EARLY
     rollouts = (isinstance(arm, (Gathered, Online)) and arm.rollouts) or base.rollouts
     played = rollouts.per_world * speeds.rollout * ENDS_EARLY
-    fit = (isinstance(arm, Online) and arm.fit) or base.fit
-    update = fit.steps * speeds.step + OVERHEAD
+    update = study.fit_of(arm).steps * speeds.step + OVERHEAD
     match arm:
         case Supervised():
             demonstrations = max(task.demonstrations for task in study.tasks)

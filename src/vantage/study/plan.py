@@ -168,9 +168,10 @@ class Study:
 
     def gradient_steps(self, arm: Arm) -> int:
         """Gradient steps after the supervised checkpoint that an arm has cost, with all it stands on."""
-        return sum(_updates(each) * self._fit(each).steps for each in self.ancestry(arm))
+        return sum(_updates(each) * self.fit_of(each).steps for each in self.ancestry(arm))
 
-    def _fit(self, arm: Arm) -> ActorFit:
+    def fit_of(self, arm: Arm) -> ActorFit:
+        """How long an arm trains its policy in a round, and by what."""
         return (isinstance(arm, Online) and arm.fit) or self.base.fit
 
     def settings(self, arm: Arm, task: StudyTask, seed: int) -> HABCRun:
@@ -195,7 +196,7 @@ class Study:
                     critic=arm.critic or shared.critic,
                     schedule=arm.schedule,
                     rollouts=arm.rollouts or shared.rollouts,
-                    fit=self._fit(arm),
+                    fit=self.fit_of(arm),
                     anew=arm.anew,
                 )
 
