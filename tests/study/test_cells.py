@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from vantage.collect.operators import Rescue
+from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
 from vantage.data.sidecar import read_arrow, read_parquet, sha256_file
 from vantage.learn.critic import CriticFit
@@ -27,6 +28,7 @@ from vantage.study.page import write_study
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.study.rows import Results
 from vantage.study.run import run_study, wanted_cells
+from vantage.study.tables import title
 from vantage.types import VantageError
 
 TASK = "push-v3"
@@ -179,6 +181,10 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(done: tuple[
     words = (tmp_path / "a/results.md").read_text()
     assert "HABC − SFT, equal steps" in words and "8 cells, 1 seeds, 4 trials a cell" in words
     assert first.read_text().count("<svg") >= 7 and second.exists()
+    cells, trials = (tmp_path / "a/cells.svg").read_text(), done[1].tables["trials"]
+    for arm in np.unique(trials["arm"]):
+        won = trials["success"][(trials["arm"] == arm) & (trials["seed"] == 0)]
+        assert f"{title(str(arm))}, {TASK}, seed 0: {wilson(int(won.sum()), len(won))}<" in cells
 
 
 def test_measured_rounds_agree_with_the_ledger(done: tuple[Path, Results]) -> None:

@@ -1,9 +1,11 @@
 """Differences by hand, in worlds whose answer is known, and their intervals over many such worlds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vantage.study.statistics import contrast, grids, rate
+from vantage.study.statistics import contrast, grids, hold_together, rate
 from vantage.study.tables import span
 
 
@@ -34,6 +36,33 @@ def test_a_contrast_by_hand() -> None:
     # all starts, failures at 20: task 0 (5*10 + 3*20 - 2*12 - 6*20) / 8, task 1 (7*10 + 20 - 8*12) / 8
     assert found.limit_steps.estimate == pytest.approx(((110 - 144) / 8 + (90 - 96) / 8) / 2)
     assert found.difference.low < 1 / 8 < found.difference.high
+
+
+def test_p_counts_every_way_to_swap_two_arms_by_hand() -> None:
+    found = contrast(trials(a=A, b=B), "a", "b")
+    # cells: task 0 +.25, +.5, task 1 0, -.25, a half and a half of a half each: sums of +-1 +-2 +-0 +-1 as far from 0 as 2: 12 of 16
+    assert found is not None and found.p == 12 / 16
+    better = np.ones((2, 10, 4), bool)
+    worse = better & (np.arange(4) > 0)
+    sure = contrast(trials(a=better, b=worse), "a", "b")
+    assert sure is not None and sure.p == 1 / 20_001, "20 cells: too many to try all, and none of the tried is as far"
+    none = contrast(trials(a=A, b=A), "a", "b")
+    assert none is not None and none.p == 1
+
+
+@pytest.mark.parametrize(
+    ("p", "stands"),
+    [
+        ((0.03, 0.01, 0.02), (True, True, True)),  # .05 / 3, / 2, / 1
+        ((0.03, 0.01, 0.04), (False, True, False)),  # .03 > .05 / 2, and what lies behind falls with it
+        ((0.02, 0.03, 0.04), (False, False, False)),
+        ((), ()),
+    ],
+)
+def test_differences_that_stand_together_by_hand(p: tuple[float, ...], stands: tuple[bool, ...]) -> None:
+    found = contrast(trials(a=A, b=B), "a", "b")
+    assert found is not None
+    assert hold_together([replace(found, p=each) for each in p]) == list(stands)
 
 
 def test_only_seeds_that_both_have_finished_count() -> None:

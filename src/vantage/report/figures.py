@@ -48,7 +48,7 @@ STYLE = (
     ".grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;opacity:.6}"
     ".guide{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4;opacity:.8}"
     ".mark{stroke:var(--c);fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}"
-    ".mark.thin{stroke-width:1.2;stroke-dasharray:1 4}.mark.heavy{stroke-width:2.4}"
+    ".mark.thin{stroke-width:1.2;stroke-dasharray:1 4}.mark.fine{stroke-width:1;opacity:.55}.mark.heavy{stroke-width:2.4}"
     ".area{fill:var(--c);opacity:.16}.bar{fill:var(--c)}.bar.pale{opacity:.45}"
     ".dot{fill:var(--c);stroke:var(--card);stroke-width:1.5}.dot.hollow{fill:var(--card);stroke:var(--c);stroke-width:2}"
     ".dot.small{stroke-width:.8;fill-opacity:.75}"

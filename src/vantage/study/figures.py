@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vantage.core.stats import Interval
+from vantage.core.stats import Interval, wilson
 from vantage.report.figures import Plot, axes, dot, interval, line, number, percent, plot, rule, svg, text
 from vantage.report.figures import ticks as round_ticks
 from vantage.report.tables import VIABLE
 from vantage.study.plan import Online
 from vantage.study.rows import Results
-from vantage.study.statistics import grids, rate
+from vantage.study.statistics import grids, hold_together, rate
 from vantage.study.tables import contrasts, evaluated, title
 
 FAMILY = {
@@ -112,6 +112,33 @@ def _forest(
     return svg(width, height, parts, f"{label}. {words}")
 
 
+def every_cell(results: Results, width: float) -> str:
+    """All that stands behind the means: every cell of every evaluated arm, one line a seed, with its Wilson interval."""
+    tasks = [task.world.task for task in results.study.tasks]
+    found = {name: grids(results.tables["trials"], name) for name in evaluated(results.study) if has_rows(results, name)}
+    left, top, lane = 232.0, 34.0, 4.0
+    seeds = {name: max(len(grid.seeds) for grid in by_task.values()) for name, by_task in found.items()}
+    tall = {name: max(20.0, lane * count + 10) for name, count in seeds.items()}
+    begin = dict(zip(found, np.cumsum([top, *tall.values()]).tolist(), strict=False))
+    height = top + sum(tall.values()) + 24
+    span = (width - left - 8) / max(len(tasks), 1)
+    parts = [text(4, begin[name] + tall[name] / 2 + 4, title(name)) for name in found]
+    for place, task in enumerate(tasks):
+        area = plot((left + place * span, top, left + (place + 1) * span - 26, height - 24), x=(0.0, 1.0))
+        parts.append(text(area.left, 18, task, cls="strong"))
+        for m, end in zip(_RATES[::2], ("start", "middle", "end"), strict=True):
+            parts += [rule(area.x(m), area.top, area.x(m), area.bottom), text(area.x(m), area.bottom + 16, percent(m), anchor=end)]
+        for name, by_task in found.items():
+            if task not in by_task:
+                continue
+            grid, first = by_task[task], begin[name] + (tall[name] - lane * (len(by_task[task].seeds) - 1)) / 2
+            for i, (seed, won) in enumerate(zip(grid.seeds.tolist(), grid.success, strict=True)):
+                each, y = wilson(int(won.sum()), len(won)), first + lane * i
+                parts.append(rule(area.x(each.low), y, area.x(each.high), y, f"mark fine {colour(name)}"))
+                parts.append(dot(area.x(each.estimate), y, colour(name), 2, f"{title(name)}, {task}, seed {seed}: {each}"))
+    return svg(width, height, parts, "Success of every cell with its Wilson interval, by method and task, one line a seed")
+
+
 def _flat(area: Plot, y: float, each: Interval, cls: str, words: str) -> str:
     """A dot with an interval lying on its side."""
     parts = ""
@@ -134,9 +161,8 @@ def differences(results: Results, width: float) -> str:
     ]
     parts.append(rule(area.x(0), area.top, area.x(0), area.bottom, "axis"))
     parts.append(text(area.right, height - 4, "points of success, first minus second", anchor="end"))
-    for i, each in enumerate(found):
+    for i, (each, sure) in enumerate(zip(found, hold_together(found), strict=True)):
         y = 20 + _ROW * (i + 0.5)
-        sure = each.difference.low > 0 or each.difference.high < 0
         parts.append(text(4, y + 4, f"{title(each.ours)} − {title(each.theirs)}", cls="strong" if sure else ""))
         parts.append(_flat(area, y, each.difference, colour(each.ours), str(each.difference)))
         parts.append(text(width - 88, y + 4, f"{100 * each.difference.estimate:+.1f}", cls="strong" if sure else ""))

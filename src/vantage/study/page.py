@@ -37,13 +37,17 @@ def draw(results: Results) -> dict[str, tuple[str, str]]:
     drawn = {
         "fig3-success": ("Success by method and task (the paper's Fig. 3)", figures.success_by_method(results, WIDTH, ordered)),
         "fig3-steps": ("Steps of successes (Fig. 3)", figures.steps_by_method(results, WIDTH, ordered)),
-        "differences": ("Differences, with 95 % intervals", figures.differences(results, WIDTH)),
+        "differences": (
+            "Differences, with 95 % intervals; bold: stands among all of them (Holm, 5 %)",
+            figures.differences(results, WIDTH),
+        ),
     }
     if further:
         drawn["beyond-success"] = ("Success beyond the paper's comparison", figures.success_by_method(results, WIDTH, further))
         drawn["beyond-steps"] = ("Steps of successes beyond it", figures.steps_by_method(results, WIDTH, further))
     if shared:
         drawn["shared-success"] = ("Success of every rule on the same rollouts", figures.success_by_method(results, WIDTH, shared))
+    drawn["cells"] = ("Every cell, with its Wilson interval", figures.every_cell(results, WIDTH))
     if judge:
         drawn["fig4-starts"] = ("Viable starts, round after round (Fig. 4, left)", figures.viable_starts(results, WIDTH))
         drawn["app-g"] = ("Mean g (App. G)", figures.gate_means(results, WIDTH))

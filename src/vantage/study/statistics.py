@@ -6,6 +6,7 @@ Intervals are 95 % crossed bootstraps: in every task, seeds and starts are both 
 Annals of Applied Statistics 1:386-411, which errs on the wide side), and tasks are averaged, each counting the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from vantage.study.measure import Table
 
 DRAWS = 4000
 """Bootstrap replications."""
+FLIPS = 20_000
+"""Sign flips where there are too many cells to try all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,9 @@ class Contrast:
     detectable: float
     """The difference in success that would be found with 80 % power at the 5 % level, given how much these cells scatter;
     NaN where a task has one seed."""
+    p: float
+    """Chance of a difference in success as large as this, either way, between arms that are alike: paired sign-flip test over cells, which
+    asks nothing of their scatter. Never below 2^(1 - cells)."""
 
 
 def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contrast | None:
@@ -102,7 +108,34 @@ def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contras
         shared_steps=shared,
         limit_steps=limit,
         detectable=(1.959964 + 0.841621) * spread,
+        p=_p_value(change, rng),
     )
+
+
+def hold_together(found: Sequence[Contrast], level: float = 0.05) -> list[bool]:
+    """Which differences in success stand when all are looked at together: Holm's procedure (1979, Scand. J. Statistics 6:65-70).
+
+    Sorted by p, the k-th smallest of m must lie below level / (m - k), k from 0; the first that does not, and all behind it, do not stand.
+    """
+    order = sorted(range(len(found)), key=lambda place: found[place].p)
+    stands = [False] * len(found)
+    for k, place in enumerate(order):
+        if found[place].p > level / (len(order) - k):
+            break
+        stands[place] = True
+    return stands
+
+
+def _p_value(change: dict[str, Float64[np.ndarray, "S N"]], rng: np.random.Generator) -> float:
+    """Paired sign-flip test: were the two arms alike, either could have been the better one in every cell by itself."""
+    parts = np.concatenate([matrix.mean(axis=1) / len(matrix) for matrix in change.values()])
+    count = len(parts)
+    if exact := count <= 16:
+        signs = 1.0 - 2.0 * (np.arange(1 << count)[:, None] >> np.arange(count) & 1)
+    else:
+        signs = rng.choice((-1.0, 1.0), (FLIPS, count))
+    as_far = int((np.abs(signs @ parts) >= abs(parts.sum()) - 1e-12).sum())
+    return as_far / len(signs) if exact else (as_far + 1) / (len(signs) + 1)
 
 
 Weights = tuple[Float64[np.ndarray, "R S"], Float64[np.ndarray, "R N"]]

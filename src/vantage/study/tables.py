@@ -11,7 +11,7 @@ from vantage.study.board import hours
 from vantage.study.measure import Table
 from vantage.study.plan import Gathered, Online, Study
 from vantage.study.rows import Results
-from vantage.study.statistics import Contrast, contrast, rate
+from vantage.study.statistics import Contrast, contrast, hold_together, rate
 
 TITLES = {
     "sft": "SFT",
@@ -112,24 +112,27 @@ def success_sheet(results: Results) -> Sheet:
 def contrast_sheet(results: Results) -> Sheet:
     """Differences between neighbours of the order, and the further pairs of the plan."""
     tasks = [task.world.task for task in results.study.tasks]
+    found = contrasts(results)
     rows = [
         (
             f"{title(each.ours)} − {title(each.theirs)}",
-            span(each.difference, signed=True),
+            f"**{span(each.difference, signed=True)}**" if stands else span(each.difference, signed=True),
             " / ".join(f"{each.by_task[task]:+.3f}" for task in tasks if task in each.by_task),
             span(each.improvement, 2),
             span(each.shared_steps, 1, signed=True),
             span(each.limit_steps, 1, signed=True),
+            f"{each.p:.4f}" if each.p >= 1e-4 else "< 0.0001",
             f"{each.detectable:.3f}" if np.isfinite(each.detectable) else "–",
             str(each.difference.n),
         )
-        for each in contrasts(results)
+        for each, stands in zip(found, hold_together(found), strict=True)
     ]
     return Sheet(
         title="Differences",
         words="Paired by task, seed and start. P: probability that a run of the first beats a run of the second. Steps: on the starts that "
-        "both solve, then over all starts with failures at the limit. Detectable: what 80 % power would find at the 5 % level.",
-        head=("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit", "detectable", "pairs"),
+        "both solve, then over all starts with failures at the limit. p: paired sign-flip test over cells. Bold: stands even when all "
+        "differences of this table are looked at together (Holm, 5 %). Detectable: what 80 % power would find at the 5 % level.",
+        head=("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit", "p", "detectable", "pairs"),
         rows=tuple(rows),
     )
 
