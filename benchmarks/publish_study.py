@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vantage.study.page import write_study
 from vantage.study.rows import Results
-from vantage.study.statistics import contrast
-from vantage.study.tables import cost, span, title
+from vantage.study.statistics import hold_together
+from vantage.study.tables import contrasts, cost, span, title
 
 RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
 HEADLINES = (
@@ -50,13 +50,18 @@ def headlines(name: str, pairs: tuple[tuple[str, str], ...], mark: str, form: st
     """The few differences of a study that README.md shows."""
     results = Results.read(Path(f"docs/results/study-{name}"))
     lines = ["| pair | success | steps where both solve | pairs of cells |", "|---|---|---|---|"]
+    everything = contrasts(results)
+    sure = {(each.ours, each.theirs) for each, stands in zip(everything, hold_together(everything), strict=True) if stands}
+    known = {(each.ours, each.theirs): each for each in everything}
     for ours, theirs in pairs:
-        found = contrast(results.tables["trials"], ours, theirs)
-        if found is not None:
+        if found := known.get((ours, theirs)):
             gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
+            gap = f"**{gap}**" if (ours, theirs) in sure else gap
             lines.append(f"| {title(ours)} − {title(theirs)} | {gap} | {steps} | {found.difference.n} |")
     tasks = ", ".join(task.world.task for task in results.study.tasks)
-    lines.append(f"\n{form}, {tasks}; {cost(results)} `vantage study-report docs/results/study-{name}` draws all of it again.")
+    among = f"Bold: stands among all {len(everything)} differences of that study (Holm, 5 %)."
+    again = f"`vantage study-report docs/results/study-{name}` draws all of it again."
+    lines.append(f"\n{among} {form}, {tasks}; {cost(results)} {again}")
     between(README, mark, "\n".join(lines), "## Which method is better, and by how much")
 
 
