@@ -61,6 +61,9 @@ CONTRASTS = (
     ("vantage-anew-calm", "vantage-calm"),
     ("vantage-anew-calm", "habc-anew-calm"),
     ("vantage-anew-calm", "filtered-bc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc+rescues-anew-calm"),
+    ("filtered-bc+rescues-anew-calm", "filtered-bc-anew-calm"),
+    ("vantage-anew", "filtered-bc+rescues-anew"),
     ("vantage-anew", "vantage"),
     ("vantage-anew-4", "habc+ir"),
     ("vantage-anew-4-calm", "habc+ir"),
@@ -176,12 +179,14 @@ def anew_arms() -> tuple[Arm, ...]:
         Online(name="habc-anew", fit=FIT, anew=True),
         Online(name="habc-long", fit=FIT),
         Online(name="filtered-bc-anew", weighing=Weighing(rule=FilteredBC()), fit=FIT, anew=True),
+        Online(name="filtered-bc+rescues-anew", weighing=Weighing(rule=FilteredBC(), shares=RESCUES), fit=FIT, anew=True),
         Acting(name="vantage-anew-calm", after="vantage-anew"),
         Acting(name="vantage-anew-4-calm", after="vantage-anew-4"),
         Acting(name="vantage-anew-6-calm", after="vantage-anew-6"),
         Acting(name="habc-anew-calm", after="habc-anew"),
         Acting(name="habc-long-calm", after="habc-long"),
         Acting(name="filtered-bc-anew-calm", after="filtered-bc-anew"),
+        Acting(name="filtered-bc+rescues-anew-calm", after="filtered-bc+rescues-anew"),
     )
 
 

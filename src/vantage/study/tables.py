@@ -36,6 +36,7 @@ TITLES = {
     "habc-anew": "HABC, anew",
     "habc-long": "HABC, 2,400 steps a round",
     "filtered-bc-anew": "filtered BC, anew",
+    "filtered-bc+rescues-anew": "filtered BC, more rescues, anew",
 }
 """Names that people know arms by."""
 PAPER_G = {
