@@ -28,7 +28,7 @@ _ROW = 24
 
 def colour(arm: str) -> str:
     """Blue is HABC without its efficiency head or with everything; baselines have colours of their own; violet goes beyond the paper."""
-    plain = arm.removeprefix("shared-").removesuffix("-calm").removesuffix("-anew")
+    plain = arm.removeprefix("shared-").removesuffix("-calm").removesuffix("-anew").removesuffix("+rescues")
     return FAMILY.get(plain) or ("policy" if plain.startswith("habc") else "gate")
 
 
