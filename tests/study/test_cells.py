@@ -23,6 +23,7 @@ from vantage.stages.fit_actor import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.study.cells import Cell, finished, run_cell
 from vantage.study.exhibits import exhibit_figures, make_exhibits
+from vantage.study.figures import success_by_method
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
@@ -185,6 +186,16 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(done: tuple[
     for arm in np.unique(trials["arm"]):
         won = trials["success"][(trials["arm"] == arm) & (trials["seed"] == 0)]
         assert f"{title(str(arm))}, {TASK}, seed 0: {wilson(int(won.sum()), len(won))}<" in cells
+
+
+def test_a_method_with_fewer_seeds_is_drawn_hollow(done: tuple[Path, Results]) -> None:
+    trials = done[1].tables["trials"]
+    mine = trials["arm"] == "habc"
+    again = {name: column[mine] for name, column in trials.items()} | {"seed": np.ones(mine.sum(), np.int64)}
+    more = Results(done[1].folder, done[1].study, {"trials": {k: np.concatenate([v, again[k]]) for k, v in trials.items()}})
+    drawn = success_by_method(more, 900, ["sft", "habc"]), success_by_method(done[1], 900, ["sft", "habc"])
+    assert [figure.count("dot hollow demo") for figure in drawn] == [1, 0], "habc has two seeds there, sft one"
+    assert all("hollow policy" not in figure for figure in drawn)
 
 
 def test_measured_rounds_agree_with_the_ledger(done: tuple[Path, Results]) -> None:

@@ -87,7 +87,7 @@ def _forest(
     extent: tuple[float, float],
     marks: Sequence[float] | None,
 ) -> str:
-    """One line per method and one panel per task: a dot, its interval, its number."""
+    """One line per method and one panel per task: a dot, its interval, its number; hollow where other methods have more seeds."""
     names, left = list(rows), 232.0
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
@@ -96,16 +96,20 @@ def _forest(
         for i, name in enumerate(names)
     ]
     for place, task in enumerate(tasks):
+        most = max((row[task].n for row in rows.values() if task in row), default=0)
         area = plot((left + place * span, 34, left + (place + 1) * span - 26, height - 24), x=extent)
         ticks = marks or tuple(round_ticks(*extent, 4))
         parts.append(text(area.left, 18, task, cls="strong"))
         for m in ticks:
             end = "start" if m == extent[0] else "end" if m == extent[1] else "middle"
-            parts += [rule(area.x(m), area.top, area.x(m), area.bottom), text(area.x(m), area.bottom + 16, write(m), anchor=end)]
+            parts.append(rule(area.x(m), area.top, area.x(m), area.bottom))
+            if marks is None or m in marks[::2]:
+                parts.append(text(area.x(m), area.bottom + 16, write(m), anchor=end))
         for i, name in enumerate(names):
             each = rows[name].get(task)
             if each is not None and np.isfinite(each.estimate):
-                parts.append(_flat(area, 34 + _ROW * (i + 0.5), each, colour(name), f"{title(name)}, {task}: {each}"))
+                cls = colour(name) if each.n == most else f"hollow {colour(name)}"
+                parts.append(_flat(area, 34 + _ROW * (i + 0.5), each, cls, f"{title(name)}, {task}: {each}"))
     words = "; ".join(
         f"{title(name)}: " + ", ".join(f"{task} {write(each.estimate)}" for task, each in row.items()) for name, row in rows.items()
     )

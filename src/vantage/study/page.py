@@ -73,7 +73,12 @@ def _page(results: Results, drawn: dict[str, tuple[str, str]], found: Sequence[S
             f"<title>{escape(results.folder.resolve().name)} · Vantage</title>",
             f"<style>:root{{--font:{FONT}}}{STYLE}\n{style}\n.panel svg{{min-width:720px;width:100%;height:auto}}</style></head><body>",
             f"<header><div><h1>Which method is better, and by how much</h1><p>{escape(cost(results))}</p></div></header><main>",
-            section("figures", "Figures", "Every dot carries its 95 % interval; hover for the numbers.", plots),
+            section(
+                "figures",
+                "Figures",
+                "Every dot carries its 95 % interval; hover for the numbers. Hollow: fewer seeds than the others; compare by differences.",
+                plots,
+            ),
             section("tables", "Tables", "The same rows as numbers.", written),
             f"</main><footer><div><p>Drawn by <code>{escape(command)}</code>.</p></div></footer></body></html>\n",
         ]
