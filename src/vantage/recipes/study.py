@@ -63,6 +63,8 @@ CONTRASTS = (
     ("vantage-anew-calm", "filtered-bc-anew-calm"),
     ("vantage-anew-calm", "filtered-bc+rescues-anew-calm"),
     ("filtered-bc+rescues-anew-calm", "filtered-bc-anew-calm"),
+    ("filtered-bc+rescues-anew-calm", "filtered-bc"),
+    ("filtered-bc+rescues-anew-calm", "habc+ir"),
     ("vantage-anew", "filtered-bc+rescues-anew"),
     ("vantage-anew", "vantage"),
     ("vantage-anew-4", "habc+ir"),
@@ -240,7 +242,7 @@ def study_screen() -> Study:
 
 
 def study_pixels() -> Study:
-    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; about four hours of one core for three seeds."""
+    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; about seven hours of one core for three seeds."""
     base = replace(
         state_base(),
         actor=FlowConfig(),
@@ -277,8 +279,10 @@ def study_pixels() -> Study:
             ("vantage-calm", "filtered-bc-calm"),
             ("vantage-calm", "habc-calm"),
             ("vantage-calm", "vantage"),
+            ("vantage-anew", "vantage"),
             ("vantage-anew-calm", "vantage-calm"),
             ("vantage-anew-calm", "habc-calm"),
+            ("vantage-anew-calm", "habc"),
             ("vantage-anew-calm", "filtered-bc"),
             ("habc-calm", "habc"),
             ("filtered-bc-calm", "filtered-bc"),
