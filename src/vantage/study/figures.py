@@ -24,6 +24,7 @@ FAMILY = {
 """Colour class of the arms that are not HABC."""
 _RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROW = 24
+_LABELS = 250.0
 
 
 def colour(arm: str) -> str:
@@ -88,7 +89,7 @@ def _forest(
     marks: Sequence[float] | None,
 ) -> str:
     """One line per method and one panel per task: a dot, its interval, its number; hollow where other methods have more seeds."""
-    names, left = list(rows), 232.0
+    names, left = list(rows), _LABELS
     height = 58 + _ROW * len(names)
     span = (width - left - 8) / max(len(tasks), 1)
     parts = [
@@ -120,7 +121,7 @@ def every_cell(results: Results, width: float) -> str:
     """All that stands behind the means: every cell of every evaluated arm, one line a seed, with its Wilson interval."""
     tasks = [task.world.task for task in results.study.tasks]
     found = {name: grids(results.tables["trials"], name) for name in evaluated(results.study) if has_rows(results, name)}
-    left, top, lane = 232.0, 34.0, 4.0
+    left, top, lane = _LABELS, 34.0, 4.0
     seeds = {name: max(len(grid.seeds) for grid in by_task.values()) for name, by_task in found.items()}
     tall = {name: max(20.0, lane * count + 10) for name, count in seeds.items()}
     begin = dict(zip(found, np.cumsum([top, *tall.values()]).tolist(), strict=False))
