@@ -81,7 +81,7 @@ class Contrast:
     NaN where a task has one seed."""
     p: float
     """Chance of a difference in success as large as this, either way, between arms that are alike: paired sign-flip test over cells, which
-    asks nothing of their scatter. Never below 2^(1 - cells)."""
+    asks nothing of their scatter and takes the starts as they are. Never below 2^(1 - cells)."""
 
 
 def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contrast | None:
