@@ -155,14 +155,14 @@ def _flat(area: Plot, y: float, each: Interval, cls: str, words: str) -> str:
 def differences(results: Results, width: float) -> str:
     """Every comparison of the plan: success of the first minus the second."""
     found = contrasts(results)
-    left, height = 250.0, 58 + _ROW * len(found)
-    ends = [abs(v) for each in found for v in (each.difference.low, each.difference.estimate, each.difference.high)]
-    reach = max((v for v in ends if np.isfinite(v)), default=0.1)
-    area = plot((left, 20, width - 96, height - 38), x=(-reach, reach))
-    ticks = [round(t, 2) for t in np.linspace(-np.floor(reach * 10) / 10, np.floor(reach * 10) / 10, 5)] if reach >= 0.1 else [0.0]
+    left, height = 410.0, 58 + _ROW * len(found)
+    ends = [end for each in found for end in (each.difference.low, each.difference.estimate, each.difference.high) if np.isfinite(end)]
+    low, high = np.floor(10 * min([-0.05, *ends])) / 10, np.ceil(10 * max([0.05, *ends])) / 10
+    area = plot((left, 20, width - 64, height - 38), x=(float(low), float(high)))
     parts = [
-        rule(area.x(t), area.top, area.x(t), area.bottom) + text(area.x(t), area.bottom + 16, f"{100 * t:+.0f}", anchor="middle")
-        for t in ticks
+        rule(area.x(t), area.top, area.x(t), area.bottom)
+        + text(area.x(t), area.bottom + 16, f"{100 * t:+.0f}" if t else "0", anchor="middle")
+        for t in round_ticks(float(low), float(high), 6)
     ]
     parts.append(rule(area.x(0), area.top, area.x(0), area.bottom, "axis"))
     parts.append(text(area.right, height - 4, "points of success, first minus second", anchor="end"))
@@ -170,7 +170,7 @@ def differences(results: Results, width: float) -> str:
         y = 20 + _ROW * (i + 0.5)
         parts.append(text(4, y + 4, f"{title(each.ours)} − {title(each.theirs)}", cls="strong" if sure else ""))
         parts.append(_flat(area, y, each.difference, colour(each.ours), str(each.difference)))
-        parts.append(text(width - 88, y + 4, f"{100 * each.difference.estimate:+.1f}", cls="strong" if sure else ""))
+        parts.append(text(width - 44, y + 4, f"{100 * each.difference.estimate:+.1f}", cls="strong" if sure else ""))
     words = "; ".join(f"{title(e.ours)} minus {title(e.theirs)} {100 * e.difference.estimate:+.1f} points" for e in found)
     return svg(width, height, parts, f"Differences in success. {words}")
 

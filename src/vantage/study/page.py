@@ -66,13 +66,14 @@ def _page(results: Results, drawn: dict[str, tuple[str, str]], found: Sequence[S
     written = "".join(
         panel(sheet.title, escape(sheet.words), table(sheet.head, [[_bold(cell) for cell in row] for row in sheet.rows])) for sheet in found
     )
+    about = escape(cost(results).replace("`", ""))
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             f"<title>{escape(results.folder.resolve().name)} · Vantage</title>",
             f"<style>:root{{--font:{FONT}}}{STYLE}\n{style}\n.panel svg{{min-width:720px;width:100%;height:auto}}</style></head><body>",
-            f"<header><div><h1>Which method is better, and by how much</h1><p>{escape(cost(results))}</p></div></header><main>",
+            f"<header><div><h1>Which method is better, and by how much</h1><p>{about}</p></div></header><main>",
             section(
                 "figures",
                 "Figures",
