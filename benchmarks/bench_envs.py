@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from vantage.envs.metaworld import MT10, MetaWorld
+from vantage.worlds.metaworld.world import MT10, MetaWorld
 
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (400, 4)).astype(np.float32)
 

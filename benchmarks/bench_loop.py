@@ -5,17 +5,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vantage.actors.load import load_actor
 from vantage.algorithms.habc import HABCRun, fit_round_critic, label_round, replay_of, supervise, train_seed, version_entering, weigh_round
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, open_pool
-from vantage.data.layout import Round
+from vantage.disk.layout import Round
+from vantage.policies.load import load_actor
 from vantage.recipes.quickstart import quickstart
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, Rollouts, collect_rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit, fit_actor
+from vantage.stages.fit_policy import ActorFit, fit_actor
 
 
 def _prepared(run: Path) -> tuple[HABCRun, Round]:

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from vantage.core.segments import last_of_segment
-from vantage.data.dataset import write_dataset
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.frames import FrameStore
 from vantage.data.loader import WindowLoader
-from vantage.data.reader import read_table
+from vantage.data.v3.read import read_table
+from vantage.data.v3.write import write_dataset
 
 FPS, SIDE, HORIZON, BATCH = 20, 96, 16, 64
 

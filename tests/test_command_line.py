@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vantage.actors.flow import FlowActor, FlowConfig
 from vantage.cli import main
-from vantage.data.dataset import DATA_FILE, write_dataset
 from vantage.data.episodes import Episode, save_episode
+from vantage.data.v3.write import DATA_FILE, write_dataset
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowActor, FlowConfig
 
 DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 
@@ -209,8 +209,8 @@ def test_arguments_that_do_not_exist_exit_with_two(vantage: Callable[..., tuple[
 
 
 def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    from vantage.commands.runs import claim
     from vantage.recipes import RECIPES
-    from vantage.recipes.start import claim
 
     claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
     before = (tmp_path / "run" / "recipe.json").read_bytes()
@@ -223,8 +223,8 @@ def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int
 
 
 def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    from vantage.commands.runs import claim
     from vantage.recipes import RECIPES
-    from vantage.recipes.start import claim
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
     for stage in ("fit-critic", "fit-actor"):
@@ -251,9 +251,9 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dataclasses import replace
 
     from vantage.algorithms.habc import run_habc
+    from vantage.commands.runs import claim
     from vantage.recipes import RECIPES
-    from vantage.recipes.start import claim
-    from vantage.stages.fit_actor import ActorFit
+    from vantage.stages.fit_policy import ActorFit
 
     run = tmp_path_factory.mktemp("run") / "run"
     settings = RECIPES["debug"]()

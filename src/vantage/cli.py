@@ -134,7 +134,7 @@ def run(recipe: Annotated[str, tyro.conf.Positional], /, out: Path, seed: int = 
         seed: Seed of demonstrations, rollouts and training.
         workers: Processes that play episodes.
     """
-    from vantage.recipes.start import start
+    from vantage.commands.runs import start
 
     start(recipe, out, seed=seed, workers=workers)
 
@@ -172,7 +172,7 @@ def metaworld(
         workers: Processes that play episodes.
     """
     from vantage.collect.pool import open_pool
-    from vantage.recipes.start import cores
+    from vantage.commands.runs import cores
     from vantage.stages import metaworld_protocol as protocol
     from vantage.stages.evaluate import Evaluation
 
@@ -208,7 +208,7 @@ def study(
         arms: Only these arms (and what they stand on).
         tasks: Only these tasks.
     """
-    from vantage.recipes.studies import start_study
+    from vantage.commands.studies import start_study
 
     work, rows = out or Path(f"runs/study-{recipe}"), results or Path(f"docs/results/study-{recipe}")
     start_study(recipe, work, rows, seeds=seeds, first_seed=first_seed, workers=workers, arms=arms, tasks=tasks)
@@ -227,7 +227,7 @@ def study_merge(
         others: Folders of rows.
         results: Folder of the rows that grows; default docs/results/study-RECIPE.
     """
-    from vantage.recipes.studies import find_study
+    from vantage.commands.studies import find_study
     from vantage.study.rows import Results
 
     mine = Results.open(results or Path(f"docs/results/study-{recipe}"), find_study(recipe))
@@ -264,7 +264,7 @@ def study_exhibits(
         out: Folder that the study worked in; default runs/study-RECIPE.
         results: Folder of the rows; default docs/results/study-RECIPE.
     """
-    from vantage.recipes.studies import find_study
+    from vantage.commands.studies import find_study
     from vantage.study.exhibits import make_exhibits
 
     work, rows = out or Path(f"runs/study-{recipe}"), results or Path(f"docs/results/study-{recipe}")
@@ -290,7 +290,7 @@ def study_cell(
         out: Folder to work in; what the cell made there before is deleted.
         results: Folder of the rows; default docs/results/study-RECIPE.
     """
-    from vantage.recipes.studies import check_cell
+    from vantage.commands.studies import check_cell
     from vantage.study.cells import Cell
 
     inside = check_cell(recipe, Cell(task=task, arm=arm, seed=seed), out, results or Path(f"docs/results/study-{recipe}"))
@@ -330,7 +330,7 @@ def label(
         out: Where to write the labels (required for a data set).
         demos: The data set holds demonstrations.
     """
-    from vantage.data.layout import Round
+    from vantage.disk.layout import Round
     from vantage.stages.label import label as label_stage
 
     if (what / "1-episodes").is_dir():
@@ -349,7 +349,7 @@ def collect(round: Annotated[Path, tyro.conf.Positional], /, workers: Workers = 
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
     """
-    from vantage.recipes.start import one_stage
+    from vantage.commands.runs import one_stage
 
     one_stage("collect", round, workers=workers)
 
@@ -360,7 +360,7 @@ def fit_critic(round: Annotated[Path, tyro.conf.Positional], /) -> None:
     Args:
         round: Folder of the round, inside a run.
     """
-    from vantage.recipes.start import one_stage
+    from vantage.commands.runs import one_stage
 
     one_stage("fit-critic", round, workers=1)
 
@@ -371,7 +371,7 @@ def weigh(round: Annotated[Path, tyro.conf.Positional], /) -> None:
     Args:
         round: Folder of the round, inside a run.
     """
-    from vantage.recipes.start import one_stage
+    from vantage.commands.runs import one_stage
 
     one_stage("weigh", round, workers=1)
 
@@ -382,7 +382,7 @@ def fit_actor(round: Annotated[Path, tyro.conf.Positional], /) -> None:
     Args:
         round: Folder of the round, inside a run.
     """
-    from vantage.recipes.start import one_stage
+    from vantage.commands.runs import one_stage
 
     one_stage("fit-actor", round, workers=1)
 
@@ -395,6 +395,6 @@ def evaluate(round: Annotated[Path, tyro.conf.Positional], /, workers: Workers =
         workers: Processes that play episodes.
         videos: Trials per world whose video is kept in ROUND/videos.
     """
-    from vantage.recipes.start import one_stage
+    from vantage.commands.runs import one_stage
 
     one_stage("evaluate", round, workers=workers, videos=videos)

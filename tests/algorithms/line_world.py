@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vantage.envs.spec import MetaWorldSpec
+from vantage.worlds.spec import MetaWorldSpec
 
 
 class Line:

@@ -10,30 +10,30 @@ import torch
 from line_world import LineSpec
 from tiny import fingerprint
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.gaussian import GaussianActor, GaussianConfig
-from vantage.actors.load import ActorConfig, load_actor
-from vantage.actors.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
-from vantage.algorithms.practice import Checks, OperatorLead, Practice, ReplayedLead, Trainer, by_task, deal
-from vantage.collect.lockstep import Driven, Group, Start, play_group
+from vantage.collect.episode import run_episode
 from vantage.collect.operators import DemonstrateStock, NoOne
-from vantage.collect.runner import run_episode
 from vantage.core.self_bc import NoSelfBC
 from vantage.core.surrogate import Potential
-from vantage.data.demo_buffer import BufferRule, DemoBuffer
-from vantage.data.layout import Round
-from vantage.data.reader import read_table
-from vantage.envs.experts.stock import StockExpert
-from vantage.envs.spec import MetaWorldSpec
-from vantage.learn.ppo import ChunkedPPO, PPOFit
+from vantage.data.v3.read import read_table
+from vantage.disk.layout import Round
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, Pixels, TrueState
+from vantage.policies.load import ActorConfig, load_actor
+from vantage.policies.small.flow import FlowConfig
+from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
+from vantage.practice.buffer import BufferRule, DemoBuffer
+from vantage.practice.lockstep import Driven, Group, Start, play_group
+from vantage.practice.ppo import ChunkedPPO, PPOFit
+from vantage.practice.trainer import Checks, OperatorLead, Practice, ReplayedLead, Trainer, by_task, deal
 from vantage.recipes.debug import debug_ppo
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.types import Observation, VantageError
+from vantage.worlds.metaworld.experts.stock import StockExpert
+from vantage.worlds.spec import MetaWorldSpec
 
 
 def tiny() -> ChunkedPPORun:

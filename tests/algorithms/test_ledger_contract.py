@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import tiny
 
-from vantage.data.reader import read_table
-from vantage.data.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
+from vantage.data.v3.read import read_table
+from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 
 K, H = tiny().weighing.stride, tiny().actor.net.chunk
 

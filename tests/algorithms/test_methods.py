@@ -10,15 +10,16 @@ import pytest
 import torch
 from tiny import tiny
 
-from vantage.actors.load import build_actor, load_actor
 from vantage.algorithms.habc import HABCRun, actor_to_train, improve, replay_of
 from vantage.algorithms.interleaved import Interleaved, _Learner
 from vantage.collect.pool import play_here
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
-from vantage.data.layout import Round
-from vantage.data.sidecar import read_json, read_parquet
+from vantage.disk.files import read_json
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet
 from vantage.learn.critic import CriticFit
 from vantage.learn.parent import ParentFit
+from vantage.policies.load import build_actor, load_actor
 from vantage.seeding import seed_for
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from vantage.actors.flow import FlowConfig
 from vantage.algorithms.habc import HABCRun
 from vantage.collect.operators import Rescue
-from vantage.data.sidecar import sha256_file, sha256_folder
+from vantage.disk.files import sha256_file, sha256_folder
 from vantage.learn.critic import CriticFit
 from vantage.nets.vla import NetConfig
+from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.debug import debug
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 
 
 def tiny(*, pixels: bool = False) -> HABCRun:

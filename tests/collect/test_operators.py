@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from vantage.actors.flow import FlowActor, FlowConfig
+from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate, NoOne, Rescue
-from vantage.collect.runner import run_episode
 from vantage.core.segments import segments
 from vantage.data.episodes import Episode
-from vantage.envs.metaworld import MetaWorld
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowActor, FlowConfig
+from vantage.worlds.metaworld.world import MetaWorld
 
 LIMIT = 80
 HELPLESS = FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed=0)

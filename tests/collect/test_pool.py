@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vantage.actors.flow import FlowActor, FlowConfig
-from vantage.actors.gaussian import GaussianActor, GaussianConfig
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, play, shift
-from vantage.envs.spec import MetaWorldSpec
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowActor, FlowConfig
+from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
 from vantage.recipes import vantage
 from vantage.types import VantageError
+from vantage.worlds.spec import MetaWorldSpec
 
 NET = NetConfig(sight=TrueState(), width=64)
 

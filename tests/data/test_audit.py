@@ -10,9 +10,9 @@ from vantage.core.credit import join_labels, label_episode
 from vantage.data.audit import Audit, audit, render_audit
 from vantage.data.episodes import Episode
 from vantage.data.outcomes import resolve_outcomes
-from vantage.data.reader import read_table
-from vantage.data.schema import LABEL_COLUMNS
-from vantage.data.sidecar import write_parquet
+from vantage.data.v3.read import read_table
+from vantage.data.v3.schema import LABEL_COLUMNS
+from vantage.disk.tables import write_parquet
 from vantage.types import VantageError
 
 Make = Callable[..., Episode]

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from vantage.data.clips import encode, read_catalogue, read_pictures, tile
+from vantage.data.v3.pictures import encode, read_catalogue, read_pictures, tile
 from vantage.types import VantageError
 
 LENGTHS = (12, 7, 15)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from vantage.core.segments import last_of_segment
-from vantage.data.dataset import write_dataset
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.frames import FrameStore
 from vantage.data.loader import WindowLoader
-from vantage.data.reader import read_table
-from vantage.data.sidecar import read_parquet, sha256_file
+from vantage.data.v3.read import read_table
+from vantage.data.v3.write import write_dataset
+from vantage.disk.files import sha256_file
+from vantage.disk.tables import read_parquet
 from vantage.types import VantageError
 
 FPS = 20
@@ -165,7 +166,7 @@ def test_bad_input_leaves_no_dataset(episode: Callable[..., Episode], tmp_path: 
 WRITER = """
 import sys
 from pathlib import Path
-from vantage.data.dataset import write_dataset
+from vantage.data.v3.write import write_dataset
 print("go", flush=True)
 write_dataset(Path(sys.argv[1]), range(40), Path(sys.argv[2]), 20)
 """
@@ -190,7 +191,7 @@ def test_a_killed_writer_leaves_no_dataset_and_the_next_one_succeeds(episode: Ca
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from vantage.data.dataset import write_dataset
+from vantage.data.v3.write import write_dataset
 from vantage.data.episodes import load_episode, save_episode
 from vantage.data.frames import FrameStore
 from vantage.types import VantageError

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from vantage.core.segments import last_of_segment, segments
-from vantage.data.dataset import write_dataset
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.frames import FrameStore
 from vantage.data.loader import RandomShift, WindowLoader, prefetch
-from vantage.data.reader import Table, read_table
+from vantage.data.v3.read import Table, read_table
+from vantage.data.v3.write import write_dataset
 from vantage.types import Batch, VantageError
 
 Make = Callable[..., Episode]

@@ -5,7 +5,7 @@ import pytest
 
 from vantage.data.episodes import Episode
 from vantage.data.outcomes import read_outcomes, resolve_outcomes
-from vantage.data.reader import read_table
+from vantage.data.v3.read import read_table
 from vantage.types import VantageError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from vantage.data.episodes import Episode
 from vantage.data.frames import FrameStore
-from vantage.data.reader import read_table
+from vantage.data.v3.read import read_table
 from vantage.types import VantageError
 
 DATA = "data/chunk-000/file-000.parquet"

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vantage.data.episodes import Episode
-from vantage.data.layout import Source
-from vantage.data.replay import load_replay
-from vantage.data.schema import LABEL_COLUMNS
+from vantage.data.experience import load_replay
+from vantage.data.v3.schema import LABEL_COLUMNS
+from vantage.disk.layout import Source
 from vantage.stages.label import label
 
 Make = Callable[..., Episode]

@@ -8,17 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vantage.data.sidecar import (
-    check_coverage,
-    read_json,
-    read_parquet,
-    sha256_file,
-    sha256_folder,
-    whole_folder,
-    write_json,
-    write_parquet,
-    write_whole,
-)
+from vantage.disk.files import read_json, sha256_file, sha256_folder, whole_folder, write_json, write_whole
+from vantage.disk.tables import check_coverage, read_parquet, write_parquet
 from vantage.types import Route, VantageError
 
 
@@ -116,7 +107,8 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from vantage.data.sidecar import write_parquet, write_whole
+from vantage.disk.files import write_whole
+from vantage.disk.tables import write_parquet
 from vantage.types import VantageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.load import ActorConfig, build_actor
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.load import ActorConfig, build_actor
+from vantage.policies.small.flow import FlowConfig
 from vantage.threads import one_thread
 from vantage.types import Batch, Observation
 

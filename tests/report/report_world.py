@@ -16,11 +16,12 @@ from vantage.core.sampling import drawable, sampling_probability
 from vantage.core.stats import auc, effective_sample_size, explained_variance, reliability
 from vantage.core.timeline import timeline
 from vantage.core.weights import HABC, gate, gather_evidence, normalise, sigmoid
-from vantage.data.dataset import write_dataset
 from vantage.data.episodes import Episode, save_episode
-from vantage.data.layout import Round
-from vantage.data.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
-from vantage.data.sidecar import write_json, write_parquet
+from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
+from vantage.data.v3.write import write_dataset
+from vantage.disk.files import write_json
+from vantage.disk.layout import Round
+from vantage.disk.tables import write_parquet
 from vantage.types import Route, Values
 
 TASKS = {"reach-v3": "reach the <goal> & stop", "push-v3": "push the puck to the goal"}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from report_world import TASKS, write_run
 
-from vantage.data.sidecar import read_parquet, write_json, write_parquet
+from vantage.disk.files import write_json
+from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report.folder import read_run
 from vantage.report.markup import flatten, signed, table
 from vantage.report.page import compose, write_report

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vantage.data.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
+from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 from vantage.report.folder import RoundFiles, Run, Trials, read_run
 from vantage.report.tables import Kind, collected, common_starts, compare, episodes_of, start_viability, values_of, weight_statistics
 from vantage.types import Route, VantageError

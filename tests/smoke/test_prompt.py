@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from vantage.actors.load import load_actor
-from vantage.actors.protocol import Actor
 from vantage.algorithms.habc import HABCRun, run_habc
 from vantage.collect.operators import Demonstrate
 from vantage.core.images import area_downsample
-from vantage.data.layout import Round
-from vantage.envs.metaworld import MetaWorld
-from vantage.envs.spec import MetaWorldSpec
+from vantage.disk.layout import Round
+from vantage.policies.load import load_actor
+from vantage.policies.protocol import Actor
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.types import Observation
+from vantage.worlds.metaworld.world import MetaWorld
+from vantage.worlds.spec import MetaWorldSpec
 
 SEEDS = range(50_000, 50_012)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.load import build_actor
 from vantage.collect.pool import play_here
-from vantage.data.schema import EVAL_COLUMNS
-from vantage.data.sidecar import read_parquet
-from vantage.envs.spec import MetaWorldSpec
+from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.load import build_actor
+from vantage.policies.small.flow import FlowConfig
 from vantage.stages.evaluate import Evaluation, evaluate
+from vantage.worlds.spec import MetaWorldSpec
 
 WORLDS = (MetaWorldSpec("reach-v3", limit=40), MetaWorldSpec("push-v3", limit=30))
 

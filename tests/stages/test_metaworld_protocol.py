@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from vantage.collect.pool import play_here
-from vantage.data.schema import EVAL_COLUMNS
-from vantage.data.sidecar import write_parquet
-from vantage.envs.spec import MetaWorldSpec
+from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.disk.tables import write_parquet
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import Evaluation, place_of
 from vantage.stages.metaworld_protocol import CAP, SUITES, play_suite, score, score_table, starts_hash, worlds_of
 from vantage.types import VantageError
+from vantage.worlds.spec import MetaWorldSpec
 
 
 def trials(limit: int = CAP) -> dict:

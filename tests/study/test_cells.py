@@ -11,15 +11,16 @@ import pytest
 from PIL import Image
 
 from vantage.collect.operators import Rescue
+from vantage.commands.studies import check_cell, find_study
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
-from vantage.data.sidecar import read_arrow, read_parquet, sha256_file
+from vantage.disk.files import sha256_file
+from vantage.disk.tables import read_arrow, read_parquet
 from vantage.learn.critic import CriticFit
 from vantage.recipes import studies
-from vantage.recipes.studies import check_cell, find_study
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.study.cells import Cell, finished, run_cell
 from vantage.study.exhibits import exhibit_figures, make_exhibits

@@ -11,16 +11,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.load import load_actor
 from vantage.algorithms.habc import evaluate_round, supervise_policy
-from vantage.algorithms.practice import ChunkedPPORun as ChunkedPPORun
-from vantage.algorithms.practice import Trainer
-from vantage.algorithms.practice_board import PracticeBoard
 from vantage.collect.pool import Pool, open_pool
-from vantage.data.layout import Round
-from vantage.data.sidecar import whole_folder, write_json
-from vantage.record import write_record
+from vantage.disk.files import whole_folder, write_json
+from vantage.disk.layout import Round
+from vantage.disk.record import write_record
+from vantage.policies.load import load_actor
+from vantage.policies.small.flow import FlowConfig
+from vantage.practice.board import PracticeBoard
+from vantage.practice.trainer import ChunkedPPORun as ChunkedPPORun
+from vantage.practice.trainer import Trainer
 from vantage.types import VantageError
 
 

@@ -10,27 +10,27 @@ Every arrow is a stage from files to files: what is on disk is not made again, s
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.load import ActorConfig, build_actor, load_actor
-from vantage.actors.protocol import Actor
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.pool import Pool, open_pool
 from vantage.core.weights import Uniform
-from vantage.data.layout import Round, Source
-from vantage.data.replay import Replay, load_replay
-from vantage.envs.spec import WorldSpec
+from vantage.data.experience import Replay, load_replay
+from vantage.disk.layout import Round, Source
+from vantage.disk.record import write_record
 from vantage.learn.critic import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.nets.vla import Pixels
-from vantage.record import write_record
+from vantage.policies.load import ActorConfig, build_actor, load_actor
+from vantage.policies.protocol import Actor
+from vantage.policies.small.flow import FlowConfig
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, Rollouts, collect_demonstrations, collect_rollouts
 from vantage.stages.evaluate import Evaluation, evaluate
-from vantage.stages.fit_actor import ActorFit, fit_actor
 from vantage.stages.fit_critic import fit_critic
+from vantage.stages.fit_policy import ActorFit, fit_actor
 from vantage.stages.label import Labelling, label
 from vantage.stages.weigh import Weighing, weigh
 from vantage.types import VantageError
+from vantage.worlds.spec import WorldSpec
 
 
 @dataclass(frozen=True, slots=True)

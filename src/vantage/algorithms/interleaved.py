@@ -17,22 +17,22 @@ from jaxtyping import Float, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vantage.actors.protocol import Actor
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
 from vantage.core.weights import fresh, gather_evidence, hide_advantages, normalise_batch, warmed_up
+from vantage.data.experience import Replay
 from vantage.data.loader import augmentation, prefetch
-from vantage.data.replay import Replay
-from vantage.data.sidecar import whole_folder, write_json
-from vantage.learn.checkpoint import load_state, save_state
+from vantage.disk.checkpoint import load_state, save_state
+from vantage.disk.files import whole_folder, write_json
 from vantage.learn.critic import CriticFit, CriticProblem, assess
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.learn.panel import Panel, save_panel
 from vantage.nets.critic import DualCritic
+from vantage.policies.protocol import Actor
 from vantage.progress import bar
-from vantage.stages.fit_actor import ActorFit
 from vantage.stages.fit_critic import compute_features
+from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing, anchors, sampling_of
 from vantage.types import Batch, Observation, Values, VantageError
 

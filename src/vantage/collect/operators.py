@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vantage.collect.handover import Event, Phase
-from vantage.envs.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
+from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
 
 
 @runtime_checkable
@@ -94,7 +94,7 @@ class DemonstrateStock:
 
 class _StockDemonstrator:
     def __init__(self, task: str) -> None:
-        from vantage.envs.experts.stock import StockExpert  # the simulator is an extra, and slow to import
+        from vantage.worlds.metaworld.experts.stock import StockExpert  # the simulator is an extra, and slow to import
 
         self._expert = StockExpert(task)
 

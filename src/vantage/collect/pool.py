@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from vantage.actors.flow import FlowActor
-from vantage.actors.load import load_actor
-from vantage.actors.protocol import Actor
+from vantage.collect.episode import run_episode
 from vantage.collect.operators import OperatorSpec
-from vantage.collect.runner import run_episode
 from vantage.data.episodes import save_episode
-from vantage.envs.protocol import World
-from vantage.envs.spec import WorldSpec
+from vantage.policies.load import load_actor
+from vantage.policies.protocol import Actor
+from vantage.policies.small.flow import FlowActor
 from vantage.types import VantageError
+from vantage.worlds.protocol import World
+from vantage.worlds.spec import WorldSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def open_pool(workers: int) -> Generator[Pool]:
         yield play_here
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.collect.pool", "vantage.envs.metaworld"])
+    context.set_forkserver_preload(["vantage.collect.pool", "vantage.worlds.metaworld.world"])
     with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as executor:
         try:
             yield _Processes(executor)

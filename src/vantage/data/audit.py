@@ -18,10 +18,10 @@ from rich.table import Table as Grid
 from vantage.core.segments import segment_starts
 from vantage.core.stats import effective_sample_size
 from vantage.data.outcomes import Outcomes, resolve_outcomes
-from vantage.data.reader import Table, camera_features, camera_key, read_info, read_table, video_files
-from vantage.data.schema import INDEX, LABEL_COLUMNS
-from vantage.data.sidecar import check_coverage, read_parquet
-from vantage.data.video import read_video
+from vantage.data.v3.read import Table, camera_features, camera_key, read_info, read_table, video_files
+from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
+from vantage.data.v3.video import read_video
+from vantage.disk.tables import check_coverage, read_parquet
 from vantage.types import Route, VantageError
 
 STUCK_SECONDS = 2.0

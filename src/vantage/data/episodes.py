@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from vantage.data.schema import IMAGE_PREFIX
-from vantage.data.sidecar import write_whole
+from vantage.data.v3.schema import IMAGE_PREFIX
+from vantage.disk.files import write_whole
 from vantage.types import Trace, VantageError
 
 

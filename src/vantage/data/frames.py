@@ -21,10 +21,11 @@ from PIL import Image
 
 from vantage.core.images import area_downsample
 from vantage.data.episodes import load_episode
-from vantage.data.reader import camera_features, camera_key, read_info, read_rows, video_files
-from vantage.data.schema import INDEX
-from vantage.data.sidecar import read_arrow, read_json, whole_folder, write_json
-from vantage.data.video import read_video
+from vantage.data.v3.read import camera_features, camera_key, read_info, read_rows, video_files
+from vantage.data.v3.schema import INDEX
+from vantage.data.v3.video import read_video
+from vantage.disk.files import read_json, whole_folder, write_json
+from vantage.disk.tables import read_arrow
 from vantage.types import VantageError
 
 HEADER = "frames.json"

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from vantage.core.sampling import draw
 from vantage.core.windows import action_mask, window_index
 from vantage.data.frames import FrameStore
-from vantage.data.reader import Table
+from vantage.data.v3.read import Table
 from vantage.types import Batch, Observation, VantageError
 
 

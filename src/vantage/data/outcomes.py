@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vantage.data.reader import Table
-from vantage.data.schema import EPISODE
+from vantage.data.v3.read import Table
+from vantage.data.v3.schema import EPISODE
 from vantage.types import VantageError
 
 Outcomes = dict[int, bool | None]

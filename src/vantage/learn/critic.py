@@ -17,7 +17,7 @@ from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
 from vantage.core.weights import sigmoid
-from vantage.data.replay import Replay
+from vantage.data.experience import Replay
 from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
 from vantage.threads import one_thread

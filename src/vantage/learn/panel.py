@@ -16,8 +16,8 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vantage.data.replay import Replay
-from vantage.data.sidecar import write_json
+from vantage.data.experience import Replay
+from vantage.disk.files import write_json
 from vantage.learn.critic import CriticFit, CriticProblem, deal_folds, train_critic
 from vantage.nets.critic import DualCritic
 from vantage.types import Values

@@ -12,7 +12,7 @@ from torch import Tensor
 from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import ParentTarget, bootstrap, mix
-from vantage.data.replay import Replay
+from vantage.data.experience import Replay
 from vantage.nets.critic import ParentHead
 from vantage.progress import bar
 from vantage.threads import one_thread

@@ -1,18 +1,18 @@
 """The smoke test: every stage, in under a minute."""
 
-from vantage.actors.flow import FlowConfig
-from vantage.actors.gaussian import GaussianConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
-from vantage.algorithms.practice import Checks, Practice
 from vantage.collect.operators import DemonstrateStock, Rescue
-from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
-from vantage.learn.ppo import PPOFit
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowConfig
+from vantage.policies.small.gaussian import GaussianConfig
+from vantage.practice.ppo import PPOFit
+from vantage.practice.trainer import Checks, Practice
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
+from vantage.worlds.spec import MetaWorldSpec
 
 
 def debug() -> HABCRun:

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from vantage.actors.gaussian import GaussianConfig
-from vantage.actors.stochastic_flow import FlowSDEConfig
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
-from vantage.algorithms.practice import Checks, Practice
 from vantage.core.self_bc import NoSelfBC
-from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.optim import OptimConfig
-from vantage.learn.ppo import PPOFit
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.stages.fit_actor import ActorFit
+from vantage.policies.small.gaussian import GaussianConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig
+from vantage.practice.ppo import PPOFit
+from vantage.practice.trainer import Checks, Practice
+from vantage.stages.fit_policy import ActorFit
+from vantage.worlds.spec import MetaWorldSpec
 
 MT10 = (
     "reach-v3", "push-v3", "pick-place-v3", "door-open-v3", "drawer-open-v3",
@@ -35,7 +35,7 @@ def metaworld_mt10_ppo_state_long() -> ChunkedPPORun:
 
 def metaworld_mt50_ppo_state() -> ChunkedPPORun:
     """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million steps."""
-    from vantage.envs.metaworld import TASKS  # the simulator is an extra, and slow to import
+    from vantage.worlds.metaworld.world import TASKS  # the simulator is an extra, and slow to import
 
     return replace(
         metaworld_mt10_ppo_state(),

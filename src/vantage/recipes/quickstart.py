@@ -1,10 +1,10 @@
 """The main job, in ten minutes on two cores, from pixels."""
 
 from vantage.algorithms.habc import HABCRun
-from vantage.envs.spec import MetaWorldSpec
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
+from vantage.worlds.spec import MetaWorldSpec
 
 
 def quickstart() -> HABCRun:

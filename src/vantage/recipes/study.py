@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from vantage.actors.flow import FlowConfig
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.operators import Rescue
@@ -10,15 +9,16 @@ from vantage.core.returns import EfficiencyTarget
 from vantage.core.sampling import PoolShares, SharesByNeed
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
 from vantage.core.windows import WindowRule
-from vantage.envs.spec import MetaWorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.vantage import CRITIC, FIT, RESCUES, WEIGHING
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.worlds.spec import MetaWorldSpec
 
 RULES: dict[str, Rule] = {
     "filtered-bc": FilteredBC(),

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from vantage.actors.flow import FlowConfig
 from vantage.algorithms.habc import HABCRun
 from vantage.core.sampling import PoolShares
 from vantage.core.weights import HABC
 from vantage.learn.critic import CriticFit
+from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.quickstart import quickstart
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
 
 RESCUES = PoolShares(demo=0.2, intervention=0.4, rollout=0.4)

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from vantage.core.stats import Interval, wilson
-from vantage.data.clips import Catalogue, read_catalogue
-from vantage.data.layout import Round
-from vantage.data.schema import EVAL_COLUMNS, LABEL_COLUMNS, WEIGHT_COLUMNS
-from vantage.data.sidecar import Column, read_json, read_parquet
+from vantage.data.v3.pictures import Catalogue, read_catalogue
+from vantage.data.v3.schema import EVAL_COLUMNS, LABEL_COLUMNS, WEIGHT_COLUMNS
+from vantage.disk.files import read_json
+from vantage.disk.layout import Round
+from vantage.disk.tables import Column, read_parquet
 from vantage.types import VantageError
 
 METHODS = {

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from vantage.core.stats import Interval
-from vantage.data.sidecar import write_whole
+from vantage.disk.files import write_whole
 from vantage.report import sections
 from vantage.report.figures import FONT, STYLE, percent
 from vantage.report.folder import Run, read_run

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, paired_difference
-from vantage.data.schema import EPISODE, FRAME, INDEX, ROUND
-from vantage.data.sidecar import Column
+from vantage.data.v3.schema import EPISODE, FRAME, INDEX, ROUND
+from vantage.disk.tables import Column
 from vantage.report.folder import RoundFiles, Run, Trials
 from vantage.types import Controller, Route, VantageError
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from jaxtyping import Float
 
-from vantage.data.clips import Catalogue, encode, read_pictures, tile
+from vantage.data.v3.pictures import Catalogue, encode, read_pictures, tile
 from vantage.report import charts
 from vantage.report.episodes import VALUE_NAMES, Ranges, Watch, choose, shared_ranges, story, traces
 from vantage.report.folder import Run

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
 from vantage.collect.pool import Job, Played, Pool
-from vantage.data.dataset import write_dataset
 from vantage.data.episodes import journalled, load_episode
 from vantage.data.frames import FrameStore
-from vantage.data.layout import Round
-from vantage.envs.spec import WorldSpec
+from vantage.data.v3.write import write_dataset
+from vantage.disk.layout import Round
 from vantage.progress import bar
 from vantage.seeding import seed_for
 from vantage.types import VantageError
+from vantage.worlds.spec import WorldSpec
 
 
 @dataclass(frozen=True, slots=True)

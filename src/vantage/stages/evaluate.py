@@ -12,13 +12,14 @@ import numpy as np
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, Pool
 from vantage.core.stats import wilson
-from vantage.data.clips import encode, tile
 from vantage.data.episodes import load_episode
-from vantage.data.schema import EVAL_COLUMNS
-from vantage.data.sidecar import write_parquet, write_whole
-from vantage.envs.spec import WorldSpec
+from vantage.data.v3.pictures import encode, tile
+from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.disk.files import write_whole
+from vantage.disk.tables import write_parquet
 from vantage.progress import bar
 from vantage.seeding import seed_for
+from vantage.worlds.spec import WorldSpec
 
 
 @dataclass(frozen=True, slots=True)

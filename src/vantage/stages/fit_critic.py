@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float32
 from safetensors.torch import save_file
 
-from vantage.actors.protocol import Actor
-from vantage.data.replay import Replay
-from vantage.data.sidecar import whole_folder, write_json
+from vantage.data.experience import Replay
+from vantage.disk.files import whole_folder, write_json
 from vantage.learn.critic import CriticFit, assess
 from vantage.learn.panel import save_panel, train_panel
 from vantage.learn.parent import ParentFit, save_parent, train_parent
+from vantage.policies.protocol import Actor
 from vantage.progress import bar
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from vantage.core.credit import join_labels, label_episode
 from vantage.data.outcomes import resolve_outcomes
-from vantage.data.reader import read_table
-from vantage.data.schema import EPISODE, FRAME, INDEX, LABEL_COLUMNS
-from vantage.data.sidecar import write_parquet
+from vantage.data.v3.read import read_table
+from vantage.data.v3.schema import EPISODE, FRAME, INDEX, LABEL_COLUMNS
+from vantage.disk.tables import write_parquet
 from vantage.types import Labels
 
 

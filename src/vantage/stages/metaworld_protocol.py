@@ -15,13 +15,13 @@ from rich.table import Table as RichTable
 
 from vantage.collect.pool import Pool
 from vantage.core.stats import Interval, wilson
-from vantage.data.schema import EVAL_COLUMNS
-from vantage.data.sidecar import Column, read_parquet
-from vantage.envs.metaworld import MT10, TASKS
-from vantage.envs.spec import MetaWorldSpec
+from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.disk.tables import Column, read_parquet
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import Evaluation, evaluate, place_of
 from vantage.types import VantageError
+from vantage.worlds.metaworld.world import MT10, TASKS
+from vantage.worlds.spec import MetaWorldSpec
 
 CAP = 500
 """MetaWorld's own: the longest that an episode may be."""

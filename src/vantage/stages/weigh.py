@@ -12,9 +12,9 @@ from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
 from vantage.core.windows import WindowRule, near_handover, valid_anchors
-from vantage.data.replay import Replay
-from vantage.data.schema import WEIGHT_COLUMNS
-from vantage.data.sidecar import write_parquet
+from vantage.data.experience import Replay
+from vantage.data.v3.schema import WEIGHT_COLUMNS
+from vantage.disk.tables import write_parquet
 from vantage.learn.panel import load_panel
 from vantage.learn.parent import ParentFit, parent_values
 from vantage.types import Values

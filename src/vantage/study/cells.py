@@ -24,8 +24,9 @@ from vantage.algorithms.habc import (
     train_control_policy,
 )
 from vantage.collect.pool import play_here
-from vantage.data.layout import Round
-from vantage.data.sidecar import read_parquet, write_whole
+from vantage.disk.files import write_whole
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet
 from vantage.stages.evaluate import evaluate
 from vantage.study.measure import Table, measure_round
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised

@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from vantage.actors.load import build_actor
-from vantage.actors.protocol import Actor
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
 from vantage.nets.vla import Pixels
+from vantage.policies.load import build_actor
+from vantage.policies.protocol import Actor
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.threads import one_thread
 from vantage.types import Batch, Observation

@@ -16,26 +16,26 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
-from vantage.actors.load import load_actor
+from vantage.collect.episode import run_episode
 from vantage.collect.operators import NoOne
-from vantage.collect.runner import run_episode
 from vantage.core.credit import label_episode
 from vantage.core.returns import stride_rows
 from vantage.core.timeline import timeline
 from vantage.core.weights import gate, gather_evidence
 from vantage.data.episodes import Episode
-from vantage.data.layout import Round
-from vantage.data.reader import read_table
-from vantage.data.schema import INDEX, ROUND
-from vantage.data.sidecar import read_arrow, read_parquet, write_parquet
-from vantage.envs.spec import WorldSpec
+from vantage.data.v3.read import read_table
+from vantage.data.v3.schema import INDEX, ROUND
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_arrow, read_parquet, write_parquet
 from vantage.learn.panel import Panel, load_panel
+from vantage.policies.load import load_actor
 from vantage.report.figures import MEANINGS, axes, line, plot, rect, svg, text
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
 from vantage.study.cells import Cell
 from vantage.study.plan import Online, Study
 from vantage.types import Observation, Trace, VantageError
+from vantage.worlds.spec import WorldSpec
 
 PICTURES = 8
 """Pictures per episode."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from vantage.data.layout import Round
-from vantage.data.schema import EPISODE, FRAME, INDEX, ROUND
-from vantage.data.sidecar import read_json, read_parquet
+from vantage.data.v3.schema import EPISODE, FRAME, INDEX, ROUND
+from vantage.disk.files import read_json
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet
 from vantage.types import Route
 
 Table = dict[str, np.ndarray]

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from vantage.data.sidecar import write_whole
+from vantage.disk.files import write_whole
 from vantage.report.figures import FONT, STYLE, save_svg
 from vantage.report.markup import panel, section, table
 from vantage.study import figures

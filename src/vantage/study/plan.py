@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from vantage.algorithms.habc import HABCRun, Staged
 from vantage.algorithms.interleaved import Interleaved
 from vantage.config import brief
-from vantage.envs.spec import WorldSpec
 from vantage.learn.critic import CriticFit
 from vantage.stages.collect import Rollouts
-from vantage.stages.fit_actor import ActorFit
+from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
+from vantage.worlds.spec import WorldSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from vantage.config import from_json, to_json
-from vantage.data.sidecar import read_json, read_parquet, write_json, write_parquet
-from vantage.record import git_commit
+from vantage.disk.files import read_json, write_json
+from vantage.disk.record import git_commit
+from vantage.disk.tables import read_parquet, write_parquet
 from vantage.study.cells import Cell, CellRows
 from vantage.study.measure import Table
 from vantage.study.plan import Study

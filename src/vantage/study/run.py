@@ -68,7 +68,7 @@ def run_study(
     if not wanted.cells:
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.study.cells", "vantage.envs.metaworld"])
+    context.set_forkserver_preload(["vantage.study.cells", "vantage.worlds.metaworld.world"])
     waiting = list(wanted.cells)
     running: dict[Future[CellRows], Cell] = {}
     ended: set[Cell] = set()

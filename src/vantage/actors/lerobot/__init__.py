@@ -1,5 +1,0 @@
-"""LeRobot's pretrained VLAs behind the `Actor` protocol. The extra `vantage[smolvla]` installs what they need."""
-
-from vantage.actors.lerobot.smolvla import LeRobotActor
-
-__all__ = ["LeRobotActor"]

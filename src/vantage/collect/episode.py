@@ -1,0 +1,157 @@
+"""The one loop: a world, a policy and an operator in, an episode out.
+
+    watch ─> who drives? ─> policy: next step of its chunk ──┐
+                        └─> human: the operator's action ────┴─> world.step ─> record
+
+Every episode is a pure function of (world spec, policy weights, operator setting, seed): it runs alone, at batch size one, on one thread.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from vantage.collect.handover import Phase, human_drives, next_phase
+from vantage.collect.operators import OperatorSpec
+from vantage.core.images import area_downsample
+from vantage.data.episodes import Episode
+from vantage.policies.protocol import Actor
+from vantage.types import Observation, VantageError
+from vantage.worlds.protocol import World
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Collects one row per control step."""
+
+    pictures: bool
+    state: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    environment_state: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    action: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    policy_action: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    intervention: list[bool] = field(default_factory=list[bool])
+    images: dict[str, list[np.ndarray]] = field(default_factory=dict[str, list[np.ndarray]])
+
+
+def run_episode(
+    world: World,
+    actor: Actor | None,
+    operator: OperatorSpec,
+    *,
+    task: str,
+    seed: int,
+    limit: int,
+    policy_version: int = -1,
+    pictures: bool = True,
+) -> Episode:
+    """Play one episode until success or the limit, and return all of it.
+
+    `actor` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit` in control steps; human time
+    extends it by at most the operator's `extension`. `pictures`: render and keep every frame; otherwise only what the policy looks at.
+    Raises VantageError if policy and world differ in action dimensions.
+    """
+    if actor is not None and actor.action_dim != len(world.action_low):
+        raise VantageError(
+            f"the policy has {actor.action_dim} action dimensions and {task} has {len(world.action_low)}; use a checkpoint of this robot"
+        )
+    rng = np.random.default_rng([seed, 1])
+    generator = torch.Generator().manual_seed(seed)
+    world.reset(seed)
+    watcher = operator(task, limit, rng)
+    policy = None if actor is None else _ChunkedPolicy(actor, world.prompt, generator)
+    recorder = _Recorder(pictures)
+    phase, success, human_steps, t = Phase.AUTONOMOUS, False, 0, 0
+    while not success and t < limit + min(human_steps, operator.extension):
+        truth, state = world.environment_state(), world.proprioception()
+        before, phase = phase, next_phase(phase, watcher.watch(phase, t, truth))
+        human = human_drives(phase)
+        if policy is not None and human != human_drives(before):
+            policy.forget()
+        images = world.images() if pictures else None
+        proposed = None if policy is None else policy.next_action(world, images, state, truth)
+        if human:
+            action = watcher.act(truth)
+        else:
+            assert proposed is not None, "without a policy the operator must drive"
+            action = proposed
+        action = np.clip(action, world.action_low, world.action_high).astype(np.float32)
+        _record(recorder, state, truth, action, action if proposed is None else proposed, human, images)
+        success = world.step(action)
+        human_steps += human
+        t += 1
+    return _episode(recorder, world.prompt, task, seed, success, policy_version)
+
+
+class _ChunkedPolicy:
+    """A chunk policy as a step policy: predicts when its queue is empty or was forgotten at a hand-over."""
+
+    def __init__(self, actor: Actor, prompt: str, generator: torch.Generator) -> None:
+        self._actor, self._prompt, self._generator = actor, prompt, generator
+        self._queue: list[np.ndarray] = []
+
+    def forget(self) -> None:
+        """Drop what is left of the chunk: the other driver has changed the world."""
+        self._queue.clear()
+
+    def next_action(
+        self,
+        world: World,
+        images: dict[str, UInt8[np.ndarray, "P P 3"]] | None,
+        state: Float32[np.ndarray, "S"],
+        truth: Float32[np.ndarray, "E"],
+    ) -> Float32[np.ndarray, "A"]:
+        if not self._queue:
+            size = self._actor.image_size
+            seen = {} if size is None else (images if images is not None else world.images())
+            observation = Observation(
+                images={c: torch.from_numpy(_resize(seen[c], size)[None]) for c in self._actor.cameras} if size else {},
+                state=torch.from_numpy(state)[None],
+                environment_state=torch.from_numpy(truth)[None],
+                prompts=(self._prompt,),
+            )
+            chunk = self._actor.act(observation, self._generator)[0, : self._actor.execute].numpy()
+            self._queue = [np.clip(a, world.action_low, world.action_high).astype(np.float32) for a in chunk]
+        return self._queue.pop(0)
+
+
+def _resize(picture: UInt8[np.ndarray, "P P 3"], size: int) -> UInt8[np.ndarray, "Q Q 3"]:
+    return picture if picture.shape[0] == size else area_downsample(picture, size)
+
+
+def _record(
+    recorder: _Recorder,
+    state: np.ndarray,
+    truth: np.ndarray,
+    action: np.ndarray,
+    proposed: np.ndarray,
+    human: bool,
+    images: dict[str, np.ndarray] | None,
+) -> None:
+    recorder.state.append(state)
+    recorder.environment_state.append(truth)
+    recorder.action.append(action)
+    recorder.policy_action.append(proposed)
+    recorder.intervention.append(human)
+    for camera, picture in (images or {}).items():
+        recorder.images.setdefault(camera, []).append(picture)
+
+
+def _episode(recorder: _Recorder, prompt: str, task: str, seed: int, success: bool, policy_version: int) -> Episode:
+    steps = len(recorder.action)
+    last = np.arange(steps) == steps - 1
+    return Episode(
+        state=np.stack(recorder.state).astype(np.float32),
+        environment_state=np.stack(recorder.environment_state).astype(np.float32),
+        action=np.stack(recorder.action),
+        policy_action=np.stack(recorder.policy_action),
+        intervention=np.array(recorder.intervention, dtype=bool),
+        policy_version=np.full(steps, policy_version, dtype=np.int64),
+        success=last & success,
+        done=last,
+        prompt=prompt,
+        images={camera: np.stack(pictures) for camera, pictures in recorder.images.items()},
+        seed=seed,
+        task=task,
+        info={},
+    )

@@ -1,0 +1,113 @@
+"""Bytes, JSON and folders -> files that are either whole or absent, and back.
+
+    bytes  ──write_whole──> any file         folder ──whole_folder──> any folder         record ──write_json──> JSON
+
+Every write goes to a temporary neighbour, is flushed to the disk and then renamed, so that a killed process or a full disk never leaves
+half a file under the real name.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vantage.errors import VantageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def full_disk_is_a_sentence(path: Path) -> Generator[None]:
+    """Turn the operating system's ways of saying "full" into one `VantageError` that names what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise VantageError(f"the disk is full: {path} could not be written; free some space and run the same command again.") from error
+        raise
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is safe on disk when this returns, and that nobody ever sees half written.
+
+    Raises VantageError when the disk is full; whatever was under `path` before is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with full_disk_is_a_sentence(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Generator[Path]:
+    """Yield an empty temporary folder beside `path`; rename it to `path` when the block succeeds, delete it when it fails.
+
+    A folder that already stands at `path` is replaced at the end.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    with full_disk_is_a_sentence(path):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as handle:
+                        os.fsync(handle.fileno())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write JSON with a stable layout (two spaces, keys as given), whole or not at all."""
+    write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a missing or damaged file is one sentence."""
+    if not path.is_file():
+        raise VantageError(f"{path} does not exist.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise VantageError(f"{path} is not valid JSON ({error}); write it again.") from error
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_folder(folder: Path, ignore: Collection[str] = (".mp4",)) -> str:
+    """Hex digest over the relative names and bytes of all files, in name order; files with an `ignore`d suffix count by name only."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = "" if path.suffix in ignore else sha256_file(path)
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""Columns of numbers and words -> parquet files that are whole or absent, and back.
+
+    columns ──write_parquet──> 2-labels.parquet ──read_parquet──> columns
+
+NaN in a column declared nullable is stored as null and read back as NaN.
+"""
+
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64, Shaped
+
+from vantage.disk.files import write_whole
+from vantage.errors import VantageError
+
+Column = Shaped[np.ndarray, "N"]
+
+
+def _to_arrow(name: str, column: Column | pa.Array, nullable: bool, path: Path) -> pa.Array:
+    if not isinstance(column, np.ndarray):
+        return column
+    if column.dtype.kind in "UO":
+        return pa.array([str(value) for value in column], pa.string())
+    if column.dtype.kind == "f":
+        hole = np.isnan(column)
+        if hole.any() and not nullable:
+            raise VantageError(f"column `{name}` of {path.name} would hold {int(hole.sum())} NaN, but it may not be empty.")
+        return pa.array(column, mask=hole)
+    return pa.array(column)
+
+
+def write_parquet(
+    path: Path, columns: Mapping[str, Column | pa.Array], nullable: Collection[str] = (), note: Mapping[str, Any] | None = None
+) -> None:
+    """Write columns of equal length, in the order given; NaN in the columns of `nullable` becomes null.
+
+    `note`: JSON that is no row, kept in the file's metadata under "vantage". Raises VantageError for columns of different lengths, NaN in a
+    column that is not nullable, and a full disk.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise VantageError(f"the columns of {path.name} differ in length: {lengths}.")
+    table = pa.table({name: _to_arrow(name, column, name in nullable, path) for name, column in columns.items()})
+    if note is not None:
+        table = table.replace_schema_metadata({"vantage": json.dumps(note)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def _to_numpy(name: str, column: pa.ChunkedArray, path: Path) -> Column:
+    array: pa.Array = column.combine_chunks()
+    if pa.types.is_floating(array.type):
+        return array.to_numpy(zero_copy_only=False)
+    if array.null_count:
+        raise VantageError(f"column `{name}` of {path} has {array.null_count} empty values; it must have none.")
+    values: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return values.astype(np.str_) if pa.types.is_string(array.type) or pa.types.is_large_string(array.type) else values
+
+
+def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one parquet file, all of it or some columns; a missing, truncated or foreign file is one sentence."""
+    if not path.is_file():
+        raise VantageError(f"{path} does not exist; run the stage that writes it first.")
+    try:
+        with pa.OSFile(str(path)) as file:  # not Python's: Arrow's threads may let go of that after the interpreter's end
+            known: list[str] = pq.read_schema(file).names
+            missing = [f"`{name}`" for name in columns or () if name not in known]
+            if not missing:
+                return pq.read_table(file, columns=None if columns is None else list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); write it again.") from error
+    raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What `write_parquet` noted beside the rows; empty where it noted nothing."""
+    noted = (read_arrow(path, ()).schema.metadata or {}).get(b"vantage")
+    return {} if noted is None else json.loads(noted)
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, Column]:
+    """Read columns as numpy arrays: null floats as NaN, strings as `str`; `columns` must be there, None reads them all."""
+    table = read_arrow(path, columns)
+    return {name: _to_numpy(name, table.column(name), path) for name in columns or table.column_names}
+
+
+def check_coverage(path: Path, have: Int64[np.ndarray, "M"], want: Int64[np.ndarray, "N"], remedy: str) -> None:
+    """Raise unless the `index` column of a sidecar names every frame of its dataset exactly once.
+
+    Example: "2-labels.parquet covers 4,812 of 5,000 frames; run `vantage label ROUND`".
+    """
+    if len(np.unique(have)) != len(have):
+        raise VantageError(f"{path.name} names {len(have) - len(np.unique(have)):,} frames more than once; {remedy}.")
+    covered = int(np.isin(want, have).sum())
+    if covered < len(want):
+        raise VantageError(f"{path.name} covers {covered:,} of {len(want):,} frames; {remedy}.")
+    if len(have) > len(want):
+        raise VantageError(f"{path.name} has {len(have):,} rows for {len(want):,} frames; {remedy}.")

@@ -1,0 +1,5 @@
+"""LeRobot's pretrained VLAs behind the `Actor` protocol. The extra `vantage[smolvla]` installs what they need."""
+
+from vantage.policies.lerobot.smolvla import LeRobotActor
+
+__all__ = ["LeRobotActor"]

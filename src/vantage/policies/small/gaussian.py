@@ -1,0 +1,100 @@
+"""The Gaussian twin of the flow actor: the same backbone, a mean per step, and a density that can be computed."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vantage.config import from_json
+from vantage.core.noise import correlate, whiten
+from vantage.nets.vla import NetConfig
+from vantage.policies.protocol import ActorLoss, Draw
+from vantage.policies.small.network import SmallActor, SmallNet, read_config, seeded_network
+from vantage.types import Batch, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianConfig:
+    """A diagonal Gaussian over the chunk with a learned, state-independent standard deviation."""
+
+    net: NetConfig = NetConfig()
+    log_std: float = -1.6
+    """Initial log standard deviation, in the world's action units."""
+    mean_only: bool = True
+    """Act with the mean."""
+    correlation: float = 0.0
+    """Correlation of the noise between neighbouring steps of a chunk (AR(1))."""
+
+
+class _GaussianNet(SmallNet):
+    def __init__(self, config: NetConfig, *, flow: bool) -> None:
+        super().__init__(config, flow=flow)
+        self.log_std = nn.Parameter(torch.zeros(config.action_dim))
+
+
+class GaussianActor(SmallActor[_GaussianNet]):
+    """Implements `StochasticActor`."""
+
+    def __init__(self, config: GaussianConfig, seed: int = 0) -> None:
+        """Random weights, a pure function of `seed`."""
+        super().__init__(config, config.net, seeded_network(_GaussianNet, config.net, seed, flow=False))
+        nn.init.constant_(self._net.log_std, config.log_std)
+        self.config = config
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> Draw:
+        """Nothing is drawn: the loss has no noise."""
+        return Draw(torch.zeros(batch_size, self.chunk, self.action_dim), torch.zeros(batch_size))
+
+    def loss(self, batch: Batch, noise: Tensor, time: Tensor) -> ActorLoss:
+        """Squared distance of the mean from the action, in standardised units (the flow loss's counterpart)."""
+        features = self._net.backbone(batch.observation)
+        error = self._net.head(features) - self._net.actions(batch.actions)
+        return ActorLoss(error.square(), features.detach())
+
+    def mean(self, observation: Observation) -> Float[Tensor, "B H A"]:
+        """The mean chunk in the world's units, with gradient."""
+        return self._net.actions.inverse(self._net.head(self._net.backbone(observation)))
+
+    @torch.no_grad()
+    def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
+        """The mean chunk, or a sample, in the world's units."""
+        mean = self.mean(observation)
+        if self.config.mean_only:
+            return mean
+        noise = torch.stack([self.exploration(generator) for _ in range(len(mean))])
+        return mean + self._spread(noise)
+
+    def exploration(self, generator: torch.Generator) -> Float[Tensor, "1 H A"]:
+        """Independent standard normal noise for one chunk."""
+        return torch.randn(1, self.chunk, self.action_dim, generator=generator)
+
+    @torch.no_grad()
+    def explore(self, observation: Observation, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B 1 H A"]:
+        """Chunks in the world's units: mean + std * correlated noise."""
+        return (self.mean(observation) + self._spread(noise))[:, None]
+
+    def chunk_of(self, path: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
+        """The path is the chunk."""
+        return path[:, 0]
+
+    def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
+        """log N(chunk; mean, Sigma) of the executed steps: exact, because whitening is lower triangular along the chunk."""
+        log_std, rho = self._net.log_std, self.config.correlation
+        z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
+        each = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        if rho:
+            each = each - torch.cat([each.new_zeros(1), each.new_full((self.chunk - 1,), 0.5 * self.action_dim * math.log(1 - rho**2))])
+        return torch.where(executed, each, 0.0).sum(-1, keepdim=True)
+
+    def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
+        return self._net.log_std.exp() * correlate(noise[:, 0], self.config.correlation)
+
+    @classmethod
+    def load(cls, folder: Path) -> "GaussianActor":
+        """Read what `save` wrote."""
+        actor = cls(from_json(GaussianConfig, read_config(folder)))
+        actor.read_weights(folder)
+        return actor

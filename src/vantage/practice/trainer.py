@@ -1,0 +1,385 @@
+"""Practice: a policy plays with noise, learns from what it did, and is tried now and then.
+
+    draw starts ──> play (every core) ──> ChunkedPPO.update ──> buffer ──> again
+                                     every so often: check on development starts, keep the best, save
+
+All of it can be killed at any moment; the next start goes on from the last check as if nothing had happened.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+
+from vantage.algorithms.habc import HABCRun, replay_of
+from vantage.collect.operators import DemonstrateStock
+from vantage.collect.pool import Pool
+from vantage.core.self_bc import NoSelfBC, SelfBCRule, SuccessBC
+from vantage.core.windows import window_index
+from vantage.data.v3.read import Table
+from vantage.data.v3.write import OURS_FILE
+from vantage.disk.checkpoint import load_state, save_state
+from vantage.disk.files import write_json
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet
+from vantage.learn.optim import OptimConfig
+from vantage.nets.value import StateValue
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.load import ActorConfig, load_actor
+from vantage.policies.protocol import StochasticActor
+from vantage.policies.small.gaussian import GaussianConfig
+from vantage.practice.buffer import BufferRule, DemoBuffer, Windows
+from vantage.practice.lockstep import Driven, Group, Replayed, Start, play_group
+from vantage.practice.ppo import ChunkedPPO, PPOFit
+from vantage.practice.trials import Trials, join_trials
+from vantage.seeding import seed_for
+from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import Evaluation, place_of
+from vantage.stages.fit_policy import ActorFit
+from vantage.worlds.spec import WorldSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLead:
+    """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where success is nearer."""
+
+    share: float = 0.5
+    """Share of a task's episodes that are led, times 1 - its running success."""
+    steps: int = 60
+    """Longest lead; each is drawn between 1 and this, in control steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedLead:
+    """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to some frame of it, and the
+    policy takes over there."""
+
+    share: float = 0.5
+    """Share of a task's episodes that are led, times 1 - its running success."""
+    steps: int = 100
+    """Longest lead; each is drawn between 1 and this, or the frame before the demonstration's last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """How an iteration gathers experience."""
+
+    episodes: int = 120
+    """Episodes per iteration, over all tasks."""
+    limit: int = 150
+    """Control steps before an unsolved episode ends as a failure."""
+    floor: float = 0.3
+    """Tasks are drawn in proportion to max(floor, 1 - running success)."""
+    memory: float = 0.9
+    """Decay of the running success rate, per iteration."""
+    side_by_side: int = 30
+    """Episodes that one process plays together."""
+    lead: OperatorLead | ReplayedLead | None = None
+    """Begin some episodes of tasks that hardly ever succeed nearer to their goal; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Trials on the way, on development starts: they choose the checkpoint that is kept, and nothing else."""
+
+    every: int = 100_000
+    """Environment steps between checks."""
+    per_world: int = 20
+    limit: int = 200
+    alarm: float = 0.08
+    """Say aloud when success falls by so much below its best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkedPPORun:
+    """Everything that decides what a run does; its JSON form is recipe.json."""
+
+    worlds: tuple[WorldSpec, ...]
+    """The tasks; their limit is that of demonstrations."""
+    seed: int = 0
+    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
+    demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
+    supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
+    steps: int = 2_000_000
+    """Environment steps of practice; the iteration that passes it is the last."""
+    practice: Practice = Practice()
+    fit: PPOFit = PPOFit()
+    self_bc: SelfBCRule = SuccessBC()
+    buffer: BufferRule = BufferRule()
+    checks: Checks = Checks()
+    evaluation: Evaluation = Evaluation(per_world=50)
+    limit: int = 500
+    """Of the evaluation: the cap of MetaWorld itself."""
+
+    @property
+    def supervision(self) -> HABCRun:
+        """Round 0, which is HABC's."""
+        return HABCRun(
+            worlds=self.worlds, seed=self.seed, actor=self.actor, demonstrations=self.demonstrations, supervised=self.supervised,
+            evaluation=self.evaluation,
+        )  # fmt: skip
+
+
+class Trainer:
+    """Practice under way: the learner, its buffer, its success rates and its log."""
+
+    def __init__(
+        self,
+        here: Round,
+        settings: ChunkedPPORun,
+        learner: ChunkedPPO,
+        buffer: DemoBuffer,
+        prompts: tuple[str, ...],
+        recorded: Sequence["Recorded"],
+    ) -> None:
+        """Use `begin`."""
+        self.here, self.settings, self.learner, self.buffer, self.prompts = here, settings, learner, buffer, prompts
+        self.recorded = recorded
+        self.folder = here.folder / ".practice"
+        self.iteration, self.spent = 0, 0
+        self.success = np.zeros(len(settings.worlds))
+        self.lengths = np.full(len(settings.worlds), np.nan)
+        self.lines: list[dict[str, Any]] = []
+        self.checked: list[dict[str, Any]] = []
+        self.seconds = np.zeros(2)
+
+    @classmethod
+    def begin(cls, start: Round, here: Round, settings: ChunkedPPORun) -> "Trainer":
+        """From the supervised policy, or from where a run that was killed had saved itself."""
+        actor = load_actor(start.actor)
+        assert isinstance(actor, StochasticActor)
+        replay = replay_of(start, settings.supervision)
+        truth = replay.tables[0].environment_state
+        assert truth is not None, "simulated demonstrations carry the true state"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for("critic", settings.seed))
+            critic = StateValue(truth.shape[1])
+        critic.state.standardise.fit(torch.from_numpy(truth))
+        learner = ChunkedPPO(actor, critic, settings.fit)
+        prompts = tuple(world().prompt for world in settings.worlds)
+        trainer = cls(
+            here, settings, learner, DemoBuffer(settings.buffer, prompts), prompts, recorded_in(replay.tables[0], settings.worlds)
+        )
+        state = load_state(trainer.folder / "state.safetensors")
+        if state is None:
+            for task, windows in demonstrations_of(start, settings, prompts):
+                trainer.buffer.start(task, windows)
+        else:
+            trainer.restore(state)
+        return trainer
+
+    @property
+    def acting(self) -> Path:
+        """Checkpoint that plays right now."""
+        return self.folder / "acting"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint that did best in a check."""
+        return self.folder / "best"
+
+    @property
+    def next_check(self) -> int:
+        """Environment steps at which the next check is due."""
+        return (self.checked[-1]["steps"] if self.checked else 0) + self.settings.checks.every
+
+    def iterate(self, pool: Pool) -> dict[str, Any]:
+        """Play, learn; returns the line of metrics.jsonl."""
+        settings = self.settings
+        began = time.perf_counter()
+        self.learner.actor.save(self.acting)
+        trials = self.play(self.draw_starts(), pool, explores=True)
+        played = time.perf_counter()
+        warm = self.iteration < settings.fit.warm_up
+        weights = settings.self_bc(self.learner.standing(self.spent, self.success))
+        log = self.learner.update(
+            trials,
+            self.prompts,
+            self.buffer,
+            weights,
+            seed=seed_for("ppo", settings.seed, self.iteration),
+            progress=min(self.spent / settings.steps, 1.0),
+            teach_policy=not warm,
+        )
+        self.spent += int(trials.spent.sum())
+        self._remember(trials)
+        entered = self.buffer.offer(trials) if not isinstance(settings.self_bc, NoSelfBC) else 0
+        self.iteration += 1
+        line = {
+            "iteration": self.iteration, "steps": self.spent, "success": float(self.success.mean()), "length": mean_known(self.lengths),
+            **log, "entered": entered, "beta": float(weights[1].mean()), "own_share": self.buffer.own_share,
+        }  # fmt: skip
+        self.lines.append(line)
+        self.seconds += np.array([played - began, time.perf_counter() - played])
+        return line
+
+    def draw_starts(self) -> list[Start]:
+        """The starts of this iteration: harder tasks more often, every start a new one."""
+        settings, practice = self.settings, self.settings.practice
+        need = np.maximum(practice.floor, 1 - self.success) if self.iteration else np.ones(len(settings.worlds))
+        rng = np.random.default_rng(seed_for("starts", settings.seed, self.iteration))
+        counts = deal(need / need.sum(), practice.episodes, rng)
+        worlds = [replace(world, limit=practice.limit) for world in settings.worlds]
+        tasks = np.repeat(np.arange(len(worlds)), counts)
+        seeds = [seed_for("practice", settings.seed, self.iteration, place) for place in range(len(tasks))]
+        return [self._lead(Start(worlds[k], int(k), seed), rng) for k, seed in zip(tasks, seeds, strict=True)]
+
+    def _lead(self, start: Start, rng: np.random.Generator) -> Start:
+        """This start or, where its task hardly ever succeeds, perhaps one nearer to the goal."""
+        lead = self.settings.practice.lead
+        if lead is None or rng.random() >= lead.share * (1 - self.success[start.task]):
+            return start
+        if isinstance(lead, OperatorLead):
+            return replace(start, lead=Driven(self.settings.demonstrations.operator, int(rng.integers(1, lead.steps + 1))))
+        shown = [each for each in self.recorded if each.task == start.task]
+        one = shown[rng.integers(len(shown))]
+        steps = int(rng.integers(1, max(min(lead.steps + 1, len(one.actions)), 2)))
+        return replace(start, seed=one.seed, lead=Replayed(one.actions[:steps]))
+
+    def play(self, starts: Sequence[Start], pool: Pool, *, explores: bool) -> Trials:
+        """Play these starts with the acting checkpoint, dealt to groups round by round so that groups are alike."""
+        groups = -(-len(starts) // self.settings.practice.side_by_side)
+        work = [Group(i, tuple(starts[i::groups]), self.acting, explores) for i in range(groups)]
+        played = dict(pool.each(_play_numbered, work))
+        return join_trials([played[i] for i in range(groups)])
+
+    def check(self, pool: Pool) -> dict[str, Any]:
+        """Try the policy as it would be deployed, on development starts; keep it if it is the best so far."""
+        settings = self.settings
+        worlds = [replace(world, limit=settings.checks.limit) for world in settings.worlds]
+        starts = [
+            Start(world, task, seed_for("development", place_of(world), trial))
+            for trial in range(settings.checks.per_world)
+            for task, world in enumerate(worlds)
+        ]
+        self.learner.averaged.save(self.acting)
+        trials = self.play(starts, pool, explores=False)
+        rate = by_task(trials.success.astype(float), trials.task, len(worlds))
+        length = by_task(np.where(trials.success, trials.steps, np.nan), trials.task, len(worlds))
+        cost = float(np.where(trials.success, trials.steps, settings.checks.limit).mean())
+        best = min((c["cost"] for c in self.checked), default=float("inf"))
+        highest = max((c["success"] for c in self.checked), default=0.0)
+        if cost < best:
+            self.learner.averaged.save(self.best)
+        found = {
+            "steps": self.spent, "success": float(rate.mean()), "length": mean_known(length), "cost": cost, "kept": cost < best,
+            "falling": bool(rate.mean() < highest - settings.checks.alarm),
+            "by_task": {world.task: [float(r), float(n)] for world, r, n in zip(worlds, rate, length, strict=True)},
+        }  # fmt: skip
+        self.checked.append(found)
+        return found
+
+    def _remember(self, trials: Trials) -> None:
+        """Update the running success and length of every task that was played."""
+        keep = self.settings.practice.memory
+        rate = by_task(np.where(trials.led, np.nan, trials.success), trials.task, len(self.success))
+        length = by_task(np.where(trials.success & ~trials.led, trials.steps, np.nan), trials.task, len(self.success))
+        if self.iteration == 0:
+            self.success, self.lengths = np.nan_to_num(rate), length
+            return
+        self.success = np.where(np.isnan(rate), self.success, keep * self.success + (1 - keep) * rate)
+        fresh = np.where(np.isnan(self.lengths), length, keep * self.lengths + (1 - keep) * length)
+        self.lengths = np.where(np.isnan(length), self.lengths, fresh)
+
+    def save(self) -> None:
+        """Everything needed to go on exactly."""
+        standing = {
+            "iteration": torch.tensor(self.iteration), "spent": torch.tensor(self.spent),
+            "success": torch.from_numpy(self.success), "lengths": torch.from_numpy(self.lengths),
+            "seconds": torch.from_numpy(self.seconds),
+        }  # fmt: skip
+        write_json(self.folder / f"log-{self.iteration}.json", {"lines": self.lines, "checked": self.checked})
+        save_state(self.folder / "state.safetensors", self.learner.state() | self.buffer.tensors() | standing)
+        for old in self.folder.glob("log-*.json"):
+            if old.name != f"log-{self.iteration}.json":
+                old.unlink()
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Go on from what `save` wrote."""
+        self.learner.load(tensors)
+        self.buffer = DemoBuffer.read(self.settings.buffer, self.prompts, tensors)
+        self.iteration, self.spent = int(tensors["iteration"]), int(tensors["spent"])
+        self.success, self.lengths = tensors["success"].numpy().copy(), tensors["lengths"].numpy().copy()
+        self.seconds = tensors["seconds"].numpy().copy()
+        log = json.loads((self.folder / f"log-{self.iteration}.json").read_text())
+        self.lines, self.checked = log["lines"], log["checked"]
+
+    def forget(self) -> None:
+        """Drop what only a resumed run needs."""
+        shutil.rmtree(self.folder)
+
+
+def _play_numbered(group: Group) -> tuple[int, Trials]:
+    return group.number, play_group(group)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """One demonstration, as far as replaying it needs."""
+
+    task: int
+    seed: int
+    actions: Float32[np.ndarray, "T A"]
+
+
+def recorded_in(table: Table, worlds: Sequence[WorldSpec]) -> list[Recorded]:
+    """Every demonstration of a data set that Vantage recorded."""
+    episodes = read_parquet(table.root / OURS_FILE, ("seed", "task"))
+    places = {world.task: k for k, world in enumerate(worlds)}
+    return [
+        Recorded(places[str(task)], int(seed), table.action[rows])
+        for seed, task, rows in zip(episodes["seed"], episodes["task"], table.slices, strict=True)
+    ]
+
+
+def demonstrations_of(start: Round, settings: ChunkedPPORun, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:
+    """Every demonstration as windows anchored at each of its frames, with the number of its task."""
+    replay = replay_of(start, settings.supervision)
+    horizon = settings.actor.net.chunk
+    sight = load_actor(start.actor)
+    loader = replay.loader(horizon, sight.cameras)
+    found: list[tuple[int, Windows]] = []
+    ends = np.flatnonzero(np.append(np.diff(replay.frames.episode) != 0, True))
+    for first, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):
+        rows = np.arange(first, last + 1)
+        at, valid = window_index(replay.segment_end, rows, horizon)
+        seen = loader.observe(rows)
+        assert seen.environment_state is not None
+        windows = Windows(
+            steps=len(rows),
+            own=False,
+            state=seen.state.numpy(),
+            environment_state=seen.environment_state.numpy(),
+            images={camera: pictures.numpy() for camera, pictures in seen.images.items()},
+            action=loader.action[at],
+            mask=valid,
+        )
+        found.append((prompts.index(seen.prompts[0]), windows))
+    return found
+
+
+def deal(share: Float64[np.ndarray, "K"], count: int, rng: np.random.Generator) -> Int64[np.ndarray, "K"]:
+    """Whole numbers that add up to `count`, each within one of its share, without bias: systematic sampling."""
+    edges = np.concatenate([[0.0], np.cumsum(share)]) * count
+    edges[-1] = count
+    return np.diff(np.floor(edges + rng.random() * (1 - 1e-9))).astype(np.int64)
+
+
+def mean_known(values: Float64[np.ndarray, "K"]) -> float:
+    """Mean of what is not NaN; NaN if nothing is known."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def by_task(values: Float64[np.ndarray, "E"], task: Int64[np.ndarray, "E"], tasks: int) -> Float64[np.ndarray, "K"]:
+    """Mean of every task over the values that are not NaN; NaN where it has none."""
+    known = ~np.isnan(values)
+    count = np.bincount(task[known], minlength=tasks).astype(np.float64)
+    return np.divide(np.bincount(task[known], values[known], minlength=tasks), count, out=np.full(tasks, np.nan), where=count > 0)

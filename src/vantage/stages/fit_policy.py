@@ -1,0 +1,105 @@
+"""Frames and their weights in; `5-actor/` out: a checkpoint in the actor's own format, trained by Eq. 1.
+
+Every batch is a pure function of (seed, step), and the training state is kept on disk, so that a killed fit goes on exactly where it was.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+
+from vantage.core.losses import flow_loss
+from vantage.data.experience import Replay
+from vantage.data.v3.schema import INDEX, ROUND
+from vantage.disk.checkpoint import load_state, save_state
+from vantage.disk.files import whole_folder
+from vantage.disk.tables import read_parquet
+from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.policies.protocol import Actor
+from vantage.progress import bar
+from vantage.types import VantageError
+
+
+@dataclass(frozen=True, slots=True)
+class ActorFit:
+    """How the actor is trained on weighted windows."""
+
+    steps: int = 600
+    """Gradient steps."""
+    batch: int = 128
+    """B, windows per step."""
+    optim: OptimConfig = OptimConfig()
+    shift: int = 1
+    """Random shift of the pictures by up to so many pixels."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl."""
+    save_every: int = 200
+    """Steps between saves of the training state."""
+
+
+def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
+    """Train `actor` in place on `replay` as the table `weights` says, and write the averaged weights to `out`.
+
+    Raises VantageError where the table does not describe exactly these frames.
+    """
+    if out.exists():
+        return
+    weight, sampling = read_weights(weights, replay)
+    resume = out.with_name(f".{out.name}.state")
+    optimiser = Optimiser(actor.module, settings.optim, settings.steps)
+    log = resume / "metrics.jsonl"
+    state = load_state(resume / "state.safetensors")
+    if state is not None:
+        optimiser.load(state)
+    lines = _lines_before(log, optimiser.step_count)
+
+    loader = replay.loader(actor.chunk, actor.cameras, settings.shift)
+    batches = loader.stream(sampling, seed, range(optimiser.step_count, settings.steps), settings.batch)
+    actor.module.train()
+    with bar(title, settings.steps, "steps") as advance:
+        advance(optimiser.step_count)
+        for step, batch in enumerate(batches, start=optimiser.step_count):
+            noise, time = actor.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
+            loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
+            lr, norm = optimiser.step(loss)
+            if step % settings.log_every == 0 or step + 1 == settings.steps:
+                lines.append(json.dumps({"step": step + 1, "loss": loss.item(), "lr": lr, "grad_norm": norm}))
+            if (step + 1) % settings.save_every == 0 and step + 1 < settings.steps:
+                resume.mkdir(parents=True, exist_ok=True)
+                log.write_text("\n".join(lines) + "\n")
+                save_state(resume / "state.safetensors", optimiser.state())
+            advance(1, f"loss {loss.item():.3f}")
+    optimiser.apply_average()
+    actor.module.eval()
+    with whole_folder(out) as folder:
+        actor.save(folder)
+        (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    _forget(resume)
+
+
+def read_weights(path: Path, replay: Replay) -> tuple[Float32[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
+    """(weight, sampling) of every frame of the replay, in its order."""
+    columns = read_parquet(path, (ROUND, INDEX, "weight", "sampling"))
+    if len(columns[INDEX]) != len(replay) or (columns[ROUND] != replay.round).any() or (columns[INDEX] != replay.index).any():
+        raise VantageError(
+            f"{path.name} covers {len(columns[INDEX]):,} frames and there are {len(replay):,} to train on; "
+            f"run `vantage weigh {path.parent}`"
+        )
+    return columns["weight"].astype(np.float32), columns["sampling"]
+
+
+def _lines_before(log: Path, step: int) -> list[str]:
+    """Metrics that a killed fit had written up to the step from which this one goes on."""
+    if not log.exists():
+        return []
+    return [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
+def _forget(resume: Path) -> None:
+    for path in sorted(resume.glob("*")):
+        path.unlink()
+    if resume.exists():
+        resume.rmdir()

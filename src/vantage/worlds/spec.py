@@ -1,0 +1,35 @@
+"""A world as a value: what to build, in which process, and how long an episode may last."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vantage.worlds.protocol import World
+
+
+@dataclass(frozen=True, slots=True)
+class MetaWorldSpec:
+    """One MetaWorld task; calling the value builds the world."""
+
+    task: str
+    """Name with its version, e.g. ``push-v3``."""
+    alike: bool = False
+    """Draw reach, push and pick-place as one scene, so that only the prompt tells them apart."""
+    half_open: bool = False
+    """Start drawers and windows half open, so that only the prompt tells open from close."""
+    limit: int = 160
+    """Control steps before an unsolved episode ends as a failure."""
+    image_size: int = 96
+    """Side of the recorded pictures in pixels."""
+    fps: ClassVar[int] = 80
+    """Control steps per second."""
+    robot: ClassVar[str] = "sawyer"
+
+    def __call__(self) -> World:
+        """Build it (here and now: graphics contexts do not travel between processes)."""
+        from vantage.worlds.metaworld.world import MetaWorld  # the simulator is an extra, and slow to import
+
+        return MetaWorld(self.task, alike=self.alike, half_open=self.half_open, image_size=self.image_size)
+
+
+WorldSpec = MetaWorldSpec
+"""Every kind of world the collector can build."""

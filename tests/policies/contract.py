@@ -1,0 +1,56 @@
+"""What every actor must do, checked on a real batch."""
+
+from pathlib import Path
+
+import torch
+
+from vantage.policies.load import load_actor
+from vantage.policies.protocol import Actor
+from vantage.types import Batch
+
+
+def check_actor(actor: Actor, batch: Batch, folder: Path) -> None:
+    """Assert the protocol of design.md: shapes, detachment, determinism, one phi, and a checkpoint that changes nothing."""
+    assert isinstance(actor, Actor)
+    count = len(batch.row)
+    actor.module.eval()
+    noise, time = actor.draw(count, torch.Generator().manual_seed(0))
+    again = actor.draw(count, torch.Generator().manual_seed(0))
+    assert torch.equal(noise, again.noise) and torch.equal(time, again.time)
+
+    elementwise, features = actor.loss(batch, noise, time)
+    assert elementwise.shape == (count, actor.chunk, actor.action_dim) and elementwise.requires_grad and (elementwise >= 0).all()
+    assert features.shape == (count, actor.feature_dim) and not features.requires_grad
+    assert torch.equal(actor.loss(batch, noise, time).elementwise, elementwise), "the same draw is the same loss"
+
+    torch.testing.assert_close(actor.features(batch.observation), features, atol=1e-4, rtol=1e-4)
+    other = actor.draw(count, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(actor.loss(batch, *other).features, features, atol=1e-5, rtol=1e-5)
+
+    chunk = actor.act(batch.observation, torch.Generator().manual_seed(3))
+    assert chunk.shape == (count, actor.chunk, actor.action_dim) and torch.isfinite(chunk).all()
+    assert torch.equal(actor.act(batch.observation, torch.Generator().manual_seed(3)), chunk)
+
+    weight = torch.zeros(count)
+    (elementwise.mean(dim=(1, 2)) * weight).sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in actor.module.parameters()), "weight 0 teaches nothing"
+
+    actor.save(folder)
+    loaded = load_actor(folder)
+    assert torch.equal(loaded.act(batch.observation, torch.Generator().manual_seed(3)), chunk)
+    assert torch.equal(loaded.loss(batch, noise, time).elementwise, elementwise)
+
+
+def overfit(actor: Actor, batch: Batch, steps: int, lr: float) -> tuple[float, float]:
+    """Mean loss on one batch and one draw before and after so many steps."""
+    noise, time = actor.draw(len(batch.row), torch.Generator().manual_seed(0))
+    adam = torch.optim.Adam([p for p in actor.module.parameters() if p.requires_grad], lr=lr)
+    actor.module.train()
+    losses = []
+    for _ in range(steps + 1):
+        loss = actor.loss(batch, noise, time).elementwise.mean()
+        losses.append(loss.item())
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return losses[0], losses[-1]
