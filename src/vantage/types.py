@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
@@ -118,14 +119,38 @@ class Evidence:
 class Observation:
     """B observations s_t = (I_t, q_t, l)."""
 
-    images: Mapping[str, UInt8[Tensor, "B P P 3"]]
-    """Camera name -> pictures; empty for a policy on true state."""
+    images: Mapping[str, UInt8[Tensor, "B _h _w 3"]]
+    """Camera name -> pictures, each camera at a size of its own; empty for a policy on true state."""
     state: Float[Tensor, "B S"]
     """Proprioception."""
     environment_state: Float[Tensor, "B E"] | None
     """The simulator's true state; a VLA never looks at it."""
     prompts: tuple[str, ...]
     """B task prompts."""
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.state)
+
+    def at(self, rows: Int64[Tensor, "M"]) -> "Observation":
+        """The observations of some rows, in the order given."""
+        truth = self.environment_state
+        return Observation(
+            images={camera: pictures[rows] for camera, pictures in self.images.items()},
+            state=self.state[rows],
+            environment_state=None if truth is None else truth[rows],
+            prompts=tuple(self.prompts[row] for row in rows.tolist()),
+        )
+
+    def to(self, device: torch.device | str) -> "Observation":
+        """The same observations on another device. Prompts are words and live on none."""
+        truth = self.environment_state
+        return Observation(
+            images={camera: pictures.to(device, non_blocking=True) for camera, pictures in self.images.items()},
+            state=self.state.to(device, non_blocking=True),
+            environment_state=None if truth is None else truth.to(device, non_blocking=True),
+            prompts=self.prompts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +164,13 @@ class Batch:
     mask: Bool[Tensor, "B H A"]
     """False on padding past the segment's end and on action dimensions that nobody commanded."""
     row: Int64[np.ndarray, "B"]
-    """The anchors' rows in the table that they were drawn from."""
+    """The anchors' rows in the table that they were drawn from; they stay on the host."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same windows on another device."""
+        return Batch(
+            observation=self.observation.to(device),
+            actions=self.actions.to(device, non_blocking=True),
+            mask=self.mask.to(device, non_blocking=True),
+            row=self.row,
+        )

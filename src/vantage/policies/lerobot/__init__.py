@@ -1,4 +1,4 @@
-"""LeRobot's pretrained VLAs behind the `Actor` protocol. The extra `vantage[smolvla]` installs what they need."""
+"""LeRobot's pretrained VLAs behind the `Actor` protocol. The extra `vantage[lerobot]` installs what they need."""
 
 from vantage.policies.lerobot.smolvla import LeRobotActor
 

@@ -48,7 +48,7 @@ class LeRobotActor:
             from lerobot.policies.factory import make_pre_post_processors
             from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
         except ImportError as error:
-            raise VantageError("LeRobot's SmolVLA is not installed; install vantage[smolvla]") from error
+            raise VantageError("LeRobot's SmolVLA is not installed; install vantage[lerobot]") from error
         try:
             policy = SmolVLAPolicy.from_pretrained(str(path_or_id))
             device = {"device_processor": {"device": str(policy.config.device)}}
