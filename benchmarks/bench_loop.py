@@ -10,7 +10,7 @@ from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, open_pool
 from vantage.disk.layout import Round
-from vantage.policies.load import load_actor
+from vantage.policies.load import load_policy
 from vantage.recipes.quickstart import quickstart
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, Rollouts, collect_rollouts
@@ -54,7 +54,7 @@ def habc_step_overhead(timed_steps: int = 200) -> dict[str, float]:
 
         def seconds(replay_round: Round, weights: Path, name: str) -> float:
             replay = replay_of(replay_round, settings)
-            actor = load_actor(start.actor)
+            actor = load_policy(start.actor)
             begin = time.perf_counter()
             fit_actor(replay, weights, actor, run / name, how, seed=0, title=name)
             return (time.perf_counter() - begin) / timed_steps
@@ -68,7 +68,7 @@ def habc_step_overhead(timed_steps: int = 200) -> dict[str, float]:
         begin = time.perf_counter()
         fit_interleaved(
             replay_of(here, settings),
-            load_actor(start.actor),
+            load_policy(start.actor),
             run / "i-critic",
             run / "i-actor",
             Interleaved(),

@@ -25,8 +25,8 @@ from vantage.core.losses import flow_loss
 from vantage.data.experience import Replay
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
-from vantage.policies.load import load_actor
-from vantage.policies.protocol import Actor
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
 from vantage.progress import console
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_policy import fit_actor
@@ -67,13 +67,13 @@ def last_round(task: str, seed: int) -> tuple[Round, HABCRun]:
     return here, plan.settings(arm, plan.task(task), seed)
 
 
-def begin(where: str, here: Round, settings: HABCRun, replay: Replay) -> Actor:
+def begin(where: str, here: Round, settings: HABCRun, replay: Replay) -> Policy:
     """The policy that a fit begins with."""
     match where:
         case "further":
-            return load_actor(before(here).actor)
+            return load_policy(before(here).actor)
         case "supervised":
-            return load_actor(Round.of(here.run, 0).actor)
+            return load_policy(Round.of(here.run, 0).actor)
         case _:
             return fresh_actor(settings, replay)
 
@@ -92,7 +92,7 @@ def fit_all(task: str, seed: int) -> list[dict[str, object]]:
         fit_actor(mine, here.weights, begin(where, here, settings, mine), out, how, seed=train_seed(here, settings))
         trials = out.with_suffix(".parquet")
         evaluate(out, trials, settings.worlds, replace(settings.evaluation, noise=0.0), pool=play_here)
-        found, actor = read_parquet(trials, ("success", "steps")), load_actor(out)
+        found, actor = read_parquet(trials, ("success", "steps")), load_policy(out)
         rows.append(
             {
                 "task": task,
@@ -109,15 +109,15 @@ def fit_all(task: str, seed: int) -> list[dict[str, object]]:
 
 
 @torch.no_grad()
-def flow_error(actor: Actor, replay: Replay, batches: int = 40, size: int = 128) -> float:
+def flow_error(actor: Policy, replay: Replay, batches: int = 40, size: int = 128) -> float:
     """Eq. 1 with every weight 1, on windows of successful rollouts."""
     loader = replay.loader(actor.chunk, actor.cameras)
     likely = (replay.labels.route == Route.ROLLOUT_SUCCESS).astype(np.float64)
     found: list[float] = []
     for number in range(batches):
         batch = loader.drawn(likely / likely.sum(), 7, number, size)
-        noise, time = actor.draw(size, torch.Generator().manual_seed(number))
-        found.append(float(flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, torch.ones(size), size)))
+        draw = actor.draw(size, torch.Generator().manual_seed(number))
+        found.append(float(flow_loss(actor(batch, draw).elementwise, batch.mask, torch.ones(size), size)))
     return float(np.mean(found))
 
 

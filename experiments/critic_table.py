@@ -21,7 +21,7 @@ from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.critic import CriticFit, assess
 from vantage.learn.panel import train_panel
-from vantage.policies.load import load_actor
+from vantage.policies.load import load_policy
 from vantage.progress import console
 from vantage.stages.fit_critic import compute_features
 from vantage.study.cells import Cell
@@ -59,7 +59,7 @@ def measure(work: Path) -> dict[str, np.ndarray]:
             folder = Cell(task=task.world.task, arm="habc", seed=seed).folder(work)
             here, settings = Round.of(folder, 3), study.settings(study.arm("habc"), task, seed)
             replay = replay_of(here, settings)
-            features = compute_features(replay, load_actor(before(here).actor))
+            features = compute_features(replay, load_policy(before(here).actor))
             for name, fit in variants().items():
                 panel, fold, _, problem = train_panel(replay, features, fit, t_max=settings.t_max, seed=seed)
                 values = panel.values(torch.from_numpy(features), fold)

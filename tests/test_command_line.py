@@ -17,7 +17,7 @@ from vantage.cli import main
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import DATA_FILE, write_dataset
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.small.flow import FlowActor, FlowConfig
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
 
 DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_robot_is_one_sentence(
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     shutil.rmtree(run / "round-00" / "5-actor")
-    FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
+    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
     code, _, err = vantage("collect", run / "round-01", "--workers", 1)
     assert code == 2 and "7 action dimensions" in " ".join(err.split()), err
     assert not (run / "round-01" / "1-episodes").exists()

@@ -19,9 +19,9 @@ from vantage.data.v3.read import read_table
 from vantage.disk.layout import Round
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, Pixels, TrueState
-from vantage.policies.load import ActorConfig, load_actor
+from vantage.policies.load import SmallConfig, load_policy
 from vantage.policies.small.flow import FlowConfig
-from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer
 from vantage.practice.lockstep import Driven, Group, Start, play_group
@@ -92,7 +92,7 @@ SMALL = NetConfig(sight=TrueState(width=32), width=32, chunk=5, execute=5)
     ],
     ids=["pixels", "flow-sde", "fpo"],
 )
-def test_every_actor_practises(config: ActorConfig, tmp_path: Path) -> None:
+def test_every_actor_practises(config: SmallConfig, tmp_path: Path) -> None:
     settings = replace(
         tiny(),
         worlds=(MetaWorldSpec("push-v3", limit=120, image_size=48),),
@@ -109,22 +109,22 @@ def test_every_actor_practises(config: ActorConfig, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "run/round-01/5-actor/metrics.jsonl").read_text().splitlines()]
     assert len(lines) >= 3 and all(np.isfinite(line["policy_loss"]) and line["policy_steps"] > 0 for line in lines)
     assert any(line["bc_loss"] > 0 for line in lines), "the buffer is cloned"
-    before, after = (load_actor(Round.of(tmp_path / "run", n).actor) for n in (0, 1))
+    before, after = (load_policy(Round.of(tmp_path / "run", n).actor) for n in (0, 1))
     assert type(before) is type(after)
     checks = json.loads((tmp_path / "run/round-01/5-actor/checks.json").read_text())
     assert checks[0]["steps"] == 0 and checks[-1]["steps"] >= 900 and checks[0]["kept"]
 
 
-def line_actor(tmp_path: Path) -> GaussianActor:
+def line_actor(tmp_path: Path) -> GaussianPolicy:
     """A policy that creeps towards the goal at a quarter of the speed that it could have."""
     config = GaussianConfig(
         net=NetConfig(sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=4, execute=4, width=32), correlation=0.5
     )
-    actor = GaussianActor(config, seed=0)
+    actor = GaussianPolicy(config, seed=0)
     rng = np.random.default_rng(0)
     state = rng.uniform(-1, 1, (512, 2)).astype(np.float32)
     actor.fit_normaliser(state[:, :1], np.ones((512, 1), np.float32), state)
-    adam = torch.optim.Adam(actor.module.parameters(), lr=3e-3)
+    adam = torch.optim.Adam(actor.parameters(), lr=3e-3)
     for _ in range(150):
         seen = Observation(
             images={}, state=torch.from_numpy(state[:, :1]), environment_state=torch.from_numpy(state), prompts=("go",) * 512
@@ -182,7 +182,7 @@ def test_a_density_of_another_shape_is_refused(tmp_path: Path) -> None:
     learner = ChunkedPPO(actor, StateValue(2, width=32), PPOFit())
     trials = play_group(Group(0, (Start(LineSpec(task="line", limit=60), 0, 1),), tmp_path, explores=True))
     actor.log_prob = lambda *_: torch.zeros(len(trials.path))
-    with pytest.raises(VantageError, match=r"log_prob of GaussianActor returned \(\d+,\)"):
+    with pytest.raises(VantageError, match=r"log_prob of GaussianPolicy returned \(\d+,\)"):
         learner.update(trials, ("go",), DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1))), seed=0)
 
 
@@ -232,7 +232,7 @@ def test_playing_together_is_playing_alone(finished: Path) -> None:
     spec = MetaWorldSpec("push-v3", limit=60)
     folder = Round.of(finished, 0).actor
     together = play_group(Group(0, tuple(Start(spec, 0, seed) for seed in (5, 6, 7)), folder, explores=False))
-    actor = GaussianActor.load(folder)
+    actor = GaussianPolicy.load(folder)
     for i, seed in enumerate((5, 6, 7)):
         alone = run_episode(spec(), actor, NoOne(), task="push-v3", seed=seed, limit=60, pictures=False)
         assert (len(alone), alone.outcome) == (together.steps[i], together.success[i])

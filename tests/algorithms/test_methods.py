@@ -19,7 +19,7 @@ from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
 from vantage.learn.critic import CriticFit
 from vantage.learn.parent import ParentFit
-from vantage.policies.load import build_actor, load_actor
+from vantage.policies.load import build_policy, load_policy
 from vantage.seeding import seed_for
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
@@ -101,22 +101,22 @@ def test_the_interleaved_schedule_writes_the_same_files(finished: Path, tmp_path
 def test_a_round_goes_on_from_the_last_policy_or_begins_anew(finished: Path, tmp_path: Path) -> None:
     here, settings = Round.of(finished, 1), tiny()
     replay = replay_of(here, settings)
-    entering = load_actor(finished / "round-00" / "5-actor").module.state_dict()
-    further, anew = (actor_to_train(here, replace(settings, anew=new), replay).module.state_dict() for new in (False, True))
-    first = build_actor(settings.actor, seed_for("initial weights", settings.seed)).module
+    entering = load_policy(finished / "round-00" / "5-actor").state_dict()
+    further, anew = (actor_to_train(here, replace(settings, anew=new), replay).state_dict() for new in (False, True))
+    first = build_policy(settings.actor, seed_for("initial weights", settings.seed))
     assert all(torch.equal(further[name], tensor) for name, tensor in entering.items())
     for name, parameter in first.named_parameters():
         assert torch.equal(anew[name], parameter), f"{name} begins where round 0 began"
     scales = set(first.state_dict()) - {name for name, _ in first.named_parameters()}
     assert any(not torch.equal(anew[name], entering[name]) for name in scales), "its scales come from the rollouts too"
     made = one_round(finished, tmp_path, replace(settings, anew=True))
-    weights = (load_actor(made / "5-actor").module, load_actor(finished / "round-01" / "5-actor").module)
+    weights = (load_policy(made / "5-actor"), load_policy(finished / "round-01" / "5-actor"))
     assert not any(torch.equal(a, b) for a, b in zip(*(list(m.parameters()) for m in weights), strict=True))
 
 
 def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale(finished: Path) -> None:
     here, settings = Round.of(finished, 2), tiny()
-    replay, actor = replay_of(here, settings), load_actor(finished / "round-01" / "5-actor")
+    replay, actor = replay_of(here, settings), load_policy(finished / "round-01" / "5-actor")
     weighing, version = Weighing(stride=1, stale_after=30), settings.fit.steps
 
     def drawn(weighing: Weighing) -> np.ndarray:

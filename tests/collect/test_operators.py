@@ -10,11 +10,11 @@ from vantage.collect.operators import Demonstrate, NoOne, Rescue
 from vantage.core.segments import segments
 from vantage.data.episodes import Episode
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.small.flow import FlowActor, FlowConfig
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.worlds.metaworld.world import MetaWorld
 
 LIMIT = 80
-HELPLESS = FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed=0)
+HELPLESS = FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed=0)
 """An untrained policy: it will need help."""
 
 
@@ -23,7 +23,7 @@ def world() -> MetaWorld:
     return MetaWorld("push-v3")
 
 
-def play(world: MetaWorld, operator: NoOne | Demonstrate | Rescue, seed: int, actor: FlowActor | None = HELPLESS) -> Episode:
+def play(world: MetaWorld, operator: NoOne | Demonstrate | Rescue, seed: int, actor: FlowPolicy | None = HELPLESS) -> Episode:
     return run_episode(world, actor, operator, task="push-v3", seed=seed, limit=LIMIT, policy_version=3, pictures=False)
 
 

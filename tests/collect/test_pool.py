@@ -8,8 +8,8 @@ import pytest
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, play, shift
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.small.flow import FlowActor, FlowConfig
-from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.recipes import vantage
 from vantage.types import VantageError
 from vantage.worlds.spec import MetaWorldSpec
@@ -29,11 +29,11 @@ def played(folder: Path, noise: float | None) -> Played:
 
 
 def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
-    FlowActor(FlowConfig(net=NET)).save(tmp_path / "flow")
-    FlowActor(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "calm")
-    GaussianActor(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
+    FlowPolicy(FlowConfig(net=NET)).save(tmp_path / "flow")
+    FlowPolicy(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "calm")
+    GaussianPolicy(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
     assert played(tmp_path / "flow", 0.0) == played(tmp_path / "calm", None), "asked for, or configured"
     assert played(tmp_path / "calm", vantage().rollouts.noise) == played(tmp_path / "flow", None), "a calm policy that explores"
     assert vantage().actor == FlowConfig(noise=0.0)
-    with pytest.raises(VantageError, match="holds no flow policy"):
+    with pytest.raises(VantageError, match="does not act from noise"):
         played(tmp_path / "gaussian", 0.0)

@@ -9,19 +9,19 @@ import torch
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import ActorConfig, build_actor
+from vantage.policies.load import SmallConfig, build_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.threads import one_thread
 from vantage.types import Batch, Observation
 
 CURVES = Path(__file__).with_name("curves.json")
-CONFIGS: dict[str, ActorConfig] = {
+CONFIGS: dict[str, SmallConfig] = {
     "pixels": FlowConfig(net=NetConfig(width=64)),
     "true state": FlowConfig(net=NetConfig(sight=TrueState(), width=64)),
 }
 
 
-def curve(config: ActorConfig, steps: int = 12) -> list[float]:
+def curve(config: SmallConfig, steps: int = 12) -> list[float]:
     """Weighted flow-matching losses of the first steps on one fixed batch."""
     g = torch.Generator().manual_seed(0)
     images = {c: torch.randint(0, 256, (8, 48, 48, 3), dtype=torch.uint8, generator=g) for c in ("corner4", "gripperPOV")}
@@ -34,13 +34,13 @@ def curve(config: ActorConfig, steps: int = 12) -> list[float]:
     mask = (torch.rand(8, 16, 1, generator=g) < 0.8).expand(-1, -1, 4)
     batch = Batch(observation=seen, actions=torch.randn(8, 16, 4, generator=g), mask=mask, row=torch.arange(8).numpy())
     weight = torch.rand(8, generator=g) * 2
-    actor = build_actor(config, seed=0)
-    optimiser = Optimiser(actor.module, OptimConfig(warmup=3), steps)
+    actor = build_policy(config, seed=0)
+    optimiser = Optimiser(actor, OptimConfig(warmup=3), steps)
     losses = []
     with one_thread():
         for step in range(steps):
-            noise, time = actor.draw(8, torch.Generator().manual_seed(step))
-            loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, weight, 8)
+            draw = actor.draw(8, torch.Generator().manual_seed(step))
+            loss = flow_loss(actor(batch, draw).elementwise, batch.mask, weight, 8)
             optimiser.step(loss)
             losses.append(loss.item())
     return losses

@@ -4,28 +4,28 @@ from pathlib import Path
 
 import torch
 
-from vantage.policies.load import load_actor
-from vantage.policies.protocol import Actor
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
 from vantage.types import Batch
 
 
-def check_actor(actor: Actor, batch: Batch, folder: Path) -> None:
+def check_policy(actor: Policy, batch: Batch, folder: Path) -> None:
     """Assert the protocol of design.md: shapes, detachment, determinism, one phi, and a checkpoint that changes nothing."""
-    assert isinstance(actor, Actor)
+    assert isinstance(actor, Policy)
     count = len(batch.row)
-    actor.module.eval()
-    noise, time = actor.draw(count, torch.Generator().manual_seed(0))
+    actor.eval()
+    draw = actor.draw(count, torch.Generator().manual_seed(0))
     again = actor.draw(count, torch.Generator().manual_seed(0))
-    assert torch.equal(noise, again.noise) and torch.equal(time, again.time)
+    assert torch.equal(draw.noise, again.noise) and torch.equal(draw.time, again.time)
 
-    elementwise, features = actor.loss(batch, noise, time)
+    elementwise, features = actor(batch, draw)
     assert elementwise.shape == (count, actor.chunk, actor.action_dim) and elementwise.requires_grad and (elementwise >= 0).all()
     assert features.shape == (count, actor.feature_dim) and not features.requires_grad
-    assert torch.equal(actor.loss(batch, noise, time).elementwise, elementwise), "the same draw is the same loss"
+    assert torch.equal(actor(batch, draw).elementwise, elementwise), "the same draw is the same loss"
 
     torch.testing.assert_close(actor.features(batch.observation), features, atol=1e-4, rtol=1e-4)
     other = actor.draw(count, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(actor.loss(batch, *other).features, features, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(actor(batch, other).features, features, atol=1e-5, rtol=1e-5)
 
     chunk = actor.act(batch.observation, torch.Generator().manual_seed(3))
     assert chunk.shape == (count, actor.chunk, actor.action_dim) and torch.isfinite(chunk).all()
@@ -33,22 +33,22 @@ def check_actor(actor: Actor, batch: Batch, folder: Path) -> None:
 
     weight = torch.zeros(count)
     (elementwise.mean(dim=(1, 2)) * weight).sum().backward()
-    assert all(p.grad is None or not p.grad.any() for p in actor.module.parameters()), "weight 0 teaches nothing"
+    assert all(p.grad is None or not p.grad.any() for p in actor.parameters()), "weight 0 teaches nothing"
 
     actor.save(folder)
-    loaded = load_actor(folder)
+    loaded = load_policy(folder)
     assert torch.equal(loaded.act(batch.observation, torch.Generator().manual_seed(3)), chunk)
-    assert torch.equal(loaded.loss(batch, noise, time).elementwise, elementwise)
+    assert torch.equal(loaded(batch, draw).elementwise, elementwise)
 
 
-def overfit(actor: Actor, batch: Batch, steps: int, lr: float) -> tuple[float, float]:
+def overfit(actor: Policy, batch: Batch, steps: int, lr: float) -> tuple[float, float]:
     """Mean loss on one batch and one draw before and after so many steps."""
-    noise, time = actor.draw(len(batch.row), torch.Generator().manual_seed(0))
-    adam = torch.optim.Adam([p for p in actor.module.parameters() if p.requires_grad], lr=lr)
-    actor.module.train()
+    draw = actor.draw(len(batch.row), torch.Generator().manual_seed(0))
+    adam = torch.optim.Adam([p for p in actor.parameters() if p.requires_grad], lr=lr)
+    actor.train()
     losses = []
     for _ in range(steps + 1):
-        loss = actor.loss(batch, noise, time).elementwise.mean()
+        loss = actor(batch, draw).elementwise.mean()
         losses.append(loss.item())
         adam.zero_grad()
         loss.backward()

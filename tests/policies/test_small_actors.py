@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from contract import check_actor, overfit
+from contract import check_policy, overfit
 
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import ActorConfig, build_actor, load_actor
-from vantage.policies.small.flow import FlowActor, FlowConfig
-from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
+from vantage.policies.load import SmallConfig, build_policy, load_policy
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.types import Batch, Observation, VantageError
 
 CONFIGS = {
@@ -36,46 +36,46 @@ def batch(count: int = 4, actions: int = 4) -> Batch:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_contract(name: str, tmp_path: Path) -> None:
-    check_actor(build_actor(CONFIGS[name], seed=1), batch(), tmp_path / "actor")
+    check_policy(build_policy(CONFIGS[name], seed=1), batch(), tmp_path / "actor")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_one_batch_is_learned_by_heart(name: str) -> None:
-    before, after = overfit(build_actor(CONFIGS[name], seed=1), batch(), steps=150, lr=2e-3)
+    before, after = overfit(build_policy(CONFIGS[name], seed=1), batch(), steps=150, lr=2e-3)
     assert after < 0.1 * before
 
 
 @pytest.mark.parametrize("config", [FlowConfig(), GaussianConfig()])
-def test_weights_are_a_function_of_the_seed(config: ActorConfig) -> None:
-    a, b, c = (list(build_actor(config, seed).module.parameters()) for seed in (1, 1, 2))
+def test_weights_are_a_function_of_the_seed(config: SmallConfig) -> None:
+    a, b, c = (list(build_policy(config, seed).parameters()) for seed in (1, 1, 2))
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     assert not all(torch.equal(x, y) for x, y in zip(a, c, strict=True))
 
 
 def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) -> None:
-    actor = build_actor(FlowConfig(net=NetConfig(sight=TrueState(), width=64)), seed=0)
+    actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=64)), seed=0)
     rng = np.random.default_rng(0)
     actor.fit_normaliser(
         rng.normal(5, 1, (500, 4)).astype(np.float32), rng.normal(3, 0.1, (500, 4)).astype(np.float32), rng.normal(size=(500, 39))
     )
     actor.save(tmp_path)
-    chunk = load_actor(tmp_path).act(batch().observation, torch.Generator().manual_seed(0))
+    chunk = load_policy(tmp_path).act(batch().observation, torch.Generator().manual_seed(0))
     assert (chunk - 3).abs().max() < 1.5, "an untrained policy acts around the data's mean, in its units"
 
 
 def test_calm_acting_is_the_same_policy_without_its_noise() -> None:
-    actor = FlowActor(FlowConfig(net=NetConfig(sight=TrueState(), width=64)))
+    actor = FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=64)))
     seen = batch().observation
-    calm = actor.calmed(0.0)
+    calm = actor.with_noise(0.0)
     chunks = [calm.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     assert torch.equal(*chunks), "nothing is drawn"
     assert not torch.equal(*(actor.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)))
-    again = calm.calmed(1.0)
+    again = calm.with_noise(1.0)
     assert torch.equal(again.act(seen, torch.Generator().manual_seed(3)), actor.act(seen, torch.Generator().manual_seed(3)))
 
 
 def test_the_gaussian_density_by_hand() -> None:
-    actor = GaussianActor(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(0.5)), seed=0)
+    actor = GaussianPolicy(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(0.5)), seed=0)
     seen = batch()
     mean = actor.mean(seen.observation)
     shifted = mean + torch.tensor([0.5, 0.0, 0.0, -1.0])
@@ -89,7 +89,7 @@ def test_the_gaussian_density_by_hand() -> None:
 
 def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -> None:
     rho, std = 0.5, 0.3
-    actor = GaussianActor(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(std), correlation=rho), seed=0)
+    actor = GaussianPolicy(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(std), correlation=rho), seed=0)
     seen = batch()
     noise = torch.stack([actor.exploration(torch.Generator().manual_seed(i)) for i in range(4)])
     path = actor.explore(seen.observation, noise)
@@ -104,5 +104,5 @@ def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -
 
 
 def test_a_folder_without_a_checkpoint_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(VantageError, match=r"holds no checkpoint .* name a folder that fit-actor wrote"):
-        load_actor(tmp_path)
+    with pytest.raises(VantageError, match=r"holds no checkpoint .* name a folder that fit-policy wrote"):
+        load_policy(tmp_path)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from contract import check_actor, overfit
+from contract import check_policy, overfit
 from tiny_smolvla import ACTION, CHUNK, STATE, tiny_smolvla
 
 from vantage.core.losses import flow_loss
@@ -38,13 +38,13 @@ def batch(count: int = 4, actions: int = ACTION) -> Batch:
 
 
 def test_the_contract(actor, tmp_path: Path) -> None:
-    check_actor(actor, batch(), tmp_path / "actor")
+    check_policy(actor, batch(), tmp_path / "actor")
 
 
 def test_masked_outside_it_equals_lerobots_own_loss(actor) -> None:
     seen = batch()
-    noise, time = actor.draw(4, torch.Generator().manual_seed(2))
-    elementwise, _ = actor.loss(seen, noise, time)
+    noise, time = draw = actor.draw(4, torch.Generator().manual_seed(2))
+    elementwise, _ = actor(seen, draw)
     ready = actor._ready(seen.observation, seen.actions) | {"action_is_pad": ~seen.mask[..., 0]}
     theirs, _ = actor.policy.forward(dict(ready), noise=noise, time=time, reduction="none")
     mask = seen.mask.float()
@@ -58,7 +58,7 @@ def test_one_batch_is_learned(actor, tmp_path: Path) -> None:
 
 def test_a_window_of_weight_zero_moves_nothing(actor) -> None:
     seen = batch()
-    elementwise, _ = actor.loss(seen, *actor.draw(4, torch.Generator().manual_seed(2)))
+    elementwise, _ = actor(seen, actor.draw(4, torch.Generator().manual_seed(2)))
     actor.policy.zero_grad()
     flow_loss(elementwise, seen.mask, torch.zeros(4), 4).backward()
     assert not any(p.grad.any() for p in actor.policy.parameters() if p.grad is not None)
@@ -84,14 +84,14 @@ def test_stock_lerobot_loads_the_checkpoint(actor, tmp_path: Path) -> None:
 
 def test_another_action_dimension_is_one_sentence(actor) -> None:
     with pytest.raises(VantageError, match="the policy has 4 action dimensions and the data 3"):
-        actor.loss(batch(actions=3), *actor.draw(4, torch.Generator()))
+        actor(batch(actions=3), actor.draw(4, torch.Generator()))
 
 
 def test_a_name_that_cannot_be_reached_is_one_sentence() -> None:
-    from vantage.policies.lerobot import LeRobotActor
+    from vantage.policies.lerobot import LeRobotPolicy
 
     with pytest.raises(VantageError, match="cannot be loaded"):
-        LeRobotActor.from_pretrained("nowhere/such_a_policy")
+        LeRobotPolicy.from_pretrained("nowhere/such_a_policy")
 
 
 def test_the_plugin_gives_stock_training_our_weights(tmp_path: Path) -> None:

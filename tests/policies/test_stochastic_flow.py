@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import build_actor, load_actor
-from vantage.policies.protocol import StochasticActor
-from vantage.policies.small.stochastic_flow import FlowSDEActor, FlowSDEConfig, FPOActor, FPOConfig
+from vantage.policies.load import build_policy, load_policy
+from vantage.policies.protocol import StochasticPolicy
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
 from vantage.types import Observation
 
 NET = NetConfig(sight=TrueState(dim=5, width=16), width=32, depth=1, chunk=4, execute=4, action_dim=2)
@@ -21,7 +21,7 @@ def seen(batch: int = 3) -> Observation:
     return Observation(images={}, state=truth[:, :4], environment_state=truth, prompts=("go",) * batch)
 
 
-def drawn(actor: FlowSDEActor | FPOActor, batch: int = 3) -> torch.Tensor:
+def drawn(actor: FlowSDEPolicy | FPOPolicy, batch: int = 3) -> torch.Tensor:
     return torch.stack([actor.exploration(torch.Generator().manual_seed(i)) for i in range(batch)])
 
 
@@ -33,21 +33,21 @@ def all_executed(batch: int = 3) -> torch.Tensor:
     ("config", "ratios"), [(FlowSDEConfig(net=NET), 1), (FPOConfig(net=NET), 8), (FPOConfig(net=NET, per_draw=False), 1)]
 )
 def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path) -> None:
-    actor = build_actor(config, seed=1)
-    assert isinstance(actor, StochasticActor)
+    actor = build_policy(config, seed=1)
+    assert isinstance(actor, StochasticPolicy)
     path = actor.explore(seen(), drawn(actor))
     assert actor.chunk_of(path).shape == (3, 4, 2)
     density = actor.log_prob(seen(), path, all_executed())
     assert density.shape == (3, ratios) and density.requires_grad
     actor.save(tmp_path)
-    again = load_actor(tmp_path)
+    again = load_policy(tmp_path)
     torch.testing.assert_close(again.log_prob(seen(), path, all_executed()), density)
     calm = [actor.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)]
     assert torch.equal(*calm), "deployed, it draws nothing"
 
 
 def test_the_sde_density_is_the_product_of_its_steps() -> None:
-    actor = FlowSDEActor(FlowSDEConfig(net=NET, euler_steps=3, level=0.5), seed=2)
+    actor = FlowSDEPolicy(FlowSDEConfig(net=NET, euler_steps=3, level=0.5), seed=2)
     noise = drawn(actor)
     path = actor.explore(seen(), noise)
     # z of every step is the noise it was made with, so the log density is known without the network.
@@ -61,7 +61,7 @@ def test_the_sde_density_is_the_product_of_its_steps() -> None:
 
 
 def test_a_quiet_sde_is_the_flow() -> None:
-    actor = FlowSDEActor(FlowSDEConfig(net=NET, level=1e-6, noise=1.0), seed=3)
+    actor = FlowSDEPolicy(FlowSDEConfig(net=NET, level=1e-6, noise=1.0), seed=3)
     noise = drawn(actor)
     flow = actor.chunk_of(actor.explore(seen(), noise))
     one = torch.stack([actor.explore(seen(1), noise[:1])[:, -1][0]])
@@ -69,7 +69,7 @@ def test_a_quiet_sde_is_the_flow() -> None:
     from vantage.core.flow import integrate_euler
 
     features = actor.features(seen())
-    wanted = integrate_euler(lambda x, t: actor.module.head(features, x, t), noise[:, 0], 4)
+    wanted = integrate_euler(lambda x, t: actor.head(features, x, t), noise[:, 0], 4)
     torch.testing.assert_close(actor.explore(seen(), noise)[:, -1], wanted.detach(), rtol=1e-4, atol=1e-4)
 
 
@@ -81,23 +81,23 @@ def test_the_sde_keeps_the_marginals_of_a_known_flow() -> None:
     for k in range(steps):
         t = k / steps
         velocity = x * (t * s**2 - (1 - t)) / ((1 - t) ** 2 + (t * s) ** 2)
-        x = x + (velocity + 0.5 * level**2 * (t * velocity - x)) / steps  # the drift of FlowSDEActor
+        x = x + (velocity + 0.5 * level**2 * (t * velocity - x)) / steps  # the drift of FlowSDEPolicy
         x = x + level * np.sqrt((1 - t) / steps) * torch.randn(len(x), generator=generator)
     assert x.std().item() == pytest.approx(s, rel=0.02)
 
 
 def test_fpos_ratio_is_the_change_of_the_flow_loss() -> None:
-    actor = FPOActor(FPOConfig(net=NET, draws=2), seed=4)
+    actor = FPOPolicy(FPOConfig(net=NET, draws=2), seed=4)
     path = actor.explore(seen(1), drawn(actor, 1))
     chunk, noises = path[:, 0], path[0, 1:]
     features = actor.features(seen(1))
     total = torch.zeros(2, 4)
     for m, t in enumerate((0.25, 0.75)):
         point = (1 - t) * noises[m] + t * chunk[0]
-        velocity = actor.module.head(features, point[None], torch.tensor([t]))[0]
+        velocity = actor.head(features, point[None], torch.tensor([t]))[0]
         total[m] = 0.5 * (velocity - (chunk[0] - noises[m])).square().sum(-1).detach()
     executed = torch.tensor([[True, True, False, False]])
     wanted = -total[:, :2].sum(1)[None]
     torch.testing.assert_close(actor.log_prob(seen(1), path, executed).detach(), wanted, rtol=1e-5, atol=1e-5)
-    together = FPOActor(FPOConfig(net=NET, draws=2, per_draw=False), seed=4)
+    together = FPOPolicy(FPOConfig(net=NET, draws=2, per_draw=False), seed=4)
     torch.testing.assert_close(together.log_prob(seen(1), path, executed).detach(), wanted.mean(1, keepdim=True), rtol=1e-5, atol=1e-5)

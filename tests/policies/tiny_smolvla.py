@@ -63,13 +63,13 @@ def build_backbone(folder: Path) -> str:
 
 
 def tiny_smolvla(folder: Path):
-    """A LeRobotActor on a tiny random SmolVLA."""
+    """A LeRobotPolicy on a tiny random SmolVLA."""
     from lerobot.configs.types import FeatureType, PolicyFeature
     from lerobot.policies.factory import make_pre_post_processors
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
-    from vantage.policies.lerobot import LeRobotActor
+    from vantage.policies.lerobot import LeRobotPolicy
 
     torch.manual_seed(0)
     config = SmolVLAConfig(
@@ -94,4 +94,4 @@ def tiny_smolvla(folder: Path):
         "observation.state": {"mean": torch.full((STATE,), 0.5), "std": torch.full((STATE,), 2.0)},
         "action": {"mean": torch.full((ACTION,), 0.1), "std": torch.full((ACTION,), 0.5)},
     }
-    return LeRobotActor(SmolVLAPolicy(config), *make_pre_post_processors(config, dataset_stats=stats))
+    return LeRobotPolicy(SmolVLAPolicy(config), *make_pre_post_processors(config, dataset_stats=stats))

@@ -11,8 +11,8 @@ from vantage.algorithms.habc import HABCRun, run_habc
 from vantage.collect.operators import Demonstrate
 from vantage.core.images import area_downsample
 from vantage.disk.layout import Round
-from vantage.policies.load import load_actor
-from vantage.policies.protocol import Actor
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import ActorFit
@@ -39,7 +39,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Round.of(run, 0).actor
 
 
-def chunk(actor: Actor, world: MetaWorld, prompt: str, noise: int, samples: int = 16) -> np.ndarray:
+def chunk(actor: Policy, world: MetaWorld, prompt: str, noise: int, samples: int = 16) -> np.ndarray:
     """The first eight actions that the policy proposes, averaged over its own noise."""
     images = {c: torch.from_numpy(area_downsample(p, 48)[None].copy()) for c, p in world.images().items()}
     state = torch.from_numpy(world.proprioception())[None]
@@ -55,7 +55,7 @@ def chunk(actor: Actor, world: MetaWorld, prompt: str, noise: int, samples: int 
 @pytest.mark.timeout(240)
 def test_a_swapped_prompt_changes_the_actions_on_identical_first_frames(policy: Path) -> None:
     reach, push = (MetaWorld(task, alike=True) for task in ("reach-v3", "push-v3"))
-    actor, right, swapped = load_actor(policy), 0, 0
+    actor, right, swapped = load_policy(policy), 0, 0
     for seed in SEEDS:
         reach.reset(seed)
         push.reset(seed)

@@ -10,7 +10,7 @@ from vantage.collect.pool import play_here
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import build_actor
+from vantage.policies.load import build_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.worlds.spec import MetaWorldSpec
@@ -19,7 +19,7 @@ WORLDS = (MetaWorldSpec("reach-v3", limit=40), MetaWorldSpec("push-v3", limit=30
 
 
 def tried(folder: Path, seed: int, settings: Evaluation) -> dict[str, np.ndarray]:
-    actor = build_actor(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed)
+    actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed)
     actor.save(folder / f"actor-{seed}")
     evaluate(folder / f"actor-{seed}", folder / f"eval-{seed}" / "6-eval.parquet", WORLDS, settings, pool=play_here)
     return read_parquet(folder / f"eval-{seed}" / "6-eval.parquet", EVAL_COLUMNS)

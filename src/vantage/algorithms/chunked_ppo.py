@@ -16,7 +16,7 @@ from vantage.collect.pool import Pool, open_pool
 from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
-from vantage.policies.load import load_actor
+from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.practice.board import PracticeBoard
 from vantage.practice.trainer import ChunkedPPORun as ChunkedPPORun
@@ -52,7 +52,7 @@ def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> 
             if trainer.spent >= trainer.next_check or trainer.spent >= settings.steps:
                 board.checked(trainer.check(pool))
                 trainer.save()
-    best = load_actor(trainer.best)
+    best = load_policy(trainer.best)
     with whole_folder(here.actor) as folder:
         best.save(folder)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in trainer.lines))

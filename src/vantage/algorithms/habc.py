@@ -19,8 +19,8 @@ from vantage.disk.record import write_record
 from vantage.learn.critic import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.nets.vla import Pixels
-from vantage.policies.load import ActorConfig, build_actor, load_actor
-from vantage.policies.protocol import Actor
+from vantage.policies.load import SmallConfig, build_policy, load_policy
+from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, Rollouts, collect_demonstrations, collect_rollouts
@@ -46,7 +46,7 @@ class HABCRun:
     """The tasks, each a world."""
     seed: int = 0
     """Of demonstrations, rollouts and training; evaluation starts do not depend on it."""
-    actor: ActorConfig = FlowConfig()
+    actor: SmallConfig = FlowConfig()
     demonstrations: Demonstrations = Demonstrations()
     supervised: ActorFit = ActorFit()
     """Round 0: supervised fine-tuning (SFT)."""
@@ -165,7 +165,7 @@ def fit_round_critic(here: Round, settings: HABCRun) -> None:
     """3-critic, on the features of the actor that entered the round."""
     if here.critic.exists() or not settings.weighing.reads_values:
         return
-    actor = load_actor(before(here).actor)
+    actor = load_policy(before(here).actor)
     parent = settings.parent if settings.weighing.rule.reads_parent else None
     replay, seed = replay_of(here, settings), train_seed(here, settings)
     fit_critic(replay, actor, here.critic, settings.critic, t_max=settings.t_max, seed=seed, parent=parent)
@@ -233,7 +233,7 @@ def train_control_policy(run: Path, folder: Path, settings: HABCRun, *, rounds: 
     if not (folder / "5-actor").exists():
         how = replace(settings.fit, steps=steps)
         seed = seed_for("control", settings.seed)
-        actor = load_actor(start.actor)
+        actor = load_policy(start.actor)
         fit_actor(replay_of(start, settings), start.weights, actor, folder / "5-actor", how, seed=seed, title="control: more SFT")
 
 
@@ -247,14 +247,14 @@ def replay_of(here: Round, settings: HABCRun) -> Replay:
     return load_replay(sources)
 
 
-def actor_to_train(here: Round, settings: HABCRun, replay: Replay) -> Actor:
+def actor_to_train(here: Round, settings: HABCRun, replay: Replay) -> Policy:
     """The policy with which a round's training begins."""
-    return fresh_actor(settings, replay) if here.number == 0 or settings.anew else load_actor(before(here).actor)
+    return fresh_actor(settings, replay) if here.number == 0 or settings.anew else load_policy(before(here).actor)
 
 
-def fresh_actor(settings: HABCRun, replay: Replay) -> Actor:
+def fresh_actor(settings: HABCRun, replay: Replay) -> Policy:
     """An untrained policy whose scales come from what it will be trained on."""
-    actor = build_actor(settings.actor, seed_for("initial weights", settings.seed))
+    actor = build_policy(settings.actor, seed_for("initial weights", settings.seed))
     data = replay.loader(actor.chunk, ())
     if data.action.shape[1] != actor.action_dim:
         raise VantageError(

@@ -29,7 +29,7 @@ from vantage.learn.critic import CriticFit, CriticProblem, assess
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.learn.panel import Panel, save_panel
 from vantage.nets.critic import DualCritic
-from vantage.policies.protocol import Actor
+from vantage.policies.protocol import Policy
 from vantage.progress import bar
 from vantage.stages.fit_critic import compute_features
 from vantage.stages.fit_policy import ActorFit
@@ -50,7 +50,7 @@ class Interleaved:
 
 def fit_interleaved(
     replay: Replay,
-    actor: Actor,
+    actor: Policy,
     critic_out: Path,
     actor_out: Path,
     schedule: Interleaved,
@@ -77,7 +77,7 @@ def fit_interleaved(
     resume = actor_out.with_name(".interleaved.safetensors")
     learner.load(load_state(resume))
     first, lines = learner.done, learner.lines_of(resume.with_suffix(".jsonl"))
-    actor.module.train()
+    actor.train()
     with bar("actor and critic", fit.steps, "steps") as advance:
         advance(first)
         for step, batch in enumerate(prefetch(learner.batch_at, range(first, fit.steps)), start=first):
@@ -99,7 +99,7 @@ class _Learner:
     def __init__(
         self,
         replay: Replay,
-        actor: Actor,
+        actor: Policy,
         schedule: Interleaved,
         weighing: Weighing,
         fit: ActorFit,
@@ -126,7 +126,7 @@ class _Learner:
         self.loader = replay.loader(actor.chunk, actor.cameras, fit.shift)
         torch.manual_seed(seed)
         self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)
-        self.actor_optimiser = Optimiser(actor.module, fit.optim, fit.steps)
+        self.actor_optimiser = Optimiser(actor, fit.optim, fit.steps)
         constant = OptimConfig(lr=schedule.critic_lr, warmup=0, weight_decay=critic_fit.weight_decay, clip=10.0, ema=1 - critic_fit.polyak)
         self.critic_optimiser = Optimiser(self.critic, constant, 1_000_000_000)
 
@@ -143,8 +143,8 @@ class _Learner:
     def update(self, step: int, batch: Batch, later: Observation) -> dict[str, float]:
         """One turn of Algorithm 1."""
         rows = batch.row
-        noise, time = self.actor.draw(len(rows), torch.Generator().manual_seed(step * 1_000_003 + self.seed))
-        elementwise, now = self.actor.loss(batch, noise, time)
+        draw = self.actor.draw(len(rows), torch.Generator().manual_seed(step * 1_000_003 + self.seed))
+        elementwise, now = self.actor(batch, draw)
         then = self.actor.features(later)
         viability, efficiency = self._critic_losses(rows, now, then)
         self.critic_optimiser.step(critic_loss(viability, efficiency))
@@ -208,7 +208,7 @@ class _Learner:
     def finish(self, critic_out: Path, actor_out: Path, lines: list[str]) -> None:
         """Write the averaged actor, and the critic with the final features and its quality."""
         self.actor_optimiser.apply_average()
-        self.actor.module.eval()
+        self.actor.eval()
         features = compute_features(self.replay, self.actor)
         settings = replace(self.critic_fit, target=replace(self.critic_fit.target, stride=self.weighing.stride), held_out=0.0)
         x = torch.from_numpy(features)

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from vantage.collect.handover import Phase, human_drives, next_phase
+from vantage.collect.observe import observe
 from vantage.collect.operators import OperatorSpec
-from vantage.core.images import area_downsample
 from vantage.data.episodes import Episode
-from vantage.policies.protocol import Actor
-from vantage.types import Observation, VantageError
+from vantage.policies.protocol import Policy
+from vantage.types import VantageError
 from vantage.worlds.protocol import World
 
 
@@ -36,7 +36,7 @@ class _Recorder:
 
 def run_episode(
     world: World,
-    actor: Actor | None,
+    policy: Policy | None,
     operator: OperatorSpec,
     *,
     task: str,
@@ -47,29 +47,29 @@ def run_episode(
 ) -> Episode:
     """Play one episode until success or the limit, and return all of it.
 
-    `actor` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit` in control steps; human time
+    `policy` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit` in control steps; human time
     extends it by at most the operator's `extension`. `pictures`: render and keep every frame; otherwise only what the policy looks at.
     Raises VantageError if policy and world differ in action dimensions.
     """
-    if actor is not None and actor.action_dim != len(world.action_low):
+    if policy is not None and policy.action_dim != len(world.action_low):
         raise VantageError(
-            f"the policy has {actor.action_dim} action dimensions and {task} has {len(world.action_low)}; use a checkpoint of this robot"
+            f"the policy has {policy.action_dim} action dimensions and {task} has {len(world.action_low)}; use a checkpoint of this robot"
         )
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
     world.reset(seed)
     watcher = operator(task, limit, rng)
-    policy = None if actor is None else _ChunkedPolicy(actor, world.prompt, generator)
+    driver = None if policy is None else _ChunkedPolicy(policy, generator)
     recorder = _Recorder(pictures)
     phase, success, human_steps, t = Phase.AUTONOMOUS, False, 0, 0
     while not success and t < limit + min(human_steps, operator.extension):
         truth, state = world.environment_state(), world.proprioception()
         before, phase = phase, next_phase(phase, watcher.watch(phase, t, truth))
         human = human_drives(phase)
-        if policy is not None and human != human_drives(before):
-            policy.forget()
+        if driver is not None and human != human_drives(before):
+            driver.forget()
         images = world.images() if pictures else None
-        proposed = None if policy is None else policy.next_action(world, images, state, truth)
+        proposed = None if driver is None else driver.next_action(world, images)
         if human:
             action = watcher.act(truth)
         else:
@@ -86,8 +86,8 @@ def run_episode(
 class _ChunkedPolicy:
     """A chunk policy as a step policy: predicts when its queue is empty or was forgotten at a hand-over."""
 
-    def __init__(self, actor: Actor, prompt: str, generator: torch.Generator) -> None:
-        self._actor, self._prompt, self._generator = actor, prompt, generator
+    def __init__(self, policy: Policy, generator: torch.Generator) -> None:
+        self._policy, self._generator = policy, generator
         self._queue: list[np.ndarray] = []
 
     def forget(self) -> None:
@@ -97,26 +97,14 @@ class _ChunkedPolicy:
     def next_action(
         self,
         world: World,
-        images: dict[str, UInt8[np.ndarray, "P P 3"]] | None,
-        state: Float32[np.ndarray, "S"],
-        truth: Float32[np.ndarray, "E"],
+        images: dict[str, UInt8[np.ndarray, "_h _w 3"]] | None,
     ) -> Float32[np.ndarray, "A"]:
         if not self._queue:
-            size = self._actor.image_size
-            seen = {} if size is None else (images if images is not None else world.images())
-            observation = Observation(
-                images={c: torch.from_numpy(_resize(seen[c], size)[None]) for c in self._actor.cameras} if size else {},
-                state=torch.from_numpy(state)[None],
-                environment_state=torch.from_numpy(truth)[None],
-                prompts=(self._prompt,),
-            )
-            chunk = self._actor.act(observation, self._generator)[0, : self._actor.execute].numpy()
+            observation = observe(self._policy.interface, [world], None if images is None else [images])
+            predicted = self._policy.act(observation.to(self._policy.device), self._generator)
+            chunk = predicted[0, : self._policy.execute].cpu().numpy()
             self._queue = [np.clip(a, world.action_low, world.action_high).astype(np.float32) for a in chunk]
         return self._queue.pop(0)
-
-
-def _resize(picture: UInt8[np.ndarray, "P P 3"], size: int) -> UInt8[np.ndarray, "Q Q 3"]:
-    return picture if picture.shape[0] == size else area_downsample(picture, size)
 
 
 def _record(

@@ -23,10 +23,8 @@ from jaxtyping import Bool
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import OperatorSpec
 from vantage.data.episodes import save_episode
-from vantage.policies.load import load_actor
-from vantage.policies.protocol import Actor
-from vantage.policies.small.flow import FlowActor
-from vantage.types import VantageError
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
 from vantage.worlds.protocol import World
 from vantage.worlds.spec import WorldSpec
 
@@ -112,15 +110,9 @@ def _world(spec: WorldSpec) -> World:
 
 
 @lru_cache(maxsize=2)
-def _actor(folder: Path, _stamp: int, noise: float | None) -> Actor:
-    actor = load_actor(folder)
-    if noise is None:
-        return actor
-    if not isinstance(actor, FlowActor):
-        raise VantageError(
-            f"{folder} holds no flow policy of Vantage's, so it cannot act from {noise:g} times the noise; leave noise unset"
-        )
-    return actor.calmed(noise)
+def _actor(folder: Path, _stamp: int, noise: float | None) -> Policy:
+    policy = load_policy(folder)
+    return policy if noise is None else policy.with_noise(noise)
 
 
 @runtime_checkable

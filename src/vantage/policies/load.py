@@ -1,47 +1,51 @@
-"""A checkpoint folder in, the actor that wrote it out."""
+"""A checkpoint folder in, the policy that wrote it out."""
 
 from pathlib import Path
 from typing import Any, cast
 
-from vantage.policies.protocol import Actor
-from vantage.policies.small.flow import FlowActor, FlowConfig
-from vantage.policies.small.gaussian import GaussianActor, GaussianConfig
+from vantage.policies.protocol import Policy
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.network import read_config
-from vantage.policies.small.stochastic_flow import FlowSDEActor, FlowSDEConfig, FPOActor, FPOConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
 from vantage.types import VantageError
 
-ActorConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
-"""Every actor that is built from scratch."""
+SmallConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
+"""Every policy that is built from scratch on the small network."""
 
 
-def build_actor(config: ActorConfig, seed: int) -> FlowActor | GaussianActor | FlowSDEActor | FPOActor:
-    """An untrained actor, a pure function of its settings and the seed."""
+def build_policy(config: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:
+    """An untrained policy, a pure function of its settings and the seed."""
     match config:
         case FlowConfig():
-            return FlowActor(config, seed)
+            return FlowPolicy(config, seed)
         case GaussianConfig():
-            return GaussianActor(config, seed)
+            return GaussianPolicy(config, seed)
         case FlowSDEConfig():
-            return FlowSDEActor(config, seed)
+            return FlowSDEPolicy(config, seed)
         case FPOConfig():
-            return FPOActor(config, seed)
+            return FPOPolicy(config, seed)
 
 
-def load_actor(folder: Path) -> Actor:
-    """Read a checkpoint: ours say what they are ("is"), LeRobot's carry a policy type ("type")."""
+def load_policy(folder: Path) -> Policy:
+    """Read a checkpoint: ours say what they are ("is"), LeRobot's carry a policy type ("type"). It is on the CPU, ready to act.
+
+    Raises VantageError for a folder that holds no checkpoint.
+    """
     config = cast(dict[str, Any], read_config(folder))
     match config:
         case {"is": "FlowConfig"}:
-            return FlowActor.load(folder)
+            policy: Policy = FlowPolicy.load(folder)
         case {"is": "GaussianConfig"}:
-            return GaussianActor.load(folder)
+            policy = GaussianPolicy.load(folder)
         case {"is": "FlowSDEConfig"}:
-            return FlowSDEActor.load(folder)
+            policy = FlowSDEPolicy.load(folder)
         case {"is": "FPOConfig"}:
-            return FPOActor.load(folder)
+            policy = FPOPolicy.load(folder)
         case {"type": str()}:
-            from vantage.policies.lerobot import LeRobotActor  # an extra, and slow to import
+            from vantage.policies.lerobot import load  # an extra, and slow to import
 
-            return LeRobotActor.load(folder)
+            policy = load(folder)
         case _:
-            raise VantageError(f"{folder} holds no checkpoint that Vantage or LeRobot wrote; name a folder that fit-actor wrote")
+            raise VantageError(f"{folder} holds no checkpoint that Vantage or LeRobot wrote; name a folder that fit-policy wrote")
+    return policy.eval()

@@ -15,12 +15,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
+from vantage.collect.observe import observe
 from vantage.collect.operators import OperatorSpec
-from vantage.core.images import area_downsample
-from vantage.policies.load import load_actor
-from vantage.policies.protocol import Actor, StochasticActor
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.practice.trials import Trials
 from vantage.threads import one_thread
 from vantage.types import Observation, VantageError
@@ -66,7 +66,7 @@ class Group:
     actor: Path
     """Folder of the checkpoint."""
     explores: bool
-    """Sample (`StochasticActor.explore`), or act as in deployment (`Actor.act`)."""
+    """Sample (`StochasticPolicy.explore`), or act as in deployment (`Policy.act`)."""
 
 
 @dataclass(slots=True)
@@ -137,38 +137,26 @@ def _leading(world: World, start: Start) -> Iterator[Float32[np.ndarray, "A"]]:
             return
 
 
-def _observe(actor: Actor, live: list[_Playing]) -> tuple[Observation, dict[str, np.ndarray]]:
+def _observe(actor: Policy, live: list[_Playing]) -> tuple[Observation, dict[str, np.ndarray]]:
     """One batch of what the policy may see, and the true state beside it."""
-    images: dict[str, np.ndarray] = {}
-    if actor.image_size is not None:
-        seen = [each.world.images() for each in live]
-        images = {camera: np.stack([_resize(each[camera], actor.image_size) for each in seen]) for camera in actor.cameras}
-    observation = Observation(
-        images={camera: torch.from_numpy(pictures) for camera, pictures in images.items()},
-        state=torch.from_numpy(np.stack([each.world.proprioception() for each in live])),
-        environment_state=torch.from_numpy(np.stack([each.world.environment_state() for each in live])),
-        prompts=tuple(each.world.prompt for each in live),
-    )
+    observation = observe(actor.interface, [each.world for each in live])
+    images = {camera: pictures.numpy() for camera, pictures in observation.images.items()}
     assert observation.environment_state is not None
     for each, state, truth in zip(live, observation.state.numpy(), observation.environment_state.numpy(), strict=True):
         each.rows.append({"state": state, "environment_state": truth, "elapsed": each.steps / each.start.world.limit})
     return observation, images
 
 
-def _resize(picture: UInt8[np.ndarray, "P P 3"], size: int) -> UInt8[np.ndarray, "Q Q 3"]:
-    return picture if picture.shape[0] == size else area_downsample(picture, size)
-
-
-def _decide(actor: Actor, observation: Observation, live: list[_Playing], *, explores: bool) -> tuple[np.ndarray, np.ndarray]:
+def _decide(actor: Policy, observation: Observation, live: list[_Playing], *, explores: bool) -> tuple[np.ndarray, np.ndarray]:
     """(paths, chunks) of the live episodes; every episode draws from a generator of its own."""
     if not explores:
-        chunk = actor.act(observation, live[0].generator).numpy()
+        chunk = actor.act(observation.to(actor.device), live[0].generator).cpu().numpy()
         return chunk[:, None], chunk
-    if not isinstance(actor, StochasticActor):
+    if not isinstance(actor, StochasticPolicy):
         raise VantageError(f"{type(actor).__name__} has no density to explore with; use a Gaussian actor or a stochastic flow")
     noise = torch.stack([actor.exploration(each.generator) for each in live])
-    path = actor.explore(observation, noise)
-    return path.numpy(), actor.chunk_of(path).numpy()
+    path = actor.explore(observation.to(actor.device), noise.to(actor.device))
+    return path.cpu().numpy(), actor.chunk_of(path).cpu().numpy()
 
 
 def _execute(each: _Playing, steps: int, path: np.ndarray, chunk: np.ndarray) -> None:
@@ -217,5 +205,5 @@ def _world(spec: WorldSpec, _copy: int) -> World:
 
 
 @lru_cache(maxsize=1)
-def _actor(folder: Path, _stamp: int) -> Actor:
-    return load_actor(folder)
+def _actor(folder: Path, _stamp: int) -> Policy:
+    return load_policy(folder)

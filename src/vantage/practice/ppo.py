@@ -26,7 +26,7 @@ from vantage.core.surrogate import (
 )
 from vantage.learn.optim import adam_tensors, load_adam
 from vantage.nets.value import StateValue, StepsToSuccess
-from vantage.policies.protocol import StochasticActor
+from vantage.policies.protocol import StochasticPolicy
 from vantage.practice.buffer import DemoBuffer
 from vantage.practice.trials import Trials
 from vantage.types import Observation, VantageError
@@ -88,13 +88,13 @@ class PPOFit:
 class ChunkedPPO:
     """A policy, its critic and their optimisers."""
 
-    def __init__(self, actor: StochasticActor, critic: StateValue, settings: PPOFit) -> None:
+    def __init__(self, actor: StochasticPolicy, critic: StateValue, settings: PPOFit) -> None:
         """Raises VantageError for an actor without a density."""
-        if not isinstance(actor, StochasticActor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(actor, StochasticPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise VantageError(f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian actor or a stochastic flow")
         self.actor, self.critic, self.settings = actor, critic, settings
         self.averaged = copy.deepcopy(actor)
-        self.policy = dict(actor.module.named_parameters())
+        self.policy = dict(actor.named_parameters())
         spread = [p for n, p in self.policy.items() if n.endswith("log_std")]
         rest = [p for n, p in self.policy.items() if not n.endswith("log_std")]
         groups = [{"params": rest, "lr": settings.lr}, {"params": spread, "lr": settings.std_lr}]
@@ -254,7 +254,7 @@ class ChunkedPPO:
     @torch.no_grad()
     def _average(self) -> None:
         """Move the average towards the policy."""
-        for kept, now in zip(self.averaged.module.parameters(), self.actor.module.parameters(), strict=True):
+        for kept, now in zip(self.averaged.parameters(), self.actor.parameters(), strict=True):
             kept.lerp_(now, 1 - self.settings.average)
 
     def _teach_critic(self, chunks: "_Chunks", rng: np.random.Generator, epochs: int) -> float:
@@ -276,9 +276,9 @@ class ChunkedPPO:
         """beta_task * squared error (Gaussian) or flow loss (flow) on the buffer: whatever the actor was fine-tuned by."""
         size = self.settings.bc_batch
         batch, task = buffer.draw(size, rng)
-        noise, time = self.actor.draw(size, torch.Generator().manual_seed(int(rng.integers(2**31))))
+        draw = self.actor.draw(size, torch.Generator().manual_seed(int(rng.integers(2**31))))
         weight = torch.from_numpy(beta[task]).float()
-        return flow_loss(self.actor.loss(batch, noise, time).elementwise, batch.mask, weight, size)
+        return flow_loss(self.actor(batch, draw).elementwise, batch.mask, weight, size)
 
     def _compare_gradients(self, ppo: Tensor, bc: Tensor, beta: Float64[np.ndarray, "K"]) -> None:
         """Keep the running ratio of gradient norms that `GradientBC` reads; beta is divided out of the cloning loss."""
@@ -301,8 +301,8 @@ class ChunkedPPO:
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly."""
         return {
-            **{f"policy.{n}": p for n, p in self.actor.module.state_dict().items()},
-            **{f"averaged.{n}": p for n, p in self.averaged.module.state_dict().items()},
+            **{f"policy.{n}": p for n, p in self.actor.state_dict().items()},
+            **{f"averaged.{n}": p for n, p in self.averaged.state_dict().items()},
             **{f"critic.{n}": p for n, p in self.critic.state_dict().items()},
             **self._efficiency_state(),
             **adam_tensors("policy_adam", self.policy_adam, self.policy),
@@ -318,7 +318,7 @@ class ChunkedPPO:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""
-        for name, module in (("policy.", self.actor.module), ("averaged.", self.averaged.module), ("critic.", self.critic)):
+        for name, module in (("policy.", self.actor), ("averaged.", self.averaged), ("critic.", self.critic)):
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         if self.efficiency is not None and self.efficiency_adam is not None:
             found = {k.removeprefix("efficiency."): v for k, v in tensors.items() if k.startswith("efficiency.")}
@@ -349,9 +349,4 @@ class _Chunks:
 
     def observed(self, rows: Tensor) -> Observation:
         """The observations of some chunks."""
-        return Observation(
-            images={camera: pictures[rows] for camera, pictures in self.observation.images.items()},
-            state=self.observation.state[rows],
-            environment_state=self.truth[rows],
-            prompts=tuple(self.observation.prompts[i] for i in rows.tolist()),
-        )
+        return self.observation.at(rows)

@@ -32,8 +32,8 @@ from vantage.disk.tables import read_parquet
 from vantage.learn.optim import OptimConfig
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import ActorConfig, load_actor
-from vantage.policies.protocol import StochasticActor
+from vantage.policies.load import SmallConfig, load_policy
+from vantage.policies.protocol import StochasticPolicy
 from vantage.policies.small.gaussian import GaussianConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer, Windows
 from vantage.practice.lockstep import Driven, Group, Replayed, Start, play_group
@@ -104,7 +104,7 @@ class ChunkedPPORun:
     worlds: tuple[WorldSpec, ...]
     """The tasks; their limit is that of demonstrations."""
     seed: int = 0
-    actor: ActorConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
+    actor: SmallConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
     demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
     supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
     steps: int = 2_000_000
@@ -153,8 +153,8 @@ class Trainer:
     @classmethod
     def begin(cls, start: Round, here: Round, settings: ChunkedPPORun) -> "Trainer":
         """From the supervised policy, or from where a run that was killed had saved itself."""
-        actor = load_actor(start.actor)
-        assert isinstance(actor, StochasticActor)
+        actor = load_policy(start.actor)
+        assert isinstance(actor, StochasticPolicy)
         replay = replay_of(start, settings.supervision)
         truth = replay.tables[0].environment_state
         assert truth is not None, "simulated demonstrations carry the true state"
@@ -343,7 +343,7 @@ def demonstrations_of(start: Round, settings: ChunkedPPORun, prompts: tuple[str,
     """Every demonstration as windows anchored at each of its frames, with the number of its task."""
     replay = replay_of(start, settings.supervision)
     horizon = settings.actor.net.chunk
-    sight = load_actor(start.actor)
+    sight = load_policy(start.actor)
     loader = replay.loader(horizon, sight.cameras)
     found: list[tuple[int, Windows]] = []
     ends = np.flatnonzero(np.append(np.diff(replay.frames.episode) != 0, True))

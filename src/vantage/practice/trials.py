@@ -35,7 +35,7 @@ class Trials:
     environment_state: Float32[np.ndarray, "N K"]
     images: dict[str, UInt8[np.ndarray, "N P P 3"]]
     path: Float32[np.ndarray, "N Q H A"]
-    """What the policy drew (`StochasticActor`); the plain chunk where it did not explore."""
+    """What the policy drew (`StochasticPolicy`); the plain chunk where it did not explore."""
     action: Float32[np.ndarray, "N H A"]
     """The chunk within the world's limits, as it was executed."""
     executed: Bool[np.ndarray, "N H"]

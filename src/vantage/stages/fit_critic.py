@@ -17,12 +17,12 @@ from vantage.disk.files import whole_folder, write_json
 from vantage.learn.critic import CriticFit, assess
 from vantage.learn.panel import save_panel, train_panel
 from vantage.learn.parent import ParentFit, save_parent, train_parent
-from vantage.policies.protocol import Actor
+from vantage.policies.protocol import Policy
 from vantage.progress import bar
 
 
 def fit_critic(
-    replay: Replay, actor: Actor, out: Path, settings: CriticFit, *, t_max: int, seed: int, parent: ParentFit | None = None
+    replay: Replay, actor: Policy, out: Path, settings: CriticFit, *, t_max: int, seed: int, parent: ParentFit | None = None
 ) -> None:
     """Train the critic on every labelled frame of `replay` and write it, its features, its curve and its quality.
 
@@ -44,10 +44,10 @@ def fit_critic(
         write_json(folder / "quality.json", assess(values.z_v, values.v_e, problem))
 
 
-def compute_features(replay: Replay, actor: Actor, batch: int = 256) -> Float32[np.ndarray, "N D"]:
+def compute_features(replay: Replay, actor: Policy, batch: int = 256) -> Float32[np.ndarray, "N D"]:
     """phi(s) of every frame, by the actor as it stands."""
     features = np.empty((len(replay), actor.feature_dim), dtype=np.float32)
-    actor.module.eval()
+    actor.eval()
     loader = replay.loader(actor.chunk, actor.cameras)
     with bar("features", len(replay), "frames") as advance:
         for start in range(0, len(replay), batch):

@@ -18,7 +18,7 @@ from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder
 from vantage.disk.tables import read_parquet
 from vantage.learn.optim import OptimConfig, Optimiser
-from vantage.policies.protocol import Actor
+from vantage.policies.protocol import Policy
 from vantage.progress import bar
 from vantage.types import VantageError
 
@@ -40,7 +40,7 @@ class ActorFit:
     """Steps between saves of the training state."""
 
 
-def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
+def fit_actor(replay: Replay, weights: Path, actor: Policy, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
     """Train `actor` in place on `replay` as the table `weights` says, and write the averaged weights to `out`.
 
     Raises VantageError where the table does not describe exactly these frames.
@@ -49,7 +49,7 @@ def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: 
         return
     weight, sampling = read_weights(weights, replay)
     resume = out.with_name(f".{out.name}.state")
-    optimiser = Optimiser(actor.module, settings.optim, settings.steps)
+    optimiser = Optimiser(actor, settings.optim, settings.steps)
     log = resume / "metrics.jsonl"
     state = load_state(resume / "state.safetensors")
     if state is not None:
@@ -58,12 +58,12 @@ def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: 
 
     loader = replay.loader(actor.chunk, actor.cameras, settings.shift)
     batches = loader.stream(sampling, seed, range(optimiser.step_count, settings.steps), settings.batch)
-    actor.module.train()
+    actor.train()
     with bar(title, settings.steps, "steps") as advance:
         advance(optimiser.step_count)
         for step, batch in enumerate(batches, start=optimiser.step_count):
-            noise, time = actor.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
-            loss = flow_loss(actor.loss(batch, noise, time).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
+            draw = actor.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
+            loss = flow_loss(actor(batch, draw).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
             lr, norm = optimiser.step(loss)
             if step % settings.log_every == 0 or step + 1 == settings.steps:
                 lines.append(json.dumps({"step": step + 1, "loss": loss.item(), "lr": lr, "grad_norm": norm}))
@@ -73,7 +73,7 @@ def fit_actor(replay: Replay, weights: Path, actor: Actor, out: Path, settings: 
                 save_state(resume / "state.safetensors", optimiser.state())
             advance(1, f"loss {loss.item():.3f}")
     optimiser.apply_average()
-    actor.module.eval()
+    actor.eval()
     with whole_folder(out) as folder:
         actor.save(folder)
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")

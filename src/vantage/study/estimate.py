@@ -12,12 +12,10 @@ from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
-from vantage.nets.vla import Pixels
-from vantage.policies.load import build_actor
-from vantage.policies.protocol import Actor
+from vantage.policies.load import build_policy
+from vantage.policies.protocol import Policy
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.threads import one_thread
-from vantage.types import Batch, Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
     base = study.base
     pictures = base.frame_size is not None
     with TemporaryDirectory() as folder, one_thread():
-        actor = build_actor(base.actor, 0)
+        actor = build_policy(base.actor, 0)
         untrained = Path(folder) / "actor"
         actor.save(untrained)
         spent: dict[str, list[float]] = {"demonstration": [], "rollout": [], "trial": []}
@@ -69,33 +67,17 @@ def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
     return Speeds(**{kind: float(np.mean(seconds)) for kind, seconds in spent.items()}, step=step)
 
 
-def _gradient_step(study: Study, actor: Actor, steps: int) -> float:
+def _gradient_step(study: Study, actor: Policy, steps: int) -> float:
     fit = study.base.fit
-    batch = _blank(fit.batch, study)
-    optimiser = Optimiser(actor.module, fit.optim, steps + 2)
+    batch = actor.interface.fake_batch(fit.batch)
+    optimiser = Optimiser(actor, fit.optim, steps + 2)
     spent: list[float] = []
     for number in range(steps + 2):
         began = time.perf_counter()
-        noise, moment = actor.draw(fit.batch, torch.Generator().manual_seed(number))
-        optimiser.step(flow_loss(actor.loss(batch, noise, moment).elementwise, batch.mask, torch.ones(fit.batch), fit.batch))
+        draw = actor.draw(fit.batch, torch.Generator().manual_seed(number))
+        optimiser.step(flow_loss(actor(batch, draw).elementwise, batch.mask, torch.ones(fit.batch), fit.batch))
         spent.append(time.perf_counter() - began)
     return float(np.mean(spent[2:]))
-
-
-def _blank(size: int, study: Study) -> Batch:
-    net = study.base.actor.net
-    sight = net.sight
-    images = (
-        {c: torch.zeros(size, sight.size, sight.size, 3, dtype=torch.uint8) for c in sight.cameras} if isinstance(sight, Pixels) else {}
-    )
-    seen = Observation(
-        images=images,
-        state=torch.zeros(size, net.state_dim),
-        environment_state=None if isinstance(sight, Pixels) else torch.zeros(size, sight.dim),
-        prompts=("go",) * size,
-    )
-    shape = (size, net.chunk, net.action_dim)
-    return Batch(observation=seen, actions=torch.zeros(shape), mask=torch.ones(shape, dtype=torch.bool), row=np.arange(size))
 
 
 def cell_seconds(study: Study, arm: Arm, speeds: Speeds) -> float:

@@ -28,7 +28,7 @@ from vantage.data.v3.schema import INDEX, ROUND
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_arrow, read_parquet, write_parquet
 from vantage.learn.panel import Panel, load_panel
-from vantage.policies.load import load_actor
+from vantage.policies.load import load_policy
 from vantage.report.figures import MEANINGS, axes, line, plot, rect, svg, text
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
@@ -135,7 +135,7 @@ def _side_by_side(last: Round, study: Study, world: WorldSpec) -> list[Exhibit]:
     """
     sft, habc = Round.of(last.run, 0), last
     theirs, ours = (read_parquet(each, ("success",)) for each in (sft.folder / "6-eval.parquet", habc.evaluation))
-    judge, seer = load_panel(last.critic), load_actor(Round.of(last.run, last.number - 1).actor)
+    judge, seer = load_panel(last.critic), load_policy(Round.of(last.run, last.number - 1).actor)
     best: tuple[bool, float, list[Exhibit]] = (False, -np.inf, [])
     for trial in np.flatnonzero(ours["success"] & ~theirs["success"])[:12].tolist():
         start = seed_for(study.base.evaluation.suite, place_of(world), trial)
@@ -144,7 +144,7 @@ def _side_by_side(last: Round, study: Study, world: WorldSpec) -> list[Exhibit]:
             ("fig6-sft", "SFT from a start that it fails at (Fig. 6)", sft.actor),
             ("fig6-habc", "HABC from the same start (Fig. 6)", habc.actor),
         ):
-            actor = load_actor(folder)
+            actor = load_policy(folder)
             episode = run_episode(world(), actor, NoOne(), task=world.task, seed=start, limit=world.limit, pictures=False)
             truth = episode.environment_state
             assert truth is not None

@@ -1,5 +1,6 @@
-"""LeRobot's pretrained VLAs behind the `Actor` protocol. The extra `vantage[lerobot]` installs what they need."""
+"""LeRobot's pretrained VLAs behind `Policy`. The extra `vantage[lerobot]` installs what they need."""
 
-from vantage.policies.lerobot.smolvla import LeRobotActor
+from vantage.policies.lerobot.smolvla import LeRobotPolicy
 
-__all__ = ["LeRobotActor"]
+load = LeRobotPolicy.load
+"""A checkpoint that LeRobot, or `Policy.save`, wrote -> the policy."""

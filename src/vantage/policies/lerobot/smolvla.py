@@ -15,34 +15,41 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vantage.policies.protocol import ActorLoss, Draw
+from vantage.policies.protocol import Draw, Interface, Policy, PolicyLoss
 from vantage.types import Batch, Observation, VantageError
 
 _IMAGES = "observation.images."
 
 
-class LeRobotActor:
-    """Implements `Actor` with a SmolVLA policy of LeRobot's."""
+class LeRobotPolicy(Policy):
+    """A SmolVLA policy of LeRobot's."""
 
     def __init__(self, policy: Any, preprocess: Any, postprocess: Any) -> None:
         """`policy`: a SmolVLAPolicy; the two processors: LeRobot pipelines that belong to it."""
         if policy.config.type != "smolvla":
             raise VantageError(f"Vantage does not drive LeRobot's {policy.config.type!r} yet; use a SmolVLA checkpoint")
+        super().__init__()
         self.policy, self._preprocess, self._postprocess = policy, preprocess, postprocess
         config = policy.config
-        self.chunk, self.execute = int(config.chunk_size), int(config.n_action_steps)
-        self.action_dim = int(config.action_feature.shape[0])
-        self.cameras = tuple(name.removeprefix(_IMAGES) for name in config.image_features)
+        cameras = tuple(name.removeprefix(_IMAGES) for name in config.image_features)
         sides = {int(side) for feature in config.image_features.values() for side in feature.shape[1:]}
         if len(sides) > 1:
             raise VantageError(
                 f"this checkpoint wants pictures of sides {sorted(sides)}; Vantage's frame store holds square ones of one size"
             )
-        self.image_size = sides.pop() if sides else None
+        size = (min(sides), min(sides)) if sides else None
+        self.interface = Interface(
+            cameras={camera: size for camera in cameras},
+            state_dim=int(config.robot_state_feature.shape[0]),
+            environment_dim=None,
+            action_dim=int(config.action_feature.shape[0]),
+            chunk=int(config.chunk_size),
+            execute=int(config.n_action_steps),
+        )
         self.feature_dim = int(policy.model.vlm_with_expert.config.text_config.hidden_size)
 
     @classmethod
-    def from_pretrained(cls, path_or_id: str | Path) -> "LeRobotActor":
+    def from_pretrained(cls, path_or_id: str | Path) -> "LeRobotPolicy":
         """A checkpoint folder, or a name on the hub such as ``lerobot/smolvla_base``. VantageError where it cannot be had."""
         try:
             from lerobot.policies.factory import make_pre_post_processors
@@ -59,29 +66,21 @@ class LeRobotActor:
         return cls(policy, before, after)
 
     @classmethod
-    def load(cls, folder: Path) -> "LeRobotActor":
+    def load(cls, folder: Path) -> "LeRobotPolicy":
         """Read what `save`, or LeRobot, wrote."""
         return cls.from_pretrained(folder)
-
-    @property
-    def module(self) -> nn.Module:
-        """The policy."""
-        return self.policy
 
     @property
     def frozen_backbone(self) -> bool:
         """Whether only the action expert trains, so that features may be cached across rounds."""
         return bool(self.policy.config.train_expert_only)
 
-    def fit_normaliser(self, *_: object) -> None:
-        """Nothing to fit: the checkpoint's own processors hold the scales."""
-
     def draw(self, batch_size: int, generator: torch.Generator) -> Draw:
         """Noise [B, H, max_action_dim], and times from SmolVLA's Beta(1.5, 1) on [0.001, 1)."""
         noise = torch.randn(batch_size, self.chunk, self.policy.config.max_action_dim, generator=generator)
         return Draw(noise, torch.rand(batch_size, generator=generator) ** (1 / 1.5) * 0.999 + 0.001)
 
-    def loss(self, batch: Batch, noise: Tensor, time: Tensor) -> ActorLoss:
+    def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
         """Elementwise flow-matching loss over the true action dimensions, unmasked, and phi(s) of the same pass."""
         if batch.actions.shape[2] != self.action_dim:
             raise VantageError(
@@ -93,8 +92,8 @@ class LeRobotActor:
             images, masks = policy.prepare_images(ready)
             tokens, known = ready["observation.language.tokens"], ready["observation.language.attention_mask"]
             state, actions = policy.prepare_state(ready), policy.prepare_action(ready)
-            elementwise = policy.model.forward(images, masks, tokens, known, state, actions, noise, time)
-        return ActorLoss(elementwise[:, :, : self.action_dim], tap.pooled())
+            elementwise = policy.model.forward(images, masks, tokens, known, state, actions, draw.noise, draw.time)
+        return PolicyLoss(elementwise[:, :, : self.action_dim], tap.pooled())
 
     @torch.no_grad()
     def features(self, observation: Observation) -> Float[Tensor, "B D"]:

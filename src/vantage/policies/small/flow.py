@@ -1,4 +1,4 @@
-"""The flow-matching actor: trained by Eq. 1, acts by carrying noise to a chunk in a few Euler steps."""
+"""The flow-matching policy: trained by Eq. 1, acts by carrying noise to a chunk in a few Euler steps."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,59 +10,69 @@ from torch import Tensor
 from vantage.config import from_json
 from vantage.core.flow import draw_time, integrate_euler, path_point
 from vantage.nets.vla import NetConfig
-from vantage.policies.protocol import ActorLoss, Draw
-from vantage.policies.small.network import SmallActor, SmallNet, read_config, seeded_network
+from vantage.policies.protocol import Draw, PolicyLoss
+from vantage.policies.small.network import SmallPolicy, read_config
 from vantage.types import Batch, Observation
 
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """A flow-matching actor on the small network."""
+    """A flow-matching policy on the small network."""
 
     net: NetConfig = NetConfig()
     euler_steps: int = 5
     """Integration steps when acting."""
     noise: float = 1.0
-    """Scale of the noise that acting starts from: 1 samples a chunk, 0 always takes the middle one (beyond the paper)."""
+    """Scale of the noise that acting starts from: 1 samples a chunk; 0 is zero-noise inference (beyond the paper)."""
 
 
-class FlowActor(SmallActor[SmallNet]):
-    """Implements `Actor` with the small VLA (or its true-state form)."""
+class SmallFlow(SmallPolicy):
+    """What every flow on the small network shares: the supervised loss and the deployed sampler."""
 
-    def __init__(self, config: FlowConfig, seed: int = 0) -> None:
-        """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seeded_network(SmallNet, config.net, seed, flow=True))
-        self.config = config
+    def __init__(self, config: object, net: NetConfig, seed: int, *, euler_steps: int, noise: float) -> None:
+        """Random weights, a pure function of `seed`. `euler_steps` and `noise`: of the deployed sampler."""
+        super().__init__(config, net, seed, flow=True)
+        self.euler_steps, self.noise = euler_steps, noise
 
     def draw(self, batch_size: int, generator: torch.Generator) -> Draw:
         """Standard normal noise [B, H, A] and stratified times."""
         noise = torch.randn(batch_size, self.chunk, self.action_dim, generator=generator)
         return Draw(noise, draw_time(batch_size, generator))
 
-    def loss(self, batch: Batch, noise: Tensor, time: Tensor) -> ActorLoss:
+    def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
         """|v(x_t, t, s) - (a - noise)|^2 per step and dimension (Eq. 1), in standardised action units."""
-        features = self._net.backbone(batch.observation)
-        point, target = path_point(self._net.actions(batch.actions), noise, time)
-        velocity = self._net.head(features, point, time)
-        return ActorLoss((velocity - target).square(), features.detach())
+        features = self.backbone(batch.observation)
+        point, target = path_point(self.actions(batch.actions), draw.noise, draw.time)
+        velocity = self.head(features, point, draw.time)
+        return PolicyLoss((velocity - target).square(), features.detach())
 
     @torch.no_grad()
     def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
         """A chunk in the world's units, from noise of `generator`."""
-        features = self._net.backbone(observation)
-        noise = self.config.noise * torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
-        chunk = integrate_euler(lambda x, t: self._net.head(features, x, t), noise, self.config.euler_steps)
-        return self._net.actions.inverse(chunk)
+        features = self.backbone(observation)
+        noise = self.noise * torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
 
-    def calmed(self, noise: float) -> "FlowActor":
-        """The same policy, acting from noise of another scale."""
-        other = FlowActor(replace(self.config, noise=noise))
-        other.module.load_state_dict(self.module.state_dict())
-        return other
+        chunk = integrate_euler(lambda x, t: self.head(features, x, t), noise.to(features.device), self.euler_steps)
+        return self.actions.inverse(chunk)
+
+
+class FlowPolicy(SmallFlow):
+    """The small VLA (or its true-state form) with a flow-matching head."""
+
+    def __init__(self, config: FlowConfig, seed: int = 0) -> None:
+        """Random weights, a pure function of `seed`."""
+        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
+        self.config = config
+
+    def with_noise(self, scale: float) -> "FlowPolicy":
+        """The same policy, acting from noise of another scale; 0 is zero-noise inference."""
+        other = FlowPolicy(replace(self.config, noise=scale))
+        other.load_state_dict(self.state_dict())
+        return other.to(self.device)
 
     @classmethod
-    def load(cls, folder: Path) -> "FlowActor":
+    def load(cls, folder: Path) -> "FlowPolicy":
         """Read what `save` wrote."""
-        actor = cls(from_json(FlowConfig, read_config(folder)))
-        actor.read_weights(folder)
-        return actor
+        policy = cls(from_json(FlowConfig, read_config(folder)))
+        policy.read_weights(folder)
+        return policy

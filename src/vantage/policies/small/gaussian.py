@@ -1,4 +1,4 @@
-"""The Gaussian twin of the flow actor: the same backbone, a mean per step, and a density that can be computed."""
+"""The Gaussian twin of the flow policy: the same backbone, a mean per step, and a density that can be computed."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vantage.config import from_json
 from vantage.core.noise import correlate, whiten
 from vantage.nets.vla import NetConfig
-from vantage.policies.protocol import ActorLoss, Draw
-from vantage.policies.small.network import SmallActor, SmallNet, read_config, seeded_network
+from vantage.policies.protocol import Draw, PolicyLoss, StochasticPolicy
+from vantage.policies.small.network import SmallPolicy, read_config
 from vantage.types import Batch, Observation
 
 
@@ -29,34 +29,28 @@ class GaussianConfig:
     """Correlation of the noise between neighbouring steps of a chunk (AR(1))."""
 
 
-class _GaussianNet(SmallNet):
-    def __init__(self, config: NetConfig, *, flow: bool) -> None:
-        super().__init__(config, flow=flow)
-        self.log_std = nn.Parameter(torch.zeros(config.action_dim))
-
-
-class GaussianActor(SmallActor[_GaussianNet]):
-    """Implements `StochasticActor`."""
+class GaussianPolicy(SmallPolicy, StochasticPolicy):
+    """A mean chunk on the small network and a standard deviation per action dimension; its path is the chunk."""
 
     def __init__(self, config: GaussianConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seeded_network(_GaussianNet, config.net, seed, flow=False))
-        nn.init.constant_(self._net.log_std, config.log_std)
+        super().__init__(config, config.net, seed, flow=False)
+        self.log_std = nn.Parameter(torch.full((config.net.action_dim,), config.log_std))
         self.config = config
 
     def draw(self, batch_size: int, generator: torch.Generator) -> Draw:
         """Nothing is drawn: the loss has no noise."""
         return Draw(torch.zeros(batch_size, self.chunk, self.action_dim), torch.zeros(batch_size))
 
-    def loss(self, batch: Batch, noise: Tensor, time: Tensor) -> ActorLoss:
+    def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
         """Squared distance of the mean from the action, in standardised units (the flow loss's counterpart)."""
-        features = self._net.backbone(batch.observation)
-        error = self._net.head(features) - self._net.actions(batch.actions)
-        return ActorLoss(error.square(), features.detach())
+        features = self.backbone(batch.observation)
+        error = self.head(features) - self.actions(batch.actions)
+        return PolicyLoss(error.square(), features.detach())
 
     def mean(self, observation: Observation) -> Float[Tensor, "B H A"]:
         """The mean chunk in the world's units, with gradient."""
-        return self._net.actions.inverse(self._net.head(self._net.backbone(observation)))
+        return self.actions.inverse(self.head(self.backbone(observation)))
 
     @torch.no_grad()
     def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
@@ -65,7 +59,7 @@ class GaussianActor(SmallActor[_GaussianNet]):
         if self.config.mean_only:
             return mean
         noise = torch.stack([self.exploration(generator) for _ in range(len(mean))])
-        return mean + self._spread(noise)
+        return mean + self._spread(noise.to(mean.device))
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "1 H A"]:
         """Independent standard normal noise for one chunk."""
@@ -82,7 +76,7 @@ class GaussianActor(SmallActor[_GaussianNet]):
 
     def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
         """log N(chunk; mean, Sigma) of the executed steps: exact, because whitening is lower triangular along the chunk."""
-        log_std, rho = self._net.log_std, self.config.correlation
+        log_std, rho = self.log_std, self.config.correlation
         z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
         each = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
         if rho:
@@ -90,11 +84,11 @@ class GaussianActor(SmallActor[_GaussianNet]):
         return torch.where(executed, each, 0.0).sum(-1, keepdim=True)
 
     def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
-        return self._net.log_std.exp() * correlate(noise[:, 0], self.config.correlation)
+        return self.log_std.exp() * correlate(noise[:, 0], self.config.correlation)
 
     @classmethod
-    def load(cls, folder: Path) -> "GaussianActor":
+    def load(cls, folder: Path) -> "GaussianPolicy":
         """Read what `save` wrote."""
-        actor = cls(from_json(GaussianConfig, read_config(folder)))
-        actor.read_weights(folder)
-        return actor
+        policy = cls(from_json(GaussianConfig, read_config(folder)))
+        policy.read_weights(folder)
+        return policy

@@ -1,9 +1,9 @@
 """Two ways to give a flow-matching policy a ratio, so that PPO can train it: a stochastic sampler, and the loss itself.
 
-    FlowSDEActor   x_0 ──noisy Euler steps──> x_K = chunk      density of the whole way there: a product of Gaussians
-    FPOActor       x_0 ──Euler steps──> chunk                  exp(-flow loss of the chunk) in place of a density, once per draw
+    FlowSDEPolicy   x_0 ──noisy Euler steps──> x_K = chunk      density of the whole way there: a product of Gaussians
+    FPOPolicy       x_0 ──Euler steps──> chunk                  exp(-flow loss of the chunk) in place of a density, once per draw
 
-Both are flow actors: the same network, the same supervised fine-tuning, the same deployment. Time runs from 0 (noise) to 1 (data).
+Both are flow policies: the same network, the same supervised fine-tuning, the same deployment. Time runs from 0 (noise) to 1 (data).
 """
 
 import math
@@ -17,7 +17,8 @@ from torch import Tensor
 from vantage.config import from_json
 from vantage.core.flow import integrate_euler, path_point
 from vantage.nets.vla import NetConfig
-from vantage.policies.small.flow import FlowActor, FlowConfig
+from vantage.policies.protocol import StochasticPolicy
+from vantage.policies.small.flow import SmallFlow
 from vantage.policies.small.network import read_config
 from vantage.types import Observation
 
@@ -37,8 +38,8 @@ class FlowSDEConfig:
     """Scale of x_0 when exploring."""
 
 
-class FlowSDEActor(FlowActor):
-    """Implements `StochasticActor`; P = K + 1 points from noise to chunk.
+class FlowSDEPolicy(SmallFlow, StochasticPolicy):
+    """The path: P = K + 1 points from noise to chunk.
 
     dx = [v + sigma_t^2 / 2 score] dt + sigma_t dW keeps the marginals of the flow, with score = (t v - x) / (1 - t) for Gaussian noise.
     With sigma_t = a sqrt(1 - t) the drift is v + a^2 / 2 (t v - x): finite at both ends. a = 0: the deterministic flow.
@@ -46,53 +47,53 @@ class FlowSDEActor(FlowActor):
 
     def __init__(self, config: FlowSDEConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
-        super().__init__(FlowConfig(config.net, config.euler_steps, config.noise), seed)
-        self._config = self.sde = config
+        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
+        self.config = config
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "P H A"]:
         """x_0 and the noise of every step, standard normal."""
-        return torch.randn(self.sde.euler_steps + 1, self.chunk, self.action_dim, generator=generator)
+        return torch.randn(self.config.euler_steps + 1, self.chunk, self.action_dim, generator=generator)
 
     @torch.no_grad()
     def explore(self, observation: Observation, noise: Float[Tensor, "B P H A"]) -> Float[Tensor, "B P H A"]:
         """x_0, x_1 ... x_K in standardised units."""
-        features = self._net.backbone(observation)
-        points = [self.sde.start * noise[:, 0]]
-        for k in range(self.sde.euler_steps):
+        features = self.backbone(observation)
+        points = [self.config.start * noise[:, 0]]
+        for k in range(self.config.euler_steps):
             points.append(self._mean_after(features, points[-1], k) + self._std(k) * noise[:, k + 1])
         return torch.stack(points, dim=1)
 
     def chunk_of(self, path: Float[Tensor, "B P H A"]) -> Float[Tensor, "B H A"]:
         """x_K in the world's units."""
-        return self._net.actions.inverse(path[:, -1])
+        return self.actions.inverse(path[:, -1])
 
     def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
         """sum_k log N(x_{k+1}; mean(x_k), sigma_k^2 / K). What was never executed is left out of the last step only: on the way there every
         component has a say in where the others go."""
-        features = self._net.backbone(observation)
+        features = self.backbone(observation)
         total = path.new_zeros(len(path))
-        for k in range(self.sde.euler_steps):
+        for k in range(self.config.euler_steps):
             z = (path[:, k + 1] - self._mean_after(features, path[:, k], k)) / self._std(k)
             each = (-0.5 * z.square() - math.log(self._std(k)) - 0.5 * math.log(2 * math.pi)).sum(-1)
-            total = total + (torch.where(executed, each, 0.0) if k == self.sde.euler_steps - 1 else each).sum(-1)
+            total = total + (torch.where(executed, each, 0.0) if k == self.config.euler_steps - 1 else each).sum(-1)
         return total[:, None]
 
     def _mean_after(self, features: Float[Tensor, "B D"], x: Float[Tensor, "B H A"], k: int) -> Float[Tensor, "B H A"]:
-        steps = self.sde.euler_steps
+        steps = self.config.euler_steps
         t = k / steps
-        velocity = self._net.head(features, x, torch.full((len(x),), t))
-        return x + (velocity + 0.5 * self.sde.level**2 * (t * velocity - x)) / steps
+        velocity = self.head(features, x, torch.full((len(x),), t, device=x.device))
+        return x + (velocity + 0.5 * self.config.level**2 * (t * velocity - x)) / steps
 
     def _std(self, k: int) -> float:
-        steps = self.sde.euler_steps
-        return self.sde.level * math.sqrt((1 - k / steps) / steps)
+        steps = self.config.euler_steps
+        return self.config.level * math.sqrt((1 - k / steps) / steps)
 
     @classmethod
-    def load(cls, folder: Path) -> "FlowSDEActor":
+    def load(cls, folder: Path) -> "FlowSDEPolicy":
         """Read what `save` wrote."""
-        actor = cls(from_json(FlowSDEConfig, read_config(folder)))
-        actor.read_weights(folder)
-        return actor
+        policy = cls(from_json(FlowSDEConfig, read_config(folder)))
+        policy.read_weights(folder)
+        return policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class FPOConfig:
     """Scale of x_0 when exploring: all the exploration there is."""
 
 
-class FPOActor(FlowActor):
-    """Implements `StochasticActor`; the path is the chunk and the noises that its loss is estimated with.
+class FPOPolicy(SmallFlow, StochasticPolicy):
+    """The path is the chunk and the noises that its loss is estimated with.
 
     log-ratio_m = L_m,old - L_m,new with L_m = sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified times t_m = (m + 1/2) / draws; or
     one log-ratio, their mean. Where nothing has been learned yet both have the same gradient.
@@ -120,38 +121,38 @@ class FPOActor(FlowActor):
 
     def __init__(self, config: FPOConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
-        super().__init__(FlowConfig(config.net, config.euler_steps, config.noise), seed)
-        self._config = self.fpo = config
+        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
+        self.config = config
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "P H A"]:
         """x_0 and the noises of the estimate, standard normal."""
-        return torch.randn(self.fpo.draws + 1, self.chunk, self.action_dim, generator=generator)
+        return torch.randn(self.config.draws + 1, self.chunk, self.action_dim, generator=generator)
 
     @torch.no_grad()
     def explore(self, observation: Observation, noise: Float[Tensor, "B P H A"]) -> Float[Tensor, "B P H A"]:
         """The chunk in standardised units, then the noises."""
-        features = self._net.backbone(observation)
-        chunk = integrate_euler(lambda x, t: self._net.head(features, x, t), self.fpo.start * noise[:, 0], self.fpo.euler_steps)
+        features = self.backbone(observation)
+        chunk = integrate_euler(lambda x, t: self.head(features, x, t), self.config.start * noise[:, 0], self.config.euler_steps)
         return torch.cat([chunk[:, None], noise[:, 1:]], dim=1)
 
     def chunk_of(self, path: Float[Tensor, "B P H A"]) -> Float[Tensor, "B H A"]:
         """In the world's units."""
-        return self._net.actions.inverse(path[:, 0])
+        return self.actions.inverse(path[:, 0])
 
     def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B M"]:
         """Minus the flow loss of the executed steps, for every noise or on average."""
-        batch, draws = len(path), self.fpo.draws
-        features = self._net.backbone(observation).repeat_interleave(draws, dim=0)
+        batch, draws = len(path), self.config.draws
+        features = self.backbone(observation).repeat_interleave(draws, dim=0)
         chunk = path[:, :1].expand(-1, draws, -1, -1).flatten(0, 1)
-        time = ((torch.arange(draws) + 0.5) / draws).repeat(batch)
+        time = ((torch.arange(draws, device=path.device) + 0.5) / draws).repeat(batch)
         point, target = path_point(chunk, path[:, 1:].flatten(0, 1), time)
-        error = (self._net.head(features, point, time) - target).square().sum(-1).unflatten(0, (batch, draws))
+        error = (self.head(features, point, time) - target).square().sum(-1).unflatten(0, (batch, draws))
         each = -0.5 * torch.where(executed[:, None], error, 0.0).sum(-1)
-        return each if self.fpo.per_draw else each.mean(1, keepdim=True)
+        return each if self.config.per_draw else each.mean(1, keepdim=True)
 
     @classmethod
-    def load(cls, folder: Path) -> "FPOActor":
+    def load(cls, folder: Path) -> "FPOPolicy":
         """Read what `save` wrote."""
-        actor = cls(from_json(FPOConfig, read_config(folder)))
-        actor.read_weights(folder)
-        return actor
+        policy = cls(from_json(FPOConfig, read_config(folder)))
+        policy.read_weights(folder)
+        return policy

@@ -1,0 +1,47 @@
+"""Worlds as they are now -> one batch of what a policy may see of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from vantage.core.images import area_downsample
+from vantage.policies.protocol import Interface
+from vantage.types import Observation, VantageError
+from vantage.worlds.protocol import World
+
+Pictures = Mapping[str, UInt8[np.ndarray, "_h _w 3"]]
+
+
+def observe(interface: Interface, worlds: Sequence[World], pictures: Sequence[Pictures] | None = None) -> Observation:
+    """Observe B worlds through the eyes of a policy, on the CPU.
+
+    `pictures`: what each world's cameras show now, where that has been rendered already; otherwise it is rendered here, and only for a
+    policy that looks at pictures. Raises VantageError for a camera that a world lacks.
+    """
+    if interface.cameras and pictures is None:
+        pictures = [world.images() for world in worlds]
+
+    images = {
+        camera: torch.from_numpy(np.stack([_sized(shown, camera, size) for shown in pictures or ()]))
+        for camera, size in interface.cameras.items()
+    }
+    return Observation(
+        images=images,
+        state=torch.from_numpy(np.stack([world.proprioception() for world in worlds])),
+        environment_state=torch.from_numpy(np.stack([world.environment_state() for world in worlds])),
+        prompts=tuple(world.prompt for world in worlds),
+    )
+
+
+def _sized(shown: Pictures, camera: str, size: tuple[int, int] | None) -> UInt8[np.ndarray, "_h _w 3"]:
+    """One camera's picture at the size that the policy asks for; as it is for a policy that resizes by itself."""
+    if camera not in shown:
+        raise VantageError(f"the policy looks at camera {camera!r} and the world shows {', '.join(shown)}; rename one of them")
+    picture = shown[camera]
+    if size is None or picture.shape[:2] == size:
+        return picture
+    if size[0] != size[1] or picture.shape[0] != picture.shape[1]:
+        raise VantageError(f"camera {camera!r} is {picture.shape[1]} x {picture.shape[0]} px and the policy wants {size[1]} x {size[0]}")
+    return area_downsample(picture, size[0])
