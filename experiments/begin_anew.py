@@ -22,7 +22,7 @@ from vantage.algorithms.habc import HABCRun, before, fresh_actor, replay_of, tra
 from vantage.collect.pool import play_here
 from vantage.commands.studies import find_study
 from vantage.core.losses import flow_loss
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.policies.load import load_policy
@@ -67,7 +67,7 @@ def last_round(task: str, seed: int) -> tuple[Round, HABCRun]:
     return here, plan.settings(arm, plan.task(task), seed)
 
 
-def begin(where: str, here: Round, settings: HABCRun, replay: Replay) -> Policy:
+def begin(where: str, here: Round, settings: HABCRun, replay: Experience) -> Policy:
     """The policy that a fit begins with."""
     match where:
         case "further":
@@ -109,7 +109,7 @@ def fit_all(task: str, seed: int) -> list[dict[str, object]]:
 
 
 @torch.no_grad()
-def flow_error(actor: Policy, replay: Replay, batches: int = 40, size: int = 128) -> float:
+def flow_error(actor: Policy, replay: Experience, batches: int = 40, size: int = 128) -> float:
     """Eq. 1 with every weight 1, on windows of successful rollouts."""
     loader = replay.loader(actor.chunk, actor.cameras)
     likely = (replay.labels.route == Route.ROLLOUT_SUCCESS).astype(np.float64)

@@ -3,7 +3,7 @@
     world ──> Trace (who drove, which policy, one outcome bit)          one episode, no pixels
     Trace ──> Labels (segment, route, targets and masks)                one row per frame
     Labels + critic ──> Values ──> Evidence ──> weight                  one row per frame
-    windows of frames ──> Batch ──> Actor                               B windows of H steps
+    windows of frames ──> Batch ──> Policy                              B windows of H steps
 
 Shape letters used everywhere: T frames of an episode, N frames of a table, B windows of a batch, H steps of a window (the chunk),
 A action dimensions, S proprioception dimensions, E environment-state dimensions, D feature dimensions.
@@ -26,6 +26,30 @@ class Controller(StrEnum):
 
     POLICY = "policy"
     HUMAN = "human"
+
+
+class Credit(StrEnum):
+    """How an outcome is attributed to frames: which column of 2-labels.parquet a weighting rule goes by."""
+
+    AWARE = "route"
+    """Intervention-aware credit: no outcome crosses a hand-over."""
+    WHOLE = "route_whole"
+    """An episode's outcome on all its policy frames, whoever took over in between (Imit-Recap, AWR)."""
+
+
+class OutcomeSource(StrEnum):
+    """Who said how an episode ended; `outcome_source` in 2-labels.parquet."""
+
+    CSV = "csv"
+    """A file of outcomes that somebody wrote."""
+    PAGE = "page"
+    """Somebody watched the episode and pressed a key."""
+    NEXT_SUCCESS = "next.success"
+    """The dataset's own column."""
+    EPISODE = "episode"
+    """A column of the dataset's `meta/episodes`."""
+    DEMO = "demo"
+    """Nobody: it is a demonstration, and those succeed unless somebody recorded another outcome."""
 
 
 class Route(StrEnum):
@@ -65,14 +89,18 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What the outcome bit says about every frame: `2-labels.parquet` (docs/data.md). NaN where a mask is False."""
+    """What the outcome bit says about every frame: `2-labels.parquet` (docs/data.md). Targets are NaN where their mask is False."""
 
     segment: Int64[np.ndarray, "N"]
     """0, 1, 2 ... within the episode; a new one where the controller changes and where time is cut."""
     controller: Shaped[np.ndarray, "N"]
     """`Controller` values, as strings."""
     route: Shaped[np.ndarray, "N"]
-    """`Route` values, as strings."""
+    """`Route` values, as strings: intervention-aware credit."""
+    route_whole: Shaped[np.ndarray, "N"]
+    """`Route` values, as strings: the episode's outcome on all its policy frames."""
+    outcome: Float32[np.ndarray, "N"]
+    """The episode's outcome on each of its frames: 1, 0, NaN where none was recorded."""
     viability_target: Float32[np.ndarray, "N"]
     """The outcome, 0 or 1."""
     viability_mask: Bool[np.ndarray, "N"]
@@ -81,6 +109,10 @@ class Labels:
     """-(control steps to the success frame)."""
     efficiency_mask: Bool[np.ndarray, "N"]
     """Where steps-to-success may supervise the efficiency head."""
+
+    def credited(self, credit: Credit) -> Shaped[np.ndarray, "N"]:
+        """The routes by one way of attributing outcomes."""
+        return self.route if credit is Credit.AWARE else self.route_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from core_episodes import episode, traces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.core.credit import join_labels, label_episode, label_whole_episode, steps_to_success
+from vantage.core.credit import join_labels, label_episode, steps_to_success, whole_episode_route
 from vantage.types import Controller, Labels, Route, Trace
 
 CODES = {
@@ -69,10 +69,11 @@ def test_success_at_the_time_limit_is_a_success():
 @pytest.mark.parametrize("name", EPISODES)
 def test_whole_episode_credit_labels_every_policy_frame(name):
     picture, outcome, routes, _ = EPISODES[name]
-    labels = label_whole_episode(episode(picture, outcome))
+    trace = episode(picture, outcome)
     letter = "u" if outcome is None else "S" if outcome else "F"
-    assert spell(labels) == "".join("I" if route == "I" else letter for route in routes)
-    assert (labels.efficiency_mask == (outcome is True)).all()
+    wanted = "".join("I" if route == "I" else letter for route in routes)
+    assert spell(replace(label_episode(trace), route=whole_episode_route(trace))) == wanted
+    assert label_episode(trace).route_whole.tolist() == whole_episode_route(trace).tolist()
 
 
 def test_demonstrations_teach_the_critic_only_where_a_switch_says_so():
@@ -177,7 +178,7 @@ def test_one_flag_changes_only_what_the_route_rule_says(trace, data):
 @given(traces())
 def test_both_route_tables_agree_where_nobody_intervened(trace):
     alone = replace(trace, intervention=np.zeros_like(trace.intervention))
-    assert_same(label_episode(alone), label_whole_episode(alone))
+    assert label_episode(alone).route.tolist() == whole_episode_route(alone).tolist()
 
 
 def test_labelling_takes_tens_of_microseconds():

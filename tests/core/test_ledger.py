@@ -8,7 +8,7 @@ from core_episodes import episode, traces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.core.credit import join_labels
+from vantage.core.credit import join_labels, label_episode
 from vantage.core.returns import ParentTarget, stride_rows
 from vantage.core.sampling import draw, drawable, sampling_probability
 from vantage.core.segments import last_of_segment
@@ -40,11 +40,12 @@ class Ledger:
 
 
 def ledger(episodes: list[Trace], rule: Rule, *, seed: int = 0, stride: int = 2, horizon: int = 4, zeros: bool = False) -> Ledger:
-    frames, labels = timeline(episodes), join_labels([rule.label(trace) for trace in episodes])
+    frames, labels = timeline(episodes), join_labels([label_episode(trace) for trace in episodes])
+    route = labels.credited(rule.credit)
     z, v, parent = np.random.default_rng(seed).normal(size=(3, len(frames)))
     strides = stride_rows(frames.stretch_starts(), frames.success, stride)
     evidence = gather_evidence(
-        route=labels.route,
+        route=route,
         outcome=frames.outcome,
         intervention=frames.intervention,
         values=Values(z_v=z, v_e=-np.abs(v), v_parent=parent),
@@ -52,10 +53,10 @@ def ledger(episodes: list[Trace], rule: Rule, *, seed: int = 0, stride: int = 2,
         parent=ParentTarget().ahead(frames),
     )
     raw = rule(evidence)
-    valid = valid_anchors(last_of_segment(labels.segment, frames.episode), labels.route, horizon)
-    sampling = sampling_probability(labels.route, drawable(raw, labels.route, valid, draw_zero_weight=zeros))
+    valid = valid_anchors(last_of_segment(labels.segment, frames.episode), route, horizon)
+    sampling = sampling_probability(route, drawable(raw, route, valid, draw_zero_weight=zeros))
     weight = normalise(raw, sampling, frames.demo, valid)
-    return Ledger(labels.route, valid, gate(evidence.p_v, evidence.a_v, evidence.a_e), raw, sampling, weight)
+    return Ledger(route, valid, gate(evidence.p_v, evidence.a_v, evidence.a_e), raw, sampling, weight)
 
 
 DEMO = episode("HHHH", True, demo=True)

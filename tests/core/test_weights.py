@@ -4,7 +4,7 @@ from core_episodes import episode, traces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.core.credit import join_labels, label_episode, label_whole_episode
+from vantage.core.credit import join_labels, label_episode
 from vantage.core.returns import ParentTarget, stride_rows
 from vantage.core.timeline import timeline
 from vantage.core.weights import (
@@ -30,7 +30,7 @@ from vantage.core.weights import (
     viability_advantage,
     warmed_up,
 )
-from vantage.types import Evidence, Route, Values, VantageError
+from vantage.types import Credit, Evidence, Route, Values, VantageError
 
 NAN = np.nan
 S, F, I, D, U = Route.ROLLOUT_SUCCESS, Route.ROLLOUT_FAILURE, Route.INTERVENTION, Route.DEMO, Route.UNLABELLED  # noqa: E741
@@ -241,16 +241,16 @@ def test_recap_passes_a_quarter_and_ignores_human_and_unknown_episodes():
 def test_recap_goes_by_whole_episodes_whichever_route_table_the_evidence_has():
     trace = episode("PPHP", True)
     a_parent = np.array([3.0, -1.0, 0.0, 1.0])
-    for table in (label_episode, label_whole_episode):
-        labels = table(trace)
-        frames = evidence(route=list(labels.route), outcome=np.ones(4), a_parent=a_parent)
+    labels = label_episode(trace)
+    for route in (labels.route, labels.route_whole):
+        frames = evidence(route=list(route), outcome=np.ones(4), a_parent=a_parent)
         np.testing.assert_array_equal(ImitRecap(threshold=Above(value=2.0))(frames), [1, 0, 1, 0])
 
 
 def test_rules_say_what_they_go_by():
     for rule in TABLE:
         whole = isinstance(rule, ImitRecap | AWR)
-        assert rule.label is (label_whole_episode if whole else label_episode)
+        assert rule.credit is (Credit.WHOLE if whole else Credit.AWARE)
         assert rule.reads_parent == whole and rule.reads_critic == isinstance(rule, HABC | HABCV)
 
 

@@ -27,10 +27,15 @@ def shown(found: Audit) -> str:
 
 def write_labels(root: Path, path: Path) -> None:
     table = read_table(root)
-    labels = join_labels([label_episode(trace) for trace in table.traces(list(resolve_outcomes(table, None).values()))])
-    known = {"index": table.index, "episode_index": table.episode_index, "frame_index": table.frame_index}
+    labels = join_labels([label_episode(trace) for trace in table.traces(list(resolve_outcomes(table, None)[0].values()))])
+    known = {
+        "outcome_source": np.full(len(table), "next.success"),
+        "index": table.index,
+        "episode_index": table.episode_index,
+        "frame_index": table.frame_index,
+    }
     columns = {name: known[name] if name in known else getattr(labels, name) for name in LABEL_COLUMNS}
-    write_parquet(path, columns, nullable=("viability_target", "efficiency_target_mc"))
+    write_parquet(path, columns, nullable=("outcome", "viability_target", "efficiency_target_mc"))
 
 
 def test_counts_by_hand(episode: Make, dataset: Write, tmp_path: Path) -> None:

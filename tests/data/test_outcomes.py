@@ -45,7 +45,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_the_csv_goes_before_the_dataset(episode: Callable[..., Episode], dataset: Callable[..., Path], tmp_path: Path) -> None:
     table = read_table(dataset([episode(4), episode(5, success=False), episode(1)]))
-    assert resolve_outcomes(table, None) == {0: True, 1: False, 2: True}
+    assert resolve_outcomes(table, None) == ({0: True, 1: False, 2: True}, "next.success")
     path = tmp_path / "o.csv"
     path.write_text("episode_index,success\n1,1\n0,0\n")
-    assert resolve_outcomes(table, path) == {0: False, 1: True, 2: None}
+    assert resolve_outcomes(table, path) == ({0: False, 1: True, 2: None}, "csv")

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from vantage.data.episodes import Episode
-from vantage.data.experience import load_replay
+from vantage.data.experience import load_experience
 from vantage.data.v3.schema import LABEL_COLUMNS
 from vantage.disk.layout import Source
 from vantage.stages.label import label
+from vantage.types import VantageError
 
 Make = Callable[..., Episode]
 Write = Callable[..., Path]
@@ -24,19 +26,43 @@ def test_outcomes_survive_the_labels(episode: Make, dataset: Write, tmp_path: Pa
     csv, labels = tmp_path / "o.csv", tmp_path / "2-labels.parquet"
     csv.write_text("episode_index,success\n0,0\n1,1\n2,0\n3,\n")
     label(root, labels, outcomes=csv)
-    replay = load_replay([Source(1, root, labels, None)])
+    replay = load_experience([Source(1, root, labels, None)])
     assert [trace.outcome for trace in replay.traces] == [False, True, False, None]
     assert replay.frames.outcome[:5].tolist() == [0.0] * 5 and np.isnan(replay.frames.outcome[-5:]).all()
     table = pq.read_table(labels)
-    assert table.column_names == list(LABEL_COLUMNS), "the note is no column"
-    pq.write_table(table.replace_schema_metadata(None), labels)
-    assert [t.outcome for t in load_replay([Source(1, root, labels, None)]).traces] == [None, True, False, None], "without the note"
+    assert table.column_names == list(LABEL_COLUMNS)
+    assert table.column("outcome").to_pylist() == [0] * 5 + [1] * 4 + [0] * 5 + [None] * 5
+    assert table.column("outcome_source").to_pylist() == ["csv"] * 14 + [None] * 5
+    whole = table.column("route_whole").to_pylist()
+    assert whole[:5] == ["rollout_failure"] * 3 + ["intervention"] * 2, "whole-episode credit reaches what comes before a hand-over"
+
+
+def test_one_episode_has_one_outcome(episode: Make, dataset: Write, tmp_path: Path) -> None:
+    root, labels = dataset([episode(drivers="PPHP")]), tmp_path / "2-labels.parquet"
+    label(root, labels)
+    table = pq.read_table(labels)
+    torn = table.set_column(table.column_names.index("outcome"), "outcome", pa.array([1.0, 1.0, 0.0, 1.0], pa.float32()))
+    pq.write_table(torn, labels)
+    with pytest.raises(VantageError, match="episode 0 several outcomes"):
+        load_experience([Source(1, root, labels, None)])
+
+
+def test_demonstrations_succeed_unless_somebody_says_otherwise(episode: Make, dataset: Write, tmp_path: Path) -> None:
+    root, labels, csv = dataset([episode(drivers="HH"), episode(drivers="HHH")]), tmp_path / "2-labels.parquet", tmp_path / "o.csv"
+    label(root, labels, demos=True)
+    assert pq.read_table(labels).column("outcome_source").to_pylist() == ["demo"] * 5
+
+    csv.write_text("episode_index,success\n1,0\n")
+    label(root, labels, demos=True, outcomes=csv)
+    assert pq.read_table(labels).column("outcome_source").to_pylist() == ["demo"] * 2 + ["csv"] * 3
+    experience = load_experience([Source(0, root, labels, None)])
+    assert [trace.outcome for trace in experience.traces] == [True, False], "a failed demonstration stays a failure"
 
 
 def test_labels_in_another_order_reach_their_frames(episode: Make, dataset: Write, tmp_path: Path) -> None:
     root, labels = dataset([episode(drivers="PPHP"), episode(drivers="PPP", success=False)]), tmp_path / "2-labels.parquet"
     label(root, labels)
-    straight = load_replay([Source(1, root, labels, None)])
+    straight = load_experience([Source(1, root, labels, None)])
     table = pq.read_table(labels)
     pq.write_table(table.take(pa.array(np.random.default_rng(0).permutation(len(table)))), labels)
-    assert load_replay([Source(1, root, labels, None)]).labels.route.tolist() == straight.labels.route.tolist()
+    assert load_experience([Source(1, root, labels, None)]).labels.route.tolist() == straight.labels.route.tolist()

@@ -125,8 +125,9 @@ def write_round(run: Path, number: int, skill: float, episodes: int, pictures: b
     labels, frames = join_labels([label_episode(trace) for trace in traces]), timeline(traces)
     index = np.arange(len(frames))
     ledger = {"index": index, "episode_index": frames.episode, "frame_index": frames.frame}
-    ledger |= {name: getattr(labels, name) for name in LABEL_COLUMNS[3:]}
-    write_parquet(place.labels, ledger, nullable=("viability_target", "efficiency_target_mc"))
+    ledger |= {name: getattr(labels, name) for name in LABEL_COLUMNS[3:] if name != "outcome_source"}
+    ledger["outcome_source"] = np.full(len(frames), "demo" if number == 0 else "next.success")
+    write_parquet(place.labels, {name: ledger[name] for name in LABEL_COLUMNS}, nullable=("viability_target", "efficiency_target_mc"))
     write_weights(place, number, played, labels, frames)
     write_eval(place.evaluation, skill)
     curve = [{"step": s, "loss": 0.2 + np.exp(-s / 80) * (1 + 0.1 * np.sin(s)), "lr": 1e-3, "grad_norm": 1.0} for s in range(10, 401, 10)]

@@ -42,7 +42,7 @@ def run_of(*rounds, control=None, recipe=None):
 
 
 def labels(*episodes):
-    """Each episode is a list of (controller, route, efficiency_mask)."""
+    """Each episode is a list of (controller, route, efficiency_mask, outcome of the episode)."""
     rows = [(e, f, *frame) for e, frames in enumerate(episodes) for f, frame in enumerate(frames)]
     columns = {name: np.zeros(len(rows)) for name in LABEL_COLUMNS}
     columns |= {
@@ -51,17 +51,18 @@ def labels(*episodes):
         "frame_index": np.array([r[1] for r in rows]),
     }
     columns |= {"controller": np.array([r[2] for r in rows]), "route": np.array([r[3] for r in rows])}
-    return columns | {"efficiency_mask": np.array([r[4] for r in rows], bool)}
+    columns |= {"efficiency_mask": np.array([r[4] for r in rows], bool)}
+    return columns | {"outcome": np.array([r[5] for r in rows], np.float32)}
 
 
 P, H = "policy", "human"
-DEMO = [(H, "demo", False)] * 2
-ALONE = [(P, "rollout_success", True)] * 3
-RESCUED = [(P, "unlabelled", False), (H, "intervention", True), (P, "rollout_success", True)]
-IN_HUMAN_HANDS = [(P, "unlabelled", False), (H, "intervention", True)]
-FAILED = [(P, "rollout_failure", False)] * 4
-HELPED_IN_VAIN = [(P, "unlabelled", False), (H, "intervention", False), (P, "rollout_failure", False)]
-UNKNOWN = [(P, "unlabelled", False)] * 2
+DEMO = [(H, "demo", False, 1)] * 2
+ALONE = [(P, "rollout_success", True, 1)] * 3
+RESCUED = [(P, "unlabelled", False, 1), (H, "intervention", True, 1), (P, "rollout_success", True, 1)]
+IN_HUMAN_HANDS = [(P, "unlabelled", False, 1), (H, "intervention", True, 1)]
+FAILED = [(P, "rollout_failure", False, 0)] * 4
+HELPED_IN_VAIN = [(P, "unlabelled", False, 0), (H, "intervention", False, 0), (P, "rollout_failure", False, 0)]
+UNKNOWN = [(P, "unlabelled", False, float("nan"))] * 2
 
 
 def test_how_episodes_went():
@@ -172,7 +173,7 @@ def test_values_are_the_rounds_own_in_the_order_of_the_labels():
 
 def test_starts_above_the_papers_threshold():
     table = weights([(1, i, "x", p, 1, 1, 0.1) for i, p in enumerate([0.7, 0.1, 0.1, 0.5, 0.9, 0.9, 0.9, 0.61])])
-    (one,) = start_viability(run_of(round_files(1, labels=labels(ALONE, FAILED, [(P, "rollout_success", True)]), weights=table)))
+    (one,) = start_viability(run_of(round_files(1, labels=labels(ALONE, FAILED, [(P, "rollout_success", True, 1)]), weights=table)))
     assert one.p_v.tolist() == [0.7, 0.5, 0.61]
     assert one.kind == [Kind.ALONE, Kind.FAILED, Kind.ALONE]
     assert one.viable == pytest.approx(2 / 3)

@@ -13,7 +13,7 @@ from pathlib import Path
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.pool import Pool, open_pool
 from vantage.core.weights import Uniform
-from vantage.data.experience import Replay, load_replay
+from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round, Source
 from vantage.disk.record import write_record
 from vantage.learn.critic import CriticFit
@@ -237,22 +237,22 @@ def train_control_policy(run: Path, folder: Path, settings: HABCRun, *, rounds: 
         fit_actor(replay_of(start, settings), start.weights, actor, folder / "5-actor", how, seed=seed, title="control: more SFT")
 
 
-def replay_of(here: Round, settings: HABCRun) -> Replay:
+def replay_of(here: Round, settings: HABCRun) -> Experience:
     """Everything a round trains on: the demonstrations, and every round up to this one."""
     size = settings.frame_size
     sources: list[Source] = []
     for number in range(here.number + 1):
         past = Round.of(here.run, number)
         sources.append(Source(number, past.episodes, past.labels, None if size is None else past.frames(size)))
-    return load_replay(sources)
+    return load_experience(sources)
 
 
-def actor_to_train(here: Round, settings: HABCRun, replay: Replay) -> Policy:
+def actor_to_train(here: Round, settings: HABCRun, replay: Experience) -> Policy:
     """The policy with which a round's training begins."""
     return fresh_actor(settings, replay) if here.number == 0 or settings.anew else load_policy(before(here).actor)
 
 
-def fresh_actor(settings: HABCRun, replay: Replay) -> Policy:
+def fresh_actor(settings: HABCRun, replay: Experience) -> Policy:
     """An untrained policy whose scales come from what it will be trained on."""
     actor = build_policy(settings.actor, seed_for("initial weights", settings.seed))
     data = replay.loader(actor.chunk, ())

@@ -21,7 +21,7 @@ from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viabili
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
 from vantage.core.weights import fresh, gather_evidence, hide_advantages, normalise_batch, warmed_up
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.data.loader import augmentation, prefetch
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder, write_json
@@ -49,7 +49,7 @@ class Interleaved:
 
 
 def fit_interleaved(
-    replay: Replay,
+    replay: Experience,
     actor: Policy,
     critic_out: Path,
     actor_out: Path,
@@ -98,7 +98,7 @@ class _Learner:
 
     def __init__(
         self,
-        replay: Replay,
+        replay: Experience,
         actor: Policy,
         schedule: Interleaved,
         weighing: Weighing,

@@ -11,10 +11,9 @@ Nothing here sees observations or actions, so nothing in them can change a label
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Shaped
 
 from vantage.core.segments import segments, suffix
 from vantage.core.timeline import check_trace
@@ -26,32 +25,45 @@ _ROUTES = np.array([route.value for route in Route], dtype=_TEXT)
 _CODE = {route: code for code, route in enumerate(Route)}
 
 
-class RouteTable(Protocol):
-    """How an episode's outcome is attributed to its frames: `label_episode` (intervention-aware) or `label_whole_episode`."""
-
-    def __call__(self, trace: Trace, /, *, demo_viability: bool = False, demo_efficiency: bool = False) -> Labels:
-        """Label every frame of one episode."""
-        ...
-
-
 def label_episode(trace: Trace, /, *, demo_viability: bool = False, demo_efficiency: bool = False) -> Labels:
     """Label one episode with intervention-aware credit (paper, "Intervention-Aware Credit Assignment", App. D).
 
     The outcome reaches the whole of an autonomous episode, or only the policy's suffix after the last intervention. Human frames are
     `Route.INTERVENTION`: imitation data, and progress targets where the episode succeeded. Demonstrations are `Route.DEMO` throughout;
-    `demo_viability` and `demo_efficiency` let their recorded outcome supervise the heads too. Raises `VantageError` on a malformed trace.
+    `demo_viability` and `demo_efficiency` let their recorded outcome supervise the heads too. `route_whole` stands beside it, for rules
+    without intervention-aware credit. Raises `VantageError` on a malformed trace.
     """
     check_trace(trace)
-    return _label(trace, suffix(trace.intervention), demo_viability=demo_viability, demo_efficiency=demo_efficiency)
+    length, succeeded, known = len(trace.intervention), bool(trace.outcome), trace.outcome is not None
+    attributed = suffix(trace.intervention)
+
+    if trace.demo:
+        viability_mask = np.full(length, known and demo_viability)
+        efficiency_mask = np.full(length, succeeded and demo_efficiency)
+    else:
+        nothing = np.zeros(length, dtype=np.bool_)
+        viability_mask = attributed if known else nothing
+        efficiency_mask = attributed | trace.intervention if succeeded else nothing
+
+    return Labels(
+        segment=segments(trace.intervention, trace.cut),
+        controller=_DRIVERS[trace.intervention.astype(np.intp)],
+        route=_routes(trace, attributed),
+        route_whole=whole_episode_route(trace),
+        outcome=np.full(length, np.float32(succeeded) if known else np.float32(np.nan)),
+        viability_target=np.where(viability_mask, np.float32(succeeded), np.float32(np.nan)),
+        viability_mask=viability_mask,
+        efficiency_target_mc=np.where(efficiency_mask, steps_to_success(length), np.nan).astype(np.float32),
+        efficiency_mask=efficiency_mask,
+    )
 
 
-def label_whole_episode(trace: Trace, /, *, demo_viability: bool = False, demo_efficiency: bool = False) -> Labels:
-    """Label one episode without intervention-aware credit: every policy frame carries y (Imit-Recap's route table).
+def whole_episode_route(trace: Trace, /) -> Shaped[np.ndarray, "T"]:
+    """The routes without intervention-aware credit: every policy frame carries the episode's outcome (Imit-Recap's route table, App. B).
 
-    Equals `label_episode` where nobody intervened.
+    Equals `label_episode(trace).route` where nobody intervened.
     """
-    check_trace(trace)
-    return _label(trace, ~trace.intervention, demo_viability=demo_viability, demo_efficiency=demo_efficiency)
+    return _routes(trace, ~trace.intervention)
 
 
 def steps_to_success(length: int) -> Float64[np.ndarray, "T"]:
@@ -61,36 +73,18 @@ def steps_to_success(length: int) -> Float64[np.ndarray, "T"]:
 
 def join_labels(labels: Sequence[Labels]) -> Labels:
     """Lay the labels of several episodes end to end."""
-    return Labels(
-        segment=np.concatenate([each.segment for each in labels]),
-        controller=np.concatenate([each.controller for each in labels]),
-        route=np.concatenate([each.route for each in labels]),
-        viability_target=np.concatenate([each.viability_target for each in labels]),
-        viability_mask=np.concatenate([each.viability_mask for each in labels]),
-        efficiency_target_mc=np.concatenate([each.efficiency_target_mc for each in labels]),
-        efficiency_mask=np.concatenate([each.efficiency_mask for each in labels]),
-    )
+    columns = {name: np.concatenate([getattr(episode, name) for episode in labels]) for name in Labels.__dataclass_fields__}
+    return Labels(**columns)
 
 
-def _label(trace: Trace, attributed: Bool[np.ndarray, "T"], *, demo_viability: bool, demo_efficiency: bool) -> Labels:
-    """Fill the table for one episode whose outcome belongs to the policy frames `attributed`."""
-    length = len(trace.intervention)
-    succeeded, known, nothing = bool(trace.outcome), trace.outcome is not None, np.zeros(length, dtype=np.bool_)
+def _routes(trace: Trace, attributed: Bool[np.ndarray, "T"]) -> Shaped[np.ndarray, "T"]:
+    """Route of every frame of an episode whose outcome belongs to the policy frames `attributed`."""
     if trace.demo:
-        code = np.full(length, _CODE[Route.DEMO])
-        viability_mask = np.full(length, known and demo_viability)
-        efficiency_mask = np.full(length, succeeded and demo_efficiency)
+        return np.full(len(attributed), Route.DEMO.value, dtype=_TEXT)
+
+    if trace.outcome is None:
+        policy = np.full(len(attributed), _CODE[Route.UNLABELLED])
     else:
-        rollout = _CODE[Route.ROLLOUT_SUCCESS if succeeded else Route.ROLLOUT_FAILURE]
-        viability_mask = attributed if known else nothing
-        efficiency_mask = attributed | trace.intervention if succeeded else nothing
-        code = np.where(trace.intervention, _CODE[Route.INTERVENTION], np.where(viability_mask, rollout, _CODE[Route.UNLABELLED]))
-    return Labels(
-        segment=segments(trace.intervention, trace.cut),
-        controller=_DRIVERS[trace.intervention.astype(np.intp)],
-        route=_ROUTES[code],
-        viability_target=np.where(viability_mask, np.float32(succeeded), np.float32(np.nan)),
-        viability_mask=viability_mask,
-        efficiency_target_mc=np.where(efficiency_mask, steps_to_success(length), np.nan).astype(np.float32),
-        efficiency_mask=efficiency_mask,
-    )
+        rollout = _CODE[Route.ROLLOUT_SUCCESS if trace.outcome else Route.ROLLOUT_FAILURE]
+        policy = np.where(attributed, rollout, _CODE[Route.UNLABELLED])
+    return _ROUTES[np.where(trace.intervention, _CODE[Route.INTERVENTION], policy)]

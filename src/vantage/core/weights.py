@@ -2,7 +2,7 @@
 
     values, strides ──> a_v, a_e (Eq. 5, 6) ──> gate g (Eq. 7) ──> Rule ──> raw weight ──> normalise (Eq. 8) ──> weight
 
-A rule is a value: what you configure, print and call. It also says whose route table it goes by (`label`) and which heads it reads.
+A rule is a value: what you configure, print and call. It also says whose routes it goes by (`credit`) and which heads it reads.
 Rules give 1 to demonstrations and 0 to policy frames without a label.
 """
 
@@ -12,9 +12,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-from vantage.core.credit import RouteTable, label_episode, label_whole_episode
 from vantage.core.returns import LookAhead, Strides, efficiency_ahead
-from vantage.types import Evidence, Route, Values, VantageError
+from vantage.types import Credit, Evidence, Route, Values, VantageError
 
 
 def sigmoid(z: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
@@ -153,8 +152,8 @@ class _Rule:
     """What a rule says about itself, beside its weights."""
 
     __slots__ = ()
-    label: ClassVar[RouteTable] = staticmethod(label_episode)
-    """Its route table; `label_episode` is intervention-aware credit."""
+    credit: ClassVar[Credit] = Credit.AWARE
+    """How outcomes are attributed to frames: which routes of 2-labels.parquet it goes by."""
     reads_critic: ClassVar[bool] = False
     """Whether it needs the dual-head critic (z_v, V_e)."""
     reads_parent: ClassVar[bool] = False
@@ -260,7 +259,7 @@ class ImitRecap(_Rule):
     A window without a parent advantage does not pass; nor does one of an episode without an outcome.
     """
 
-    label: ClassVar[RouteTable] = staticmethod(label_whole_episode)
+    credit: ClassVar[Credit] = Credit.WHOLE
     reads_parent: ClassVar[bool] = True
 
     threshold: Passing | Above = Passing()
@@ -282,7 +281,7 @@ class AWR(_Rule):
     Failures count too, by their advantage; human frames 1. Like Imit-Recap it credits whole episodes, so it is HABC without its two ideas.
     """
 
-    label: ClassVar[RouteTable] = staticmethod(label_whole_episode)
+    credit: ClassVar[Credit] = Credit.WHOLE
     reads_parent: ClassVar[bool] = True
 
     temperature: float = 1.0

@@ -125,7 +125,7 @@ def _outcomes(table: Table, path: Path | None) -> tuple[Outcomes, list[str]]:
     if path is None and table.success is None:
         problem = [] if table.demos else ["no outcome is recorded (no column `next.success`); give outcomes in a csv"]
         return dict.fromkeys(range(table.episodes)), problem
-    return resolve_outcomes(table, path), []
+    return resolve_outcomes(table, path)[0], []
 
 
 def _coverage(table: Table, path: Path) -> tuple[dict[str, int], dict[str, int]]:

@@ -1,13 +1,13 @@
 """Several labelled data sets in, one table of frames out: all that a round trains on, in one order that every stage agrees on.
 
 Source (round 0, demonstrations) ─┐
-Source (round 1)                 ─┼──> Replay: N frames, row by row ──> features, targets, weights, windows
+Source (round 1)                 ─┼──> Experience: N frames, row by row ──> features, targets, weights, windows
 Source (round 2)                 ─┘
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -20,12 +20,12 @@ from vantage.data.loader import RandomShift, WindowLoader
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
 from vantage.disk.layout import Source
-from vantage.disk.tables import check_coverage, read_note, read_parquet
+from vantage.disk.tables import check_coverage, read_parquet
 from vantage.types import Labels, Route, Trace, VantageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class Experience:
     """N frames of several data sets, end to end."""
 
     sources: tuple[Source, ...]
@@ -68,7 +68,7 @@ class Replay:
         return self.labels.route == Route.DEMO
 
 
-def load_replay(sources: Sequence[Source]) -> Replay:
+def load_experience(sources: Sequence[Source]) -> Experience:
     """Read every source and lay them end to end. Raises VantageError where labels and frames do not fit."""
     if not sources:
         raise VantageError("there is nothing to train on: name at least one data set")
@@ -79,15 +79,17 @@ def load_replay(sources: Sequence[Source]) -> Replay:
         columns = read_parquet(source.labels, LABEL_COLUMNS)
         table = read_table(source.episodes, demos=bool((columns["route"] == Route.DEMO).all()))
         check_coverage(source.labels, columns[INDEX], table.index, f"run `vantage label {source.labels.parent}`")
+
+        # The labels may stand in any order; the frames of the dataset decide.
         order = np.argsort(columns[INDEX])[np.searchsorted(np.sort(columns[INDEX]), table.index)]
-        mine = Labels(**{name: columns[name][order] for name in Labels.__dataclass_fields__})
+        own = Labels(**{name: columns[name][order] for name in Labels.__dataclass_fields__})
         tables.append(table)
-        labels.append(mine)
-        traces += _traces(table, mine, read_note(source.labels).get("outcomes"))
+        labels.append(own)
+        traces += _traces(table, own, source.labels)
     _check_alike(sources, tables)
     joined = join_labels(labels)
     whole = timeline(traces)
-    return Replay(
+    return Experience(
         sources=tuple(sources),
         tables=tuple(tables),
         labels=joined,
@@ -100,32 +102,20 @@ def load_replay(sources: Sequence[Source]) -> Replay:
     )
 
 
-def _traces(table: Table, labels: Labels, outcomes: Sequence[bool | None] | None) -> list[Trace]:
-    """Episodes as credit assignment sees them, with the outcomes that were noted beside the labels.
+def _traces(table: Table, labels: Labels, path: Path) -> list[Trace]:
+    """Episodes as credit assignment sees them, with the outcomes that stand in their labels.
 
-    Without a note the outcome is read back from the labels, which cannot tell a failure in human hands from an episode without an outcome.
-    Demonstrations count as successes.
+    Raises VantageError where the rows of one episode disagree about its outcome.
     """
-    slices = [slice(a, b) for a, b in itertools.pairwise(table.starts)]
-    known = [_outcome(labels, rows) for rows in slices] if outcomes is None else outcomes
-    return [_trace(table, labels, rows, outcome) for rows, outcome in zip(slices, known, strict=True)]
-
-
-def _outcome(labels: Labels, rows: slice) -> bool | None:
-    if labels.efficiency_mask[rows].any():
-        return True
-    return False if (labels.route[rows] == Route.ROLLOUT_FAILURE).any() else None
-
-
-def _trace(table: Table, labels: Labels, rows: slice, outcome: bool | None) -> Trace:
-    demo = bool((labels.route[rows] == Route.DEMO).all())
-    return Trace(
-        intervention=table.intervention[rows],
-        policy_version=table.policy_version[rows],
-        cut=table.cut[rows],
-        outcome=True if demo else outcome,
-        demo=demo,
-    )
+    outcomes: list[bool | None] = []
+    for episode, rows in enumerate(table.slices):
+        recorded = np.unique(labels.outcome[rows])  # NaN counts once
+        if len(recorded) != 1:
+            raise VantageError(
+                f"{path} gives episode {episode} several outcomes; one episode has one: run `vantage label {path.parent}` again"
+            )
+        outcomes.append(None if np.isnan(recorded[0]) else bool(recorded[0]))
+    return table.traces(outcomes)
 
 
 def _check_alike(sources: Sequence[Source], tables: Sequence[Table]) -> None:

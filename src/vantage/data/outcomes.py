@@ -13,7 +13,7 @@ import numpy as np
 
 from vantage.data.v3.read import Table
 from vantage.data.v3.schema import EPISODE
-from vantage.types import VantageError
+from vantage.types import OutcomeSource, VantageError
 
 Outcomes = dict[int, bool | None]
 
@@ -52,15 +52,15 @@ def read_outcomes(path: Path, episodes: int | None = None) -> Outcomes:
     return found
 
 
-def resolve_outcomes(table: Table, path: Path | None) -> Outcomes:
-    """Outcome of every episode of a table: from the csv where one is given, else from `next.success` (True anywhere in the episode).
+def resolve_outcomes(table: Table, path: Path | None) -> tuple[Outcomes, OutcomeSource]:
+    """Outcome of every episode of a table, and who said so: the csv where one is given, else `next.success` (True anywhere in the episode).
 
     Raises VantageError where neither says anything.
     """
     if path is not None:
-        found = read_outcomes(path, table.episodes)
-        return {episode: found.get(episode) for episode in range(table.episodes)}
+        recorded = read_outcomes(path, table.episodes)
+        return {episode: recorded.get(episode) for episode in range(table.episodes)}, OutcomeSource.CSV
     if table.success is None:
         raise VantageError(f"{table.root} records no outcomes (no column `next.success`); give them with --outcomes FILE.csv.")
     succeeded = np.logical_or.reduceat(table.success, table.starts[:-1])
-    return dict(enumerate(succeeded.tolist()))
+    return dict(enumerate(succeeded.tolist())), OutcomeSource.NEXT_SUCCESS

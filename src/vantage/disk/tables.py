@@ -2,14 +2,12 @@
 
     columns ──write_parquet──> 2-labels.parquet ──read_parquet──> columns
 
-NaN in a column declared nullable is stored as null and read back as NaN.
+NaN in a column declared nullable is stored as null and read back as NaN; a missing word is read back as the empty one.
 """
 
 import io
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +24,9 @@ def _to_arrow(name: str, column: Column | pa.Array, nullable: bool, path: Path) 
     if not isinstance(column, np.ndarray):
         return column
     if column.dtype.kind in "UO":
-        return pa.array([str(value) for value in column], pa.string())
+        if any(value is None for value in column) and not nullable:
+            raise VantageError(f"column `{name}` of {path.name} would hold empty words, but it may not be empty.")
+        return pa.array([None if value is None else str(value) for value in column], pa.string())
     if column.dtype.kind == "f":
         hole = np.isnan(column)
         if hole.any() and not nullable:
@@ -35,20 +35,15 @@ def _to_arrow(name: str, column: Column | pa.Array, nullable: bool, path: Path) 
     return pa.array(column)
 
 
-def write_parquet(
-    path: Path, columns: Mapping[str, Column | pa.Array], nullable: Collection[str] = (), note: Mapping[str, Any] | None = None
-) -> None:
-    """Write columns of equal length, in the order given; NaN in the columns of `nullable` becomes null.
+def write_parquet(path: Path, columns: Mapping[str, Column | pa.Array], nullable: Collection[str] = ()) -> None:
+    """Write columns of equal length, in the order given; NaN (or None, in words) in the columns of `nullable` becomes null.
 
-    `note`: JSON that is no row, kept in the file's metadata under "vantage". Raises VantageError for columns of different lengths, NaN in a
-    column that is not nullable, and a full disk.
+    Raises VantageError for columns of different lengths, NaN in a column that is not nullable, and a full disk.
     """
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise VantageError(f"the columns of {path.name} differ in length: {lengths}.")
     table = pa.table({name: _to_arrow(name, column, name in nullable, path) for name, column in columns.items()})
-    if note is not None:
-        table = table.replace_schema_metadata({"vantage": json.dumps(note)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     write_whole(path, buffer.getvalue())
@@ -58,10 +53,11 @@ def _to_numpy(name: str, column: pa.ChunkedArray, path: Path) -> Column:
     array: pa.Array = column.combine_chunks()
     if pa.types.is_floating(array.type):
         return array.to_numpy(zero_copy_only=False)
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        return array.fill_null("").to_numpy(zero_copy_only=False).astype(np.str_)
     if array.null_count:
         raise VantageError(f"column `{name}` of {path} has {array.null_count} empty values; it must have none.")
-    values: np.ndarray = array.to_numpy(zero_copy_only=False)
-    return values.astype(np.str_) if pa.types.is_string(array.type) or pa.types.is_large_string(array.type) else values
+    return array.to_numpy(zero_copy_only=False)
 
 
 def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -77,12 +73,6 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); write it again.") from error
     raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
-
-
-def read_note(path: Path) -> dict[str, Any]:
-    """What `write_parquet` noted beside the rows; empty where it noted nothing."""
-    noted = (read_arrow(path, ()).schema.metadata or {}).get(b"vantage")
-    return {} if noted is None else json.loads(noted)
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, Column]:

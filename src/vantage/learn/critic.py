@@ -17,11 +17,11 @@ from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.core.stats import auc, calibration_error, explained_variance, reliability
 from vantage.core.weights import sigmoid
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
 from vantage.threads import one_thread
-from vantage.types import Route, VantageError
+from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CriticProblem:
         """Frames that judge the efficiency head."""
         return self.efficiency_held if len(self.efficiency_held) else self.efficiency_train
 
-    def all_held_out(self, replay: Replay) -> "CriticProblem":
+    def all_held_out(self, replay: Experience) -> "CriticProblem":
         """The same problem with every labelled frame held out: what a cross-fitted panel is judged on."""
         labels = replay.labels
         viability, efficiency = np.flatnonzero(labels.viability_mask), np.flatnonzero(labels.efficiency_mask)
@@ -94,7 +94,12 @@ class CriticProblem:
 
     @classmethod
     def of(
-        cls, replay: Replay, features: Float32[Tensor, "N D"], settings: CriticFit, seed: int, unseen: Bool[np.ndarray, "N"] | None = None
+        cls,
+        replay: Experience,
+        features: Float32[Tensor, "N D"],
+        settings: CriticFit,
+        seed: int,
+        unseen: Bool[np.ndarray, "N"] | None = None,
     ) -> "CriticProblem":
         """The problem that a replay poses, without the `unseen` frames. Raises VantageError if no frame carries an outcome."""
         labels = replay.labels
@@ -122,7 +127,7 @@ class CriticProblem:
         )
 
 
-def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray, "N"]:
+def _held_out_frames(replay: Experience, share: float, seed: int) -> Bool[np.ndarray, "N"]:
     """Whole episodes, the same share of every (task, outcome) pair, so that both halves see both outcomes."""
     kind = _kinds(replay)
     rng = np.random.default_rng([seed, 7])
@@ -133,7 +138,7 @@ def _held_out_frames(replay: Replay, share: float, seed: int) -> Bool[np.ndarray
     return held[replay.frames.episode]
 
 
-def deal_folds(replay: Replay, folds: int, seed: int) -> Int64[np.ndarray, "N"]:
+def deal_folds(replay: Experience, folds: int, seed: int) -> Int64[np.ndarray, "N"]:
     """Fold of every frame: whole episodes, every (task, outcome) pair dealt out evenly. One fold: zeros."""
     return deal_evenly(_kinds(replay), folds, seed)[replay.frames.episode]
 
@@ -148,15 +153,15 @@ def deal_evenly(kind: Int64[np.ndarray, "E"], folds: int, seed: int) -> Int64[np
     return fold
 
 
-def _kinds(replay: Replay) -> Int64[np.ndarray, "E"]:
-    """The (task, outcome) pair of every episode, as a number; the outcome is what its labels teach: success, failure, neither."""
+def _kinds(replay: Experience) -> Int64[np.ndarray, "E"]:
+    """The (task, outcome) pair of every episode, as a number: 1 success, 0 a failure that teaches viability, 2 neither."""
     first, labels = np.flatnonzero(replay.frames.frame == 0), replay.labels
 
     def any_of(frames: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "E"]:
         return np.logical_or.reduceat(frames, first)
 
-    succeeded = any_of(labels.efficiency_mask | replay.demo)
-    taught = np.where(succeeded, 1, np.where(any_of(labels.route == Route.ROLLOUT_FAILURE), 0, 2))
+    outcome = labels.outcome[first]
+    taught = np.where(outcome == 1, 1, np.where((outcome == 0) & any_of(labels.viability_mask), 0, 2))
     return replay.prompt[first] * 3 + taught
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.disk.files import write_json
 from vantage.learn.critic import CriticFit, CriticProblem, deal_folds, train_critic
 from vantage.nets.critic import DualCritic
@@ -42,7 +42,7 @@ class Panel:
 
 
 def train_panel(
-    replay: Replay, features: Float32[np.ndarray, "N D"], settings: CriticFit, *, t_max: int, seed: int
+    replay: Experience, features: Float32[np.ndarray, "N D"], settings: CriticFit, *, t_max: int, seed: int
 ) -> tuple[Panel, Int64[np.ndarray, "N"], list[dict[str, float]], CriticProblem]:
     """Train every critic of the panel.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import ParentTarget, bootstrap, mix
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.nets.critic import ParentHead
 from vantage.progress import bar
 from vantage.threads import one_thread
@@ -37,7 +37,7 @@ class ParentFit:
     """Step of the target network that TD bootstraps from."""
 
 
-def train_parent(replay: Replay, features: Float32[np.ndarray, "N D"], settings: ParentFit, seed: int) -> ParentHead:
+def train_parent(replay: Experience, features: Float32[np.ndarray, "N D"], settings: ParentFit, seed: int) -> ParentHead:
     """Train a parent head on every frame whose episode has an outcome. Raises VantageError where there is none."""
     ahead = settings.target.ahead(replay.frames)
     rows = np.flatnonzero(np.isfinite(ahead.gain))

@@ -125,7 +125,7 @@ class EpisodeFacts:
 
 
 def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
-    """Episodes in order. A success is one whose frames may teach V_e; a failure one that carries outcome 0, or was helped in vain."""
+    """Episodes in order, each with the outcome that its labels record."""
     order = np.lexsort((labels[FRAME], labels[EPISODE]))
     if (order != np.arange(len(order))).any():
         raise VantageError("2-labels.parquet is not in order of episode and frame; write it again with `vantage label`")
@@ -137,11 +137,10 @@ def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
         human = labels["controller"][rows] == Controller.HUMAN
         if (route == Route.DEMO).all():
             kind = Kind.DEMO
-        elif labels["efficiency_mask"][rows].any() or (route == Route.ROLLOUT_SUCCESS).any():
+        elif labels["outcome"][start] == 1:
             kind = Kind.RESCUED if human.any() else Kind.ALONE
         else:
-            known = (route == Route.ROLLOUT_FAILURE).any() or human.any()
-            kind = Kind.FAILED if known else Kind.UNKNOWN
+            kind = Kind.FAILED if labels["outcome"][start] == 0 else Kind.UNKNOWN
         facts.append(EpisodeFacts(number=int(labels[EPISODE][start]), kind=kind, rows=rows, human_share=float(human.mean())))
     return facts
 

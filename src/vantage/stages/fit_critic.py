@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32
 from safetensors.torch import save_file
 
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.disk.files import whole_folder, write_json
 from vantage.learn.critic import CriticFit, assess
 from vantage.learn.panel import save_panel, train_panel
@@ -22,7 +22,7 @@ from vantage.progress import bar
 
 
 def fit_critic(
-    replay: Replay, actor: Policy, out: Path, settings: CriticFit, *, t_max: int, seed: int, parent: ParentFit | None = None
+    replay: Experience, actor: Policy, out: Path, settings: CriticFit, *, t_max: int, seed: int, parent: ParentFit | None = None
 ) -> None:
     """Train the critic on every labelled frame of `replay` and write it, its features, its curve and its quality.
 
@@ -44,7 +44,7 @@ def fit_critic(
         write_json(folder / "quality.json", assess(values.z_v, values.v_e, problem))
 
 
-def compute_features(replay: Replay, actor: Policy, batch: int = 256) -> Float32[np.ndarray, "N D"]:
+def compute_features(replay: Experience, actor: Policy, batch: int = 256) -> Float32[np.ndarray, "N D"]:
     """phi(s) of every frame, by the actor as it stands."""
     features = np.empty((len(replay), actor.feature_dim), dtype=np.float32)
     actor.eval()

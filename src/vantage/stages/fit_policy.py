@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Float64
 
 from vantage.core.losses import flow_loss
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.data.v3.schema import INDEX, ROUND
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder
@@ -40,7 +40,7 @@ class ActorFit:
     """Steps between saves of the training state."""
 
 
-def fit_actor(replay: Replay, weights: Path, actor: Policy, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
+def fit_actor(replay: Experience, weights: Path, actor: Policy, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
     """Train `actor` in place on `replay` as the table `weights` says, and write the averaged weights to `out`.
 
     Raises VantageError where the table does not describe exactly these frames.
@@ -80,7 +80,7 @@ def fit_actor(replay: Replay, weights: Path, actor: Policy, out: Path, settings:
     _forget(resume)
 
 
-def read_weights(path: Path, replay: Replay) -> tuple[Float32[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
+def read_weights(path: Path, replay: Experience) -> tuple[Float32[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
     """(weight, sampling) of every frame of the replay, in its order."""
     columns = read_parquet(path, (ROUND, INDEX, "weight", "sampling"))
     if len(columns[INDEX]) != len(replay) or (columns[ROUND] != replay.round).any() or (columns[INDEX] != replay.index).any():

@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 from safetensors.torch import load_file
 
-from vantage.core.credit import join_labels
 from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
 from vantage.core.windows import WindowRule, near_handover, valid_anchors
-from vantage.data.experience import Replay
+from vantage.data.experience import Experience
 from vantage.data.v3.schema import WEIGHT_COLUMNS
 from vantage.disk.tables import write_parquet
 from vantage.learn.panel import load_panel
@@ -46,7 +45,7 @@ class Weighing:
 
 
 def weigh(
-    replay: Replay,
+    replay: Experience,
     critic: Path | None,
     out: Path,
     settings: Weighing,
@@ -65,7 +64,7 @@ def weigh(
     values = _no_values(replay) if critic is None else critic_values(critic, parent if settings.rule.reads_parent else None)
     ahead = parent.target.ahead(replay.frames) if values.v_parent is not None else None
     evidence = gather_evidence(
-        route=join_labels([settings.rule.label(trace) for trace in replay.traces]).route,
+        route=replay.labels.credited(settings.rule.credit),
         outcome=replay.frames.outcome,
         intervention=replay.frames.intervention,
         values=values,
@@ -97,7 +96,7 @@ def weigh(
     write_parquet(out, {name: columns[name] for name in WEIGHT_COLUMNS}, nullable=nullable)
 
 
-def anchors(replay: Replay, route: Shaped[np.ndarray, "N"], settings: Weighing, horizon: int) -> Bool[np.ndarray, "N"]:
+def anchors(replay: Experience, route: Shaped[np.ndarray, "N"], settings: Weighing, horizon: int) -> Bool[np.ndarray, "N"]:
     """Frames that may anchor a window of `horizon` steps."""
     valid = valid_anchors(replay.segment_end, route, horizon, settings.windows)
     if settings.windows.margin:
@@ -106,7 +105,7 @@ def anchors(replay: Replay, route: Shaped[np.ndarray, "N"], settings: Weighing, 
 
 
 def sampling_of(
-    replay: Replay, route: Shaped[np.ndarray, "N"], may_draw: Bool[np.ndarray, "N"], settings: Weighing
+    replay: Experience, route: Shaped[np.ndarray, "N"], may_draw: Bool[np.ndarray, "N"], settings: Weighing
 ) -> Float64[np.ndarray, "N"]:
     """Probability that one draw picks each window, by pool, and inside a pool by round."""
     shares = settings.shares(success_alone(replay)) if isinstance(settings.shares, SharesByNeed) else settings.shares
@@ -114,7 +113,7 @@ def sampling_of(
     return sampling_probability(route, may_draw, shares, emphasis)
 
 
-def success_alone(replay: Replay) -> float:
+def success_alone(replay: Experience) -> float:
     """Share of the last round's episodes that the policy solved without help."""
     last = replay.round == replay.round.max()
     begins = np.flatnonzero((replay.frames.frame == 0) & last)
@@ -129,6 +128,6 @@ def critic_values(critic: Path, parent: ParentFit | None = None) -> Values:
     return values if parent is None else replace(values, v_parent=parent_values(critic, kept["features"], parent))
 
 
-def _no_values(replay: Replay) -> Values:
+def _no_values(replay: Experience) -> Values:
     nothing = np.full(len(replay), np.nan)
     return Values(z_v=nothing, v_e=nothing)

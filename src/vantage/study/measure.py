@@ -31,12 +31,12 @@ class Measured:
 def measure_round(here: Round) -> Measured:
     """Read a round's sidecars. Numbers that do not exist there (no critic, no rescue) are NaN."""
     nan = float("nan")
-    labels = read_parquet(here.labels, (INDEX, EPISODE, FRAME, "route", "efficiency_mask"))
+    labels = read_parquet(here.labels, (INDEX, EPISODE, FRAME, "route", "outcome"))
     first = np.flatnonzero(labels[FRAME] == 0)
     episode = np.cumsum(labels[FRAME] == 0) - 1
     human = labels["route"] == Route.INTERVENTION
     rescued = np.bincount(episode[human], minlength=len(first)) > 0
-    succeeded = np.bincount(episode[labels["efficiency_mask"].astype(bool)], minlength=len(first)) > 0
+    succeeded = labels["outcome"][first] == 1
     alone = succeeded & ~rescued
     length = np.bincount(episode)
     values = _own_values(here, labels[INDEX])

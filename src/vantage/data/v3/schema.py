@@ -20,8 +20,11 @@ ROUND = "round"
 INTERVENTION_ALIASES = (INTERVENTION, "complementary_info.is_intervention", "is_intervention")
 """Where LeRobot's tools may have written who was driving, most trusted first."""
 
+OUTCOME_SOURCE = "outcome_source"
+"""Who said how the episode ended (`OutcomeSource`)."""
+
 LABEL_COLUMNS = (
-    INDEX, EPISODE, FRAME, "segment", "controller", "route",
+    INDEX, EPISODE, FRAME, "segment", "controller", "route", "route_whole", "outcome", OUTCOME_SOURCE,
     "viability_target", "viability_mask", "efficiency_target_mc", "efficiency_mask",
 )  # fmt: skip
 """2-labels.parquet, in order."""
