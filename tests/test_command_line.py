@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vantage.cli import main
+from vantage.cli import COMMANDS, main
+from vantage.config import to_json
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import DATA_FILE, write_dataset
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
+from vantage.recipes import RECIPES, STUDIES
 
 DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 
 
 @pytest.fixture
-def vantage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def vantage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (exit code, stdout, stderr)."""
 
     def call(*words: object) -> tuple[int, str, str]:
@@ -80,12 +85,67 @@ def change(data: Path, name: str, column: Callable[[pa.ChunkedArray], pa.Array |
 
 def test_help_is_a_screen_and_every_command_has_its_own(vantage: Callable[..., tuple[int, str, str]]) -> None:
     code, out, _ = vantage("--help")
-    assert code == 0 and len(out.splitlines()) < 40
-    for command in ("quickstart", "run", "report", "audit", "label", "collect", "fit-critic", "weigh", "fit-actor", "evaluate"):
-        assert command in out
-        code, page, _ = vantage(command, "--help")
-        assert code == 0 and len(page) > 150, command
+    assert code == 0 and len(out.splitlines()) <= 24 and max(map(len, out.splitlines())) <= 80
+    for command in COMMANDS:
+        assert f"  {command.name:<15}{command.line}\n" in out
+        code, page, _ = vantage(command.name, "--help")
+        assert code == 0 and command.line in page and len(page) > 150, command
     assert vantage("fit_critic", "--help")[0] == 0, "the stages answer to their Python names too"
+
+
+def test_help_imports_nothing_slow() -> None:
+    program = "import sys; from vantage.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    for words in (["--help"], ["--version"], ["run", "--help"], ["study", "--help"], ["weigh", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+        )
+        loaded = done.stdout.splitlines()[-1]
+        assert "'vantage.cli'" in loaded
+        assert not [
+            name for name in ("torch", "numpy", "mujoco", "pyarrow", "lerobot") if f"'{name}'" in loaded
+        ], words
+
+
+def test_settings_of_a_run_are_recorded_and_held(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    small = (
+        "--rounds",
+        0,
+        "--demonstrations.per-world=1",
+        "--supervised.steps",
+        2,
+        "--evaluation.per-world",
+        1,
+    )
+    words = ("run", "debug", "--out", tmp_path / "run", "--workers", 1, *small, "--weighing.rule", "habc-v")
+    assert vantage(*words)[0] == 0
+    settings = json.loads((tmp_path / "run" / "recipe.json").read_text())["settings"]
+    assert settings["rounds"] == 0 and settings["supervised"]["steps"] == 2 and settings["control"] is False
+    assert settings["weighing"]["rule"] == {"is": "HABCV", "reweight_interventions": False}
+
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.parquet")}
+    assert vantage(*words)[0] == 0, "started again, it goes on"
+    code, _, err = vantage(*words, "--fit.steps", 3)
+    assert code == 2 and "settings.fit.steps: 120, now 3" in " ".join(err.split())
+    assert {path: path.read_bytes() for path in before} == before
+
+    code, out, _ = vantage("report", tmp_path / "run", "--json")
+    numbers = json.loads(out)
+    assert code == 0 and numbers["policies"][0]["success"]["n"] == 1 and numbers["method"] == "HABC-V"
+    code, out, _ = vantage("run", tmp_path / "run" / "recipe.json", "--help")
+    assert code == 0 and "--supervised.steps INT" in out and "(default: 2)" in out
+
+
+def test_recipes_are_listed_and_printed(vantage: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = vantage("recipes")
+    assert code == 0 and "quickstart" in out and "pixels" in out
+    names = json.loads(vantage("recipes", "--json")[1])
+    assert names["recipes"].keys() == RECIPES.keys() and names["studies"].keys() == STUDIES.keys()
+    assert json.loads(vantage("recipes", "debug", "--rounds", 9)[1]) == to_json(
+        replace(RECIPES["debug"](), rounds=9)
+    )
+    assert json.loads(vantage("recipes", "pixels")[1]) == to_json(STUDIES["pixels"]())
 
 
 def test_labels_by_hand(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
@@ -93,13 +153,17 @@ def test_labels_by_hand(vantage: Callable[..., tuple[int, str, str]], tmp_path: 
     assert vantage("label", data, "--outcomes", outcomes(tmp_path, "0,0\n1,1\n2,1\n"), "--out", out)[0] == 0
     rows = pq.read_table(out).to_pylist()
     assert [r["route"] for r in rows[:12]] == ["rollout_failure"] * 12
-    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + ["rollout_success"] * 2
+    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + [
+        "rollout_success"
+    ] * 2
     assert [r["efficiency_target_mc"] for r in rows[12:21]] == [None] * 4 + [-4, -3, -2, -1, 0]
     assert [r["route"] for r in rows[21:]] == ["unlabelled"] * 5 + ["intervention"] * 5
     assert [r["viability_target"] for r in rows] == [0] * 12 + [None] * 7 + [1, 1] + [None] * 10
 
 
-def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_stock_lerobot_recordings_are_labelled(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     features = {
@@ -107,15 +171,26 @@ def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int,
         "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
         "intervention": {"dtype": "bool", "shape": (1,), "names": None},
     }
-    stock = LeRobotDataset.create("local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False)
+    stock = LeRobotDataset.create(
+        "local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False
+    )
     for drivers in ("ppphhhpp", "pppp"):
         for driver in drivers:
             vector = np.ones(2, dtype=np.float32)
-            stock.add_frame({"observation.state": vector, "action": vector, "intervention": np.array([driver == "h"]), "task": "push"})
+            stock.add_frame(
+                {
+                    "observation.state": vector,
+                    "action": vector,
+                    "intervention": np.array([driver == "h"]),
+                    "task": "push",
+                }
+            )
         stock.save_episode()
     stock.finalize()
     out = tmp_path / "labels.parquet"
-    code, _, err = vantage("label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out)
+    code, _, err = vantage(
+        "label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out
+    )
     assert code == 0, err
     rows = pq.read_table(out).to_pylist()
     expected = ["unlabelled"] * 3 + ["intervention"] * 3 + ["rollout_success"] * 2 + ["rollout_failure"] * 4
@@ -154,19 +229,29 @@ BAD = {
     "all outcomes empty": (lambda d: None, "0,\n1,\n", "records no outcome at all"),
     "an outcome that is not 0 or 1": (lambda d: None, "0,2\n", "must be 0, 1 or empty"),
     "an outcome for an episode that is not there": (lambda d: None, "7,1\n", "there is no episode 7"),
-    "intervention of the wrong type": (lambda d: change(d, "intervention", _int_column), "0,1\n", "must be bool"),
+    "intervention of the wrong type": (
+        lambda d: change(d, "intervention", _int_column),
+        "0,1\n",
+        "must be bool",
+    ),
     "intervention too short": (lambda d: change(d, "intervention", _short), "0,1\n", "needs one per frame"),
     "NaN in a state": (lambda d: change(d, "observation.state", _nan), "0,1\n", "NaN or infinite"),
     "NaN in an action": (lambda d: change(d, "action", _nan), "0,1\n", "NaN or infinite"),
     "a gap in the frame index": (lambda d: change(d, "frame_index", _gap), "0,1\n", "gap in its frame index"),
     "a truncated parquet": (lambda d: _truncate(d / DATA), "0,1\n", "truncated or damaged"),
     "no data set": (lambda d: shutil.rmtree(d), "0,1\n", "is not a LeRobotDataset"),
-    "an empty data set": (lambda d: pq.write_table(pq.read_table(d / DATA).slice(0, 0), d / DATA), "0,1\n", "empty|frames are missing"),
+    "an empty data set": (
+        lambda d: pq.write_table(pq.read_table(d / DATA).slice(0, 0), d / DATA),
+        "0,1\n",
+        "empty|frames are missing",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_bad_recordings_are_one_sentence_and_leave_nothing(
+    name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     import re
 
     spoil, text, words = BAD[name]
@@ -180,11 +265,15 @@ def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: C
     assert not out.exists() and not list(tmp_path.glob("out/*"))
 
 
-def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_truncated_video_is_one_sentence(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     data = recording(tmp_path, pictures=True)
     for video in data.rglob("*.mp4"):
         _truncate(video)
-    code, _, err = vantage("label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet")
+    code, _, err = vantage(
+        "label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet"
+    )
     assert code == 2 and ".mp4" in err and not (tmp_path / "labels.parquet").exists()
 
 
@@ -199,7 +288,9 @@ def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str
         (("audit", "nowhere"), "is not a LeRobotDataset"),
     ],
 )
-def test_slips_of_the_pen(words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_slips_of_the_pen(
+    words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     code, _, err = vantage(*words)
     assert code == 2 and says in " ".join(err.split())
 
@@ -208,9 +299,10 @@ def test_arguments_that_do_not_exist_exit_with_two(vantage: Callable[..., tuple[
     assert vantage("run", "debug", "--outt", "x")[0] == 2
 
 
-def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_run_of_another_recipe_is_not_touched(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from vantage.commands.runs import claim
-    from vantage.recipes import RECIPES
 
     claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
     before = (tmp_path / "run" / "recipe.json").read_bytes()
@@ -222,9 +314,10 @@ def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
 
 
-def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_interleaved_schedule_has_no_stages_to_run_alone(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from vantage.commands.runs import claim
-    from vantage.recipes import RECIPES
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
     for stage in ("fit-critic", "fit-actor"):
@@ -237,22 +330,25 @@ def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]]
     data = recording(tmp_path)
     path, info = data / DATA, json.loads((data / "meta/info.json").read_text())
     pq.write_table(pq.read_table(path).drop_columns(["intervention", "policy_version"]), path)
-    info["features"] = {name: what for name, what in info["features"].items() if name not in ("intervention", "policy_version")}
+    info["features"] = {
+        name: what
+        for name, what in info["features"].items()
+        if name not in ("intervention", "policy_version")
+    }
     (data / "meta/info.json").write_text(json.dumps(info))
     code, _, err = vantage("audit", data)
     assert code == 2 and "--demos" in " ".join(err.split())
     code, said, _ = vantage("audit", data, "--demos")
     assert code == 0 and "31" in said, "all 31 frames are a person's"
+    facts = json.loads(vantage("audit", data, "--demos", "--json")[1])
+    assert facts["human_frames"] == 31 and facts["lengths"] == [12, 9, 10]
 
 
 @pytest.fixture(scope="module")
 def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Round 0 of the debug recipe, with its recipe.json."""
-    from dataclasses import replace
-
     from vantage.algorithms.habc import run_habc
     from vantage.commands.runs import claim
-    from vantage.recipes import RECIPES
     from vantage.stages.fit_policy import ActorFit
 
     run = tmp_path_factory.mktemp("run") / "run"
@@ -268,13 +364,17 @@ def test_a_checkpoint_of_another_robot_is_one_sentence(
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     shutil.rmtree(run / "round-00" / "5-actor")
-    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
+    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(
+        run / "round-00" / "5-actor"
+    )
     code, _, err = vantage("collect", run / "round-01", "--workers", 1)
     assert code == 2 and "7 action dimensions" in " ".join(err.split()), err
     assert not (run / "round-01" / "1-episodes").exists()
 
 
-def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_stages_by_hand_make_what_a_run_makes(
+    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     here = run / "round-01"
@@ -299,8 +399,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 
-    program = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
+    program = (
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
+    )
     words = [sys.executable, "-c", program, "label", str(data), "--outcomes", str(csv), "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
     assert done.returncode == 2 and "the disk is full" in " ".join(done.stderr.split())
-    assert not out.exists() and sorted(p.name for p in tmp_path.iterdir()) == ["data", "journal", "outcomes.csv"]
+    assert not out.exists() and sorted(p.name for p in tmp_path.iterdir()) == [
+        "data",
+        "journal",
+        "outcomes.csv",
+    ]

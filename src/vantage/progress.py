@@ -4,10 +4,21 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
+
+WIDE = 160
+"""Columns of a table that goes into a file, where no terminal says how many there are."""
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table on standard output, as wide as the terminal, and wide enough for a file or a pipe."""
+    output = Console(highlight=False)
+    if not output.is_terminal:
+        output.width = WIDE
+    output.print(table)
 
 
 @runtime_checkable
@@ -46,7 +57,8 @@ def bar(title: str, total: int, unit: str) -> Generator[Bar]:
     if not console.is_terminal:
         seconds = done.elapsed or 0.0
         rate = done.completed / seconds if seconds else 0.0
-        console.print(f"{title:<22} {done.completed:,.0f} {unit} in {seconds:.1f} s ({rate:,.1f} {unit}/s) {done.fields['note']}")
+        line = f"{title:<22} {done.completed:,.0f} {unit} in {seconds:.1f} s ({rate:,.1f} {unit}/s) {done.fields['note']}"
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:

@@ -125,11 +125,8 @@ def test_rows_that_a_kill_left_behind_are_not_counted_twice(done: tuple[Path, Re
     assert sorted(trials_of(torn, "habc")["steps"]) == sorted(trials_of(results, "habc")["steps"])
 
 
-def test_a_cell_is_rebuilt_from_recipe_and_seed(
-    done: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(studies, "STUDIES", {"tiny": lambda: done[1].study})
-    assert check_cell("tiny", Cell(task=TASK, arm="habc-calm", seed=0), tmp_path / "cell", done[1].folder)
+def test_a_cell_is_rebuilt_from_recipe_and_seed(done: tuple[Path, Results], tmp_path: Path) -> None:
+    assert check_cell(done[1].study, Cell(task=TASK, arm="habc-calm", seed=0), tmp_path / "cell", done[1].folder)
     fresh = read_parquet(tmp_path / "cell" / TASK / "seed-00/habc/round-02/6-eval.parquet", ("steps", "success"))
     stored = trials_of(done[1], "habc")
     assert fresh["steps"].tolist() == stored["steps"].tolist() and fresh["success"].tolist() == stored["success"].tolist()

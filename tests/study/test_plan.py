@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from vantage.commands.studies import STUDIES, find_study
+from vantage.commands.studies import find_study
 from vantage.core.weights import HABC
+from vantage.recipes import STUDIES
 from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised

@@ -1,9 +1,7 @@
 """A recipe's name and a folder in, a finished run out; or one stage of one round of it."""
 
 import dataclasses
-import difflib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
@@ -18,6 +16,7 @@ from vantage.algorithms.habc import (
 )
 from vantage.algorithms.interleaved import Interleaved
 from vantage.collect.pool import open_pool
+from vantage.commands.names import Named, find
 from vantage.config import from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.layout import Round
@@ -27,10 +26,11 @@ from vantage.report.page import write_report
 from vantage.types import VantageError
 
 
-def start(name: str, out: Path, *, seed: int, workers: int) -> None:
-    """Run a recipe into `out`, or go on with it, and draw the report."""
-    settings = dataclasses.replace(find_recipe(name), seed=seed)
-    claim(out, name, settings)
+def start(name: str, out: Path, *, workers: int, settings: Recipe | None = None) -> None:
+    """Run a recipe into `out`, or go on with it, and draw the report. `settings`: the recipe with what was changed in it."""
+    recipe = named_recipe(name)
+    settings = settings or recipe.value
+    claim(out, recipe.name, settings)
     match settings:
         case HABCRun():
             run_habc(out, settings, workers=workers or cores())
@@ -40,18 +40,9 @@ def start(name: str, out: Path, *, seed: int, workers: int) -> None:
     console.print(f"[bold green]done[/]  {page}")
 
 
-def find_recipe(name: str) -> Recipe:
-    """The recipe of that name; VantageError with the nearest name for a typo."""
-    return look_up(RECIPES, name, "recipe")()
-
-
-def look_up[T](known: Mapping[str, T], name: str, what: str) -> T:
-    """The one of that name; VantageError with the nearest name for a typo."""
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-        raise VantageError(f"there is no {what} {name!r}; {hint}")
-    return known[name]
+def named_recipe(name: str) -> Named[Recipe]:
+    """The recipe of that name, of that file's function, or in that JSON file. Raises VantageError where there is none."""
+    return find(name, RECIPES, (HABCRun, ChunkedPPORun), "recipe")
 
 
 def claim(out: Path, name: str, settings: Recipe) -> None:
@@ -62,8 +53,14 @@ def claim(out: Path, name: str, settings: Recipe) -> None:
         found = read_json(path)
         if found != wanted:
             was = found.get("recipe") if isinstance(found, dict) else None
-            what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
-            raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
+            what = (
+                f"recipe {was!r}"
+                if was != name
+                else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
+            )
+            raise VantageError(
+                f"{out} was made by {what}; name another folder with --out, or delete this one"
+            )
     elif out.exists() and any(out.iterdir()):
         raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
     else:
@@ -75,7 +72,9 @@ def _first_difference(found: object, wanted: object, where: str = "") -> str:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in (*wanted, *found):
             if found.get(key) != wanted.get(key):
-                return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key))
+                return _first_difference(
+                    found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key)
+                )
     return f"{where}: {found!r}, now {wanted!r}"
 
 
@@ -83,10 +82,14 @@ def settings_of(run: Path) -> HABCRun:
     """What made a run of HABC, whose rounds have stages. VantageError for any other folder."""
     path = run / "recipe.json"
     if not path.exists():
-        raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
+        raise VantageError(
+            f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`"
+        )
     settings = read_json(path)["settings"]
     if settings.get("is") == "ChunkedPPORun":
-        raise VantageError(f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`")
+        raise VantageError(
+            f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`"
+        )
     return from_json(HABCRun, settings, "recipe.json")
 
 
@@ -107,9 +110,13 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
             f"`vantage run RECIPE --out {here.run}`"
         )
     if product.exists():
-        raise VantageError(f"{product} is there already; delete it (and what was made from it) to make it again")
+        raise VantageError(
+            f"{product} is there already; delete it (and what was made from it) to make it again"
+        )
     if videos:
-        settings = dataclasses.replace(settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos))
+        settings = dataclasses.replace(
+            settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos)
+        )
     match stage:
         case "fit-critic":
             fit_round_critic(here, settings)
@@ -119,7 +126,9 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
             fit_round_actor(here, settings)
         case _:
             with open_pool(workers or cores()) as pool:
-                collect_round(here, settings, pool) if stage == "collect" else evaluate_round(here, settings, pool)
+                collect_round(here, settings, pool) if stage == "collect" else evaluate_round(
+                    here, settings, pool
+                )
 
 
 def cores() -> int:

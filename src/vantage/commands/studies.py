@@ -1,32 +1,31 @@
 """A study's name in: its cells run, one of them run again, or its tables and figures drawn."""
 
-from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
-from vantage.commands.runs import cores, look_up
+from vantage.commands.names import Named, find
+from vantage.commands.runs import cores
 from vantage.core.stats import wilson
 from vantage.progress import console
-from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
+from vantage.recipes import STUDIES
 from vantage.study.cells import Cell, forget, run_cell
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
 from vantage.study.run import run_study
 from vantage.types import VantageError
 
-STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
-    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels}
-)
-"""Name -> the function that returns the study; its docstring is the help text."""
-
 
 def find_study(name: str) -> Study:
-    """The study of that name; VantageError with the nearest name for a typo."""
-    return look_up(STUDIES, name, "study")()
+    """The study of that name. Raises VantageError where there is none."""
+    return named_study(name).value
+
+
+def named_study(name: str) -> Named[Study]:
+    """The study of that name, of that file's function, or in that JSON file. Raises VantageError where there is none."""
+    return find(name, STUDIES, (Study,), "study")
 
 
 def start_study(
-    name: str,
+    study: Study,
     out: Path,
     results: Path,
     *,
@@ -39,15 +38,14 @@ def start_study(
     """Run what is missing of a study, and store its rows under `results`."""
     if seeds < 1:
         raise VantageError(f"a study of {seeds} seeds has nothing to run; say --seeds 1 or more")
-    study = find_study(name)
     stored = Results.open(results, study)
+    numbers = range(first_seed, first_seed + seeds)
     with stored.alone():
-        run_study(study, stored, out, seeds=range(first_seed, first_seed + seeds), workers=workers or cores(), arms=arms, tasks=tasks)
+        run_study(study, stored, out, seeds=numbers, workers=workers or cores(), arms=arms, tasks=tasks)
 
 
-def check_cell(name: str, cell: Cell, out: Path, results: Path | None) -> bool:
+def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> bool:
     """Run one cell again, from nothing but the plan and its seed, and hold it against the stored one. True if it lands in its interval."""
-    study = find_study(name)
     arm = study.arm(cell.arm)
     if isinstance(arm, Gathered):
         raise VantageError(f"arm {cell.arm!r} only gathers rollouts and is not evaluated; name another")
@@ -61,9 +59,15 @@ def check_cell(name: str, cell: Cell, out: Path, results: Path | None) -> bool:
     if results is None:
         return True
     stored = Results.open(results, study).tables["trials"]
-    mine = (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed) if stored else None
+    mine = (
+        (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed)
+        if stored
+        else None
+    )
     if mine is None or not mine.any():
-        raise VantageError(f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}; run the study first")
+        raise VantageError(
+            f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}; run the study first"
+        )
     before = wilson(int(stored["success"][mine].sum()), int(mine.sum()))
     inside = before.low <= wins / n <= before.high
     console.print(f"stored: {before}\n{'inside' if inside else 'OUTSIDE'} its 95 % interval")

@@ -15,7 +15,9 @@ from vantage.recipes.metaworld_ppo import (
 )
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
+from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
 from vantage.recipes.vantage import vantage
+from vantage.study.plan import Study
 
 Recipe = HABCRun | ChunkedPPORun
 
@@ -34,3 +36,8 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
     }
 )
 """Name -> the function that returns the recipe; its docstring is the help text."""
+
+STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
+    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels}
+)
+"""Name -> the function that returns the study; its docstring is the help text."""

@@ -1,0 +1,49 @@
+"""What several commands have in common: how options are typed, and how a result is printed as JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import tyro
+
+RecipeName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+StudyName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
+TaskName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+ArmName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ARM")]
+Seed = Annotated[int, tyro.conf.Positional, tyro.conf.arg(metavar="SEED")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+"""These are given by their place, not by a name."""
+
+Workers = Annotated[int, tyro.conf.arg(help="Processes that play episodes; 0: one per core.")]
+AsJson = Annotated[bool, tyro.conf.arg(name="json", help="Print the numbers as JSON.")]
+Changed = Annotated[Any, tyro.conf.Suppress]
+"""Settings as the command line has changed them; None: as they are called by name."""
+
+
+def usually(default: str, kind: str = "PATH") -> Any:
+    """Help for an option whose None means `default`."""
+    return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
+
+
+def print_json(record: object) -> None:
+    """Print a record of dataclasses, mappings, sequences and numpy values as JSON. What is not a number is null."""
+    print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in cast(Mapping[Any, Any], value).items()}
+    if type(value).__module__ == "numpy":  # not imported here, because help must stay quick
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in cast(list[Any], value)]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,493 @@
+"""A settings value and the words of a command line -> the settings, with what was asked for changed.
+
+    --rounds 1                     a number, text, path, true or false, none, or several of them
+    --weighing.rule HABCV          another member of a union, named as in recipe.json; groups of settings that both have stay
+    --worlds push-v3 reach-v3      the named parts of a list, in place of those of the recipe
+    --worlds.limit 80              a setting of every part; of one: --worlds.push-v3.limit 80, or --worlds.0.limit 80
+
+The settings become a draft (a tree that can be changed). The draft becomes a form (dataclasses that tyro turns into options, their help
+and their errors). What tyro reads goes back into the draft, and the draft is built. An option that was not typed changes nothing.
+"""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from vantage.errors import VantageError
+
+
+@dataclass(slots=True)
+class Leaf:
+    """One setting that is no dataclass."""
+
+    hint: Any
+    """Its type."""
+    value: Any
+    """MISSING where it must be given."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A dataclass that is not built yet, or the None that stands in its place."""
+
+    kind: type[Any]
+    """Of what; NoneType for None."""
+    members: tuple[type[Any], ...]
+    """Everything that may stand here."""
+    parts: "dict[str, Node]" = field(default_factory=dict[str, "Node"])
+    unnamed: frozenset[str] = frozenset()
+    """Parts whose settings are typed without the part's name."""
+
+
+@dataclass(slots=True)
+class Several:
+    """A tuple of dataclasses."""
+
+    members: tuple[type[Any], ...]
+    items: list[Draft]
+
+
+Node = Leaf | Draft | Several
+
+
+def draft(hint: Any, value: Any) -> Node:
+    """The changeable form of `value`, which stands where `hint` is expected."""
+    hint, _ = _bare(hint)
+    members = _members(hint)
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        hints = typing.get_type_hints(kind, include_extras=True)
+        parts = {each.name: draft(hints[each.name], getattr(value, each.name)) for each in _fields(kind)}
+        return Draft(kind, members if kind in members else (kind,), parts, _unnamed(kind, hints))
+
+    if value is None and len(members) > 1:
+        return Draft(types.NoneType, members)
+
+    if typing.get_origin(hint) is tuple and (inner := _members(typing.get_args(hint)[0])):
+        items = [draft(typing.get_args(hint)[0], item) for item in typing.cast(tuple[Any, ...], value)]
+        if all(isinstance(item, Draft) for item in items):
+            return Several(inner, typing.cast(list[Draft], items))
+
+    return Leaf(hint, value)
+
+
+def fresh(kind: type[Any], members: tuple[type[Any], ...], past: Draft | None = None) -> Draft:
+    """A draft of `kind` at its defaults. Groups of settings that `past` has too (a policy's `net`, say) stay as they are there."""
+    if kind is types.NoneType:
+        return Draft(kind, members)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    parts: dict[str, Node] = {}
+
+    for each in _fields(kind):
+        hint, _ = _bare(hints[each.name])
+        if each.default is not MISSING:
+            part = draft(hint, each.default)
+        elif each.default_factory is not MISSING:
+            part = draft(hint, each.default_factory())
+        elif inner := _members(hint):
+            part = fresh(inner[0], inner)
+        else:
+            part = Leaf(hint, MISSING)
+        earlier = past.parts.get(each.name) if past else None
+        parts[each.name] = earlier if earlier is not None and _alike(earlier, part) else part
+
+    return Draft(kind, members, parts, _unnamed(kind, hints))
+
+
+def build(node: Node) -> Any:
+    """The value that a draft stands for. Raises what the settings' own checks raise."""
+    match node:
+        case Leaf(_, value):
+            return value
+        case Several(_, items):
+            return tuple(build(item) for item in items)
+        case Draft(kind, _, parts):
+            return (
+                None
+                if kind is types.NoneType
+                else kind(**{name: build(part) for name, part in parts.items()})
+            )
+
+
+def _fields(kind: type[Any]) -> Iterator[dataclasses.Field[Any]]:
+    return (each for each in dataclasses.fields(kind) if each.init)
+
+
+def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without its annotations, and the annotations."""
+    if typing.get_origin(hint) is Annotated:
+        inner, *notes = typing.get_args(hint)
+        return inner, tuple(notes)
+    return hint, ()
+
+
+def _members(hint: Any) -> tuple[type[Any], ...]:
+    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too."""
+    hint, _ = _bare(hint)
+    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    classes = tuple(
+        option for option in options if dataclasses.is_dataclass(option) or option is types.NoneType
+    )
+    known = len(classes) == len(options) and any(dataclasses.is_dataclass(option) for option in classes)
+    return typing.cast(tuple[type[Any], ...], classes) if known else ()
+
+
+def _unnamed(kind: type[Any], hints: Mapping[str, Any]) -> frozenset[str]:
+    """Parts that are annotated with `tyro.conf.arg(name="")`."""
+    return frozenset(
+        each.name
+        for each in _fields(kind)
+        if any(getattr(note, "name", None) == "" for note in _bare(hints[each.name])[1])
+    )
+
+
+def _alike(one: Node, other: Node) -> bool:
+    match one, other:
+        case (Draft(), Draft()) | (Several(), Several()):
+            return one.members == other.members
+        case _:
+            return False
+
+
+def _copy(node: Node) -> Node:
+    match node:
+        case Leaf(hint, value):
+            return Leaf(hint, value)
+        case Several(members, items):
+            return Several(members, [typing.cast(Draft, _copy(item)) for item in items])
+        case Draft(kind, members, parts, unnamed):
+            return Draft(kind, members, {name: _copy(part) for name, part in parts.items()}, unnamed)
+
+
+def _title(item: Draft) -> Leaf | None:
+    """The text that a part of a list goes by: its first setting, or that of its first setting."""
+    first = next(iter(item.parts.values()), None)
+    match first:
+        case Leaf(hint, str()) if hint is str:
+            return first
+        case Draft():
+            return _title(first)
+        case _:
+            return None
+
+
+class Form:
+    """Options for some drafts of one kind that are changed together (often just one)."""
+
+    def __init__(
+        self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()
+    ) -> None:
+        """`prefix` stands before every option's name. `typed`: options of the command line. `hidden`: options left out here."""
+        self._typed = tuple(typed)
+        self._hidden = frozenset(hidden)
+        self._fields: list[tuple[str, Any, Any]] = []
+        self._leaves: dict[str, tuple[str, list[Leaf]]] = {}
+        self._groups: dict[str, Form] = {}
+        self._own_choices: dict[str, list[Draft]] = {}
+        self._own_lists: dict[str, Several] = {}
+
+        documents = _documents(drafts[0].kind)
+        for name in drafts[0].parts:
+            self._add(
+                prefix,
+                name,
+                [each.parts[name] for each in drafts],
+                documents.get(name, ""),
+                unnamed=name in drafts[0].unnamed,
+            )
+
+        self.kind = dataclasses.make_dataclass("Settings", self._fields, kw_only=True)
+        self.kind.__doc__ = _first_paragraph(drafts[0].kind.__doc__)
+
+    @property
+    def choices(self) -> dict[str, list[Draft]]:
+        """Option -> the unions whose member it names."""
+        return self._own_choices | {
+            name: nodes for form in self._groups.values() for name, nodes in form.choices.items()
+        }
+
+    @property
+    def lists(self) -> dict[str, Several]:
+        """Option -> the list whose parts it names."""
+        return self._own_lists | {
+            name: node for form in self._groups.values() for name, node in form.lists.items()
+        }
+
+    def fill(self, filled: Any) -> None:
+        """Write what was typed into the drafts; `filled` is an instance of `kind`."""
+        for name, (option, leaves) in self._leaves.items():
+            if option in self._typed:
+                for leaf in leaves:
+                    leaf.value = getattr(filled, name)
+        for name, group in self._groups.items():
+            group.fill(getattr(filled, name))
+
+    def _add(self, prefix: str, name: str, nodes: list[Node], document: str, *, unnamed: bool) -> None:
+        """Options for one part of the drafts."""
+        option = prefix + _dashed(name)
+        first = nodes[0]
+        match first:
+            case Leaf():
+                if option not in self._hidden and _readable(first.hint):
+                    leaves = [node for node in nodes if isinstance(node, Leaf)]
+                    self._leaves[name] = (option, leaves)
+                    self._add_option(name, _spelled(first.hint), first.value, document)
+            case Draft():
+                drafts = [node for node in nodes if isinstance(node, Draft)]
+                self._add_draft(
+                    prefix if unnamed else f"{option}.", option, name, drafts, document, unnamed=unnamed
+                )
+            case Several():
+                if len(nodes) == 1:
+                    self._add_several(option, name, first, document)
+
+    def _add_draft(
+        self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool
+    ) -> None:
+        if any(each.kind is not drafts[0].kind for each in drafts):
+            return
+        if len(drafts[0].members) > 1 and option not in self._hidden:
+            names = Literal[tuple(_name(member) for member in drafts[0].members)]
+            self._own_choices[option] = drafts
+            self._add_option(name, names, _name(drafts[0].kind), document)
+        if drafts[0].parts:
+            hidden = self._hidden if unnamed else ()
+            self._add_group(
+                f"{name}_parts", "" if unnamed else name, Form(prefix, drafts, self._typed, hidden)
+            )
+
+    def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
+        titles = [title.value for item in several.items if (title := _title(item))]
+        if len(titles) == len(several.items) and len(several.members) == 1 and option not in self._hidden:
+            self._own_lists[option] = several
+            self._add_option(name, tuple[str, ...], tuple(titles), document)
+
+        # One setting of all parts.
+        kinds = {item.kind for item in several.items}
+        if len(kinds) == 1:
+            self._add_group(f"{name}_all", name, Form(f"{option}.", several.items, self._typed))
+
+        # Settings of one part: there may be hundreds, so only what is typed becomes an option.
+        keys = [str(number) for number in range(len(several.items))] + list(dict.fromkeys(titles))
+        for key in keys:
+            start = f"{option}.{_dashed(key)}"
+            if any(word == start or word.startswith(f"{start}.") for word in self._typed):
+                items = [
+                    item
+                    for number, item in enumerate(several.items)
+                    if key == str(number) or (titles and titles[number] == key)
+                ]
+                self._add_group(
+                    f"{name}_{len(self._fields)}", f"{name}.{key}", Form(f"{start}.", items, self._typed)
+                )
+
+    def _add_option(self, name: str, hint: Any, default: Any, document: str) -> None:
+        note = tyro.conf.arg(name=name, help=document)  # an empty help keeps tyro from looking for one
+        given = field() if default is MISSING else field(default=default)
+        self._fields.append((name, Annotated[hint, note], given))
+
+    def _add_group(self, name: str, shown: str, form: "Form") -> None:
+        self._groups[name] = form
+        self._fields.append(
+            (name, Annotated[form.kind, tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")], field())
+        )
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _name(kind: type[Any]) -> str:
+    """What a member of a union is called on the command line."""
+    return "None" if kind is types.NoneType else kind.__name__
+
+
+def _readable(hint: Any) -> bool:
+    """Whether one or more words can say a value of this type."""
+    hint, _ = _bare(hint)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return True
+    if origin in (Union, types.UnionType, tuple, list, dict, Mapping):
+        return all(each is Ellipsis or _readable(each) for each in inner)
+    return isinstance(hint, type) and (
+        hint is types.NoneType or issubclass(hint, int | float | str | Path | Enum)
+    )
+
+
+def _spelled(hint: Any) -> Any:
+    """The type as tyro should read it: true and false are words, as in JSON."""
+    hint, notes = _bare(hint)
+    if hint is bool:
+        return Annotated[bool, _TRUTH, *notes]
+    return Annotated[hint, *notes] if notes else hint
+
+
+def _truth(words: list[str]) -> bool:
+    word = words[0].lower() if words else "true"
+    if word not in ("true", "false"):
+        raise ValueError(f"say true or false, not {words[0]!r}")
+    return word == "true"
+
+
+_TRUTH = PrimitiveConstructorSpec(
+    nargs=(0, 1),
+    metavar="{true,false}",
+    instance_from_str=_truth,
+    is_instance=lambda value: isinstance(value, bool),
+    str_from_instance=lambda value: [str(value).lower()],
+)
+
+
+@functools.cache
+def _documents(kind: type[Any]) -> dict[str, str]:
+    """Field -> the text below it in the source."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(base):
+            continue
+        try:
+            source = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        except (OSError, TypeError, SyntaxError):  # made by hand, without a file
+            continue
+        body = source.body if isinstance(source, ast.ClassDef) else []
+        for line, below in itertools.pairwise(body):
+            match line, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = " ".join(text.split())
+                case _:
+                    pass
+    return found
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def typed_options(words: Sequence[str]) -> dict[str, list[str]]:
+    """Option (without its dashes, `_` as `-`) -> the words that follow it."""
+    found: dict[str, list[str]] = {}
+    values: list[str] = []
+    for word in words:
+        if word.startswith("--"):
+            option, equals, value = word[2:].partition("=")
+            values = found[_dashed(option)] = [value] if equals else []
+        else:
+            values.append(word)
+    return found
+
+
+def change[T](
+    value: T, words: Sequence[str], command: Callable[..., Any], *, prog: str, about: str
+) -> tuple[T, dict[str, Any]]:
+    """Read options of `command` and of the settings `value` from `words`.
+
+    Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`). A parameter of the command
+    hides a setting of the same name. Help and mistakes of the pen end in SystemExit, as tyro does; settings that cannot mean anything in
+    VantageError.
+    """
+    root = draft(type(value), value)
+    assert isinstance(root, Draft), f"{type(value).__name__} is no dataclass"
+    options = typed_options(words)
+    own = _own_parameters(command)
+    hidden = [_dashed(name) for name in own]
+
+    # What changes the tree comes first, from the root down, because other options exist only afterwards.
+    done: set[str] = set()
+    while True:
+        form = Form("", [root], options, hidden)
+        structural = form.choices.keys() | form.lists.keys()
+        waiting = sorted(
+            (option for option in options if option in structural and option not in done),
+            key=lambda o: o.count("."),
+        )
+        if not waiting:
+            break
+        option = waiting[0]
+        done.add(option)
+        if option in form.choices:
+            words = _choose(option, options[option], form.choices[option], words)
+        else:
+            _rename(form.lists[option], options[option])
+
+    whole = tyro.cli(
+        _with_own_options(command, own, form.kind, about),
+        prog=prog,
+        args=list(words),
+        config=(tyro.conf.FlagConversionOff,),
+    )
+    form.fill(whole.settings)
+    return build(root), {name: getattr(whole, name) for name in own}
+
+
+def _choose(option: str, values: Sequence[str], drafts: Sequence[Draft], words: Sequence[str]) -> list[str]:
+    """Put the named member into the drafts. Returns the words with its name spelled as it is; a name that is none is left to tyro."""
+    plain = "".join(values).lower().replace("-", "").replace("_", "")
+    kind = next((member for member in drafts[0].members if _name(member).lower() == plain), None)
+    if kind is None or len(values) != 1:
+        return list(words)
+    for each in drafts:
+        if each.kind is not kind:
+            changed = fresh(kind, each.members, each)
+            each.kind, each.parts, each.unnamed = changed.kind, changed.parts, changed.unnamed
+
+    spelled: list[str] = []
+    for before, word in zip(("", *words), words, strict=False):
+        name, equals, _ = word.partition("=")
+        if equals and _dashed(name) == f"--{option}":
+            spelled.append(f"{name}={_name(kind)}")
+        else:
+            spelled.append(_name(kind) if _dashed(before) == f"--{option}" else word)
+    return spelled
+
+
+def _rename(several: Several, names: Sequence[str]) -> None:
+    """Make the list hold the named parts: those of that name as they are, others like the first one."""
+    pattern = several.items[0] if several.items else fresh(several.members[0], several.members)
+    by_name = {title.value: item for item in several.items if (title := _title(item))}
+    items: list[Draft] = []
+    for name in names:
+        item = typing.cast(Draft, _copy(by_name.get(name, pattern)))
+        title = _title(item)
+        if title is None:
+            raise VantageError(f"a {item.kind.__name__} has no name that could be typed; change it in Python")
+        title.value = name
+        items.append(item)
+    several.items = items
+
+
+def _own_parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Parameters of a command that are options, without its settings."""
+    parameters = inspect.signature(command).parameters.values()
+    return {p.name: p for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name != "settings"}
+
+
+def _with_own_options(
+    command: Callable[..., Any], own: Mapping[str, inspect.Parameter], settings: type[Any], about: str
+) -> type[Any]:
+    """A dataclass with the options of `command`, and with those of its settings in the field `settings`."""
+    fields: list[tuple[str, Any, Any]] = []
+    for name, parameter in own.items():
+        given = field() if parameter.default is parameter.empty else field(default=parameter.default)
+        fields.append((name, _spelled(parameter.annotation), given))
+    fields.append(("settings", Annotated[settings, tyro.conf.arg(name="")], field()))
+
+    # tyro takes the description from the text before "Args:", and each option's help from the lines below it.
+    kind = dataclasses.make_dataclass("Options", fields, kw_only=True)
+    _, args, lines = inspect.cleandoc(command.__doc__ or "").partition("Args:")
+    kind.__doc__ = f"{about}\n\n{args}{lines}"
+    return kind
