@@ -28,7 +28,7 @@ from vantage.collect.pool import leave_with_parent
 from vantage.core.stats import wilson
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.practice.lockstep import Group, Start, play_group
-from vantage.report.figures import axes, line, plot, rule, save_svg, svg, text, ticks
+from vantage.report.svg import axes, line, plot, rule, save_svg, svg, text, ticks
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
 from vantage.stages.metaworld_protocol import score

@@ -15,9 +15,9 @@ from vantage.core.stats import bootstrap_mean, paired_difference, wilson
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report import charts
-from vantage.report.figures import save_svg
 from vantage.report.folder import Trials
-from vantage.report.tables import Arm
+from vantage.report.numbers import Arm
+from vantage.report.svg import save_svg
 
 KEPT = Path("docs/results/quickstart.parquet")
 FIGURE = Path("docs/figures/quickstart.svg")

@@ -227,7 +227,6 @@ def write_run(run: Path, *, rounds: int = 2, episodes: int = 16, pictures: bool 
         "worlds": list(TASKS),
     }
     write_json(run / "recipe.json", recipe)
-    write_json(run / "prompt-swap.json", {"reach-v3 → push-v3": 0.81, "push-v3 → reach-v3": 0.64})
     return run
 
 

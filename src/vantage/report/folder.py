@@ -1,6 +1,6 @@
 """A run folder -> what it holds, in memory. Files that are not there yet are None or empty; damaged ones are one sentence.
 
-read_run ──> Run(recipe, rounds, control, prompt_swap) ──> RoundFiles(labels, weights, quality, curves, trials, record, catalogue)
+read_run ──> Run(recipe, rounds, control) ──> RoundFiles(labels, weights, quality, curves, trials, record, catalogue)
 """
 
 import json
@@ -86,7 +86,6 @@ class Run:
     rounds: Sequence[RoundFiles]
     control: Trials | None
     """The supervised policy after as many further gradient steps on demonstrations alone."""
-    prompt_swap: Any
 
     @property
     def method(self) -> str:
@@ -150,11 +149,10 @@ def read_run(folder: Path) -> Run:
     places = sorted((Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()), key=lambda place: place.number)
     if not places:
         raise VantageError(f"{folder} holds no round-00, round-01 ...; name the folder that `vantage run` wrote")
-    control, recipe, swap = folder / "control-sft/6-eval.parquet", folder / "recipe.json", folder / "prompt-swap.json"
+    control, recipe = folder / "control-sft/6-eval.parquet", folder / "recipe.json"
     return Run(
         folder=folder,
         recipe=read_json(recipe) if recipe.is_file() else {},
         rounds=[_read_round(place) for place in places],
         control=read_trials(control) if control.is_file() else None,
-        prompt_swap=read_json(swap) if swap.is_file() else None,
     )

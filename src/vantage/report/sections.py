@@ -1,198 +1,244 @@
-"""The numbers of a run -> the sections of its page, one function each; an empty string where the files are not there yet.
+"""The numbers of a run -> what each section of its page shows: figures, and tables as rows of text.
 
-Each section has one sentence on how to read it, and each figure one more. Cells and sentences are HTML; what comes from files is escaped.
+One function per section; it returns None where the files of the section are not there yet. The sentences around the
+figures stand in templates/sections/.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any
+
+from markupsafe import Markup
 
 from vantage.core.stats import Interval
 from vantage.report import charts
-from vantage.report.charts import KIND_CLASS, ROUTE_CLASS, ROUTE_WORDS
-from vantage.report.figures import number, percent
-from vantage.report.folder import Run
-from vantage.report.markup import bracket, flatten, legend, panel, panels, section, signed, table, wide
-from vantage.report.tables import (
-    VIABLE,
+from vantage.report.charts import KIND_CLASS, ROUTE_CLASS, ROUTE_WORDS, WIDTHS
+from vantage.report.folder import RoundFiles, Run
+from vantage.report.numbers import (
     Arm,
+    Collected,
     Comparison,
     Kind,
+    WeightStatistics,
     collected,
     start_viability,
     weight_statistics,
 )
+from vantage.report.table import Bold, Cell, Table
+from vantage.report.words import bracket, fixed, number, percent, signed
 from vantage.types import Route
 
-WIDTH = 320
-"""Figures in a card are drawn this wide, in CSS pixels, and scaled a little to fit."""
+CARD = 320
+"""Width in CSS pixels of a figure in a card; the page scales it a little to fit."""
+
+Drawings = Sequence[Markup]
+"""One figure drawn at each of `charts.WIDTHS`; the page shows the one that fits."""
+
+Legend = Sequence[tuple[str, str]]
+"""Colour class and words of each key."""
 
 
-def points(gap: Interval) -> str:
-    """A difference of rates in percentage points. Example: "<b>+37</b> [+23, +48]"."""
-    return f"<b>{signed(100 * gap.estimate)}</b>{bracket(signed(100 * gap.low), signed(100 * gap.high))}"
-
-
-def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
     """Success by round, overall and per task."""
+
+    starts: int
+    has_control: bool
+    tasks: Sequence[str]
+    overall: Drawings
+    by_task: Sequence[tuple[str, Markup]]
+    """Task and its figure; empty where there is one task only."""
+    pairs: Table | None
+
+
+def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Success | None:
+    """Success by round: `arms` on their common starts, `comparisons` of the last round with the others."""
     if not arms:
-        return ""
+        return None
+
     tasks = sorted({str(task) for task in arms[0].trials.task})
-    whole = panel("All tasks" if len(tasks) > 1 else tasks[0], "", wide([charts.success(arms, width, 260) for width in charts.WIDTHS]))
-    cards = list[str]()
-    for task in tasks if len(tasks) > 1 else []:
-        mine = [replace(arm, trials=arm.trials.at(arm.trials.task == task)) for arm in arms]
-        cards.append(panel(task, "", charts.success(mine, WIDTH, 240)))
+    by_task = list[tuple[str, Markup]]()
+    if len(tasks) > 1:
+        for task in tasks:
+            on_task = [replace(arm, trials=arm.trials.at(arm.trials.task == task)) for arm in arms]
+            by_task.append((task, charts.success(on_task, CARD, 240)))
+
     rows = [
-        [
-            f"{escape(each.ours.name)} beside {escape(each.theirs.name)}",
-            points(each.difference),
-            str(each.both),
-            str(each.only_ours),
-            str(each.only_theirs),
-            str(each.difference.n - each.both - each.only_ours - each.only_theirs),
-        ]
-        for each in comparisons
+        (
+            f"{pair.ours.name} beside {pair.theirs.name}",
+            _points(pair.difference),
+            str(pair.both),
+            str(pair.only_ours),
+            str(pair.only_theirs),
+            str(pair.neither),
+        )
+        for pair in comparisons
     ]
-    head = ["start by start", "difference, points", "both solve", "only ours", "only theirs", "neither"]
-    ring = (
-        " The ring, the control, is the supervised policy after equally many further steps on demonstrations."
-        if any(a.control for a in arms)
-        else ""
+    head = ("start by start", "difference, points", "both solve", "only ours", "only theirs", "neither")
+
+    return Success(
+        starts=len(arms[0].trials),
+        has_control=any(arm.control for arm in arms),
+        tasks=tasks,
+        overall=[charts.success(arms, width, 260) for width in WIDTHS],
+        by_task=by_task,
+        pairs=Table(head, rows) if rows else None,
     )
-    intro = (
-        f"Every policy was tried, alone, on the same {len(arms[0].trials)} starts. A dot is its share of successes, the bar the range of "
-        f"true rates that fit this many trials (Wilson, 95 %).{ring}"
-    )
-    body = [whole, panels(*cards) if cards else "", panel("", "", table(head, rows)) if rows else ""]
-    return section("success", "Success, round by round", intro, "".join(body))
 
 
-def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str:
-    """Steps to success, over successes and over the starts that both policies solve."""
+def _points(difference: Interval) -> Bold:
+    """A difference of rates in percentage points. Example: "+37 [+23, +48]", the estimate in bold."""
+    low, high = signed(100 * difference.low), signed(100 * difference.high)
+    return Bold(signed(100 * difference.estimate), bracket(low, high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Steps to success, over a policy's own successes and over the starts that two policies solve."""
+
+    own: Table
+    beside: Sequence[tuple[str, Markup]]
+    """Name of the other policy, and the figure."""
+    pairs: Table | None
+
+
+def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Steps | None:
+    """Steps to success; None where no policy solves anything."""
     solvers = [arm for arm in arms if arm.trials.success.any()]
     if not solvers:
-        return ""
-    own = [[escape(arm.name), str(int(arm.trials.success.sum())), number(arm.trials.mean_steps)] for arm in solvers]
-    words = "Not a fair race: a weak policy looks fast, because it solves only the easy starts."
-    cards = [panel("Over a policy's own successes", words, table(["policy", "successes", "mean steps"], own))]
-    paired = [each for each in comparisons if each.both]
-    cards += [
-        panel(
-            f"Beside {each.theirs.name}",
-            "Each dot is a start that both solve; below the dashed line the fine-tuned policy is faster.",
-            charts.step_pairs(each.ours, each.theirs, WIDTH, 290),
+        return None
+
+    own = [(arm.name, str(int(arm.trials.success.sum())), number(arm.trials.mean_steps)) for arm in solvers]
+
+    paired = [pair for pair in comparisons if pair.both]
+    rows = list[tuple[Cell, ...]]()
+    for pair in paired:
+        gap = pair.steps_difference
+        rows.append(
+            (
+                f"{pair.ours.name} beside {pair.theirs.name}",
+                str(pair.both),
+                number(pair.steps_theirs),
+                number(pair.steps_ours),
+                Bold(signed(gap.estimate, 1), bracket(signed(gap.low, 1), signed(gap.high, 1))),
+            )
         )
-        for each in paired
-    ]
-    rows = [
-        [
-            f"{escape(each.ours.name)} beside {escape(each.theirs.name)}",
-            str(each.both),
-            number(each.steps_theirs),
-            number(each.steps_ours),
-            f"<b>{signed(gap.estimate, 1)}</b>{bracket(signed(gap.low, 1), signed(gap.high, 1))}",
-        ]
-        for each in paired
-        for gap in [each.steps_difference]
-    ]
-    head = ["over the starts that both solve", "starts", "steps, theirs", "steps, ours", "difference"]
-    intro = "How many control steps a success takes, from the first action to the moment the task is done. Fewer means less hesitation."
-    body = panels(*cards) + (panel("", "", table(head, rows)) if rows else "")
-    return section("steps", "Steps to success", intro, body)
+    head = ("over the starts that both solve", "starts", "steps, theirs", "steps, ours", "difference")
+
+    return Steps(
+        own=Table(("policy", "successes", "mean steps"), own),
+        beside=[(pair.theirs.name, charts.step_pairs(pair.ours, pair.theirs, CARD, 290)) for pair in paired],
+        pairs=Table(head, rows) if rows else None,
+    )
 
 
-def collected_section(run: Run) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollouts:
     """Episodes and frames by round."""
+
+    kinds: Legend
+    episodes: Markup
+    routes: Legend
+    frames: Markup
+    rounds: Table
+
+
+def collected_section(run: Run) -> Rollouts | None:
+    """What every round recorded; None where no round has labels."""
     rounds = collected(run)
     if not rounds:
-        return ""
-    kinds = [(KIND_CLASS[kind], str(kind)) for kind in Kind if any(each.episodes[kind] for each in rounds)]
-    routes = [(ROUTE_CLASS[route], ROUTE_WORDS[route]) for route in Route if any(each.frames[route] for each in rounds)]
-    rows = [
-        [
-            f"round {each.number}" if each.number else "demonstrations",
-            str(sum(each.episodes.values())),
-            str(each.episodes[Kind.ALONE]),
-            str(each.episodes[Kind.RESCUED]),
-            str(each.episodes[Kind.FAILED]),
-            f"{sum(each.frames.values()):,}",
-            percent(each.human_share),
-        ]
-        for each in rounds
-    ]
-    body = panels(
-        panel(
-            "Episodes",
-            "How the episodes of each round went; a rescued one never counts as a success of the policy.",
-            legend(kinds) + charts.episode_columns(rounds, WIDTH, 240),
-        ),
-        panel(
-            "Frames, by what they may teach",
-            "What the policy did before a rescue is neither praised nor blamed: nobody knows how it would have ended.",
-            legend(routes) + charts.route_columns(rounds, WIDTH, 240),
-        ),
+        return None
+
+    kinds = [kind for kind in Kind if any(one.episodes[kind] for one in rounds)]
+    routes = [route for route in Route if any(one.frames[route] for one in rounds)]
+    head = ("", "episodes", "solved alone", "rescued", "failed", "frames", "driven by a human")
+
+    return Rollouts(
+        kinds=[(KIND_CLASS[kind], str(kind)) for kind in kinds],
+        episodes=charts.episode_columns(rounds, CARD, 240),
+        routes=[(ROUTE_CLASS[route], ROUTE_WORDS[route]) for route in routes],
+        frames=charts.route_columns(rounds, CARD, 240),
+        rounds=Table(head, [_round_row(one) for one in rounds]),
     )
-    head = ["", "episodes", "solved alone", "rescued", "failed", "frames", "driven by a human"]
-    intro = "The policy plays; a human takes over where help is allowed and needed. Afterwards it is told only whether the episode worked."
-    return section("collected", "What was collected", intro, body + panel("", "", table(head, rows)))
 
 
-def weights_section(run: Run) -> str:
+def _round_row(one: Collected) -> Sequence[Cell]:
+    return (
+        f"round {one.number}" if one.number else "demonstrations",
+        str(sum(one.episodes.values())),
+        *(str(one.episodes[kind]) for kind in (Kind.ALONE, Kind.RESCUED, Kind.FAILED)),
+        f"{sum(one.frames.values()):,}",
+        percent(one.human_share),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
     """The weight statistics of Appendix G."""
-    found = [each for each in map(weight_statistics, run.rounds) if each is not None]
-    if not found:
-        return ""
-    last = found[-1]
-    rows = [
-        [
-            f"round {each.number}, {escape(ROUTE_WORDS[route.route])}",
+
+    round: int
+    """The last round that has a gate; the figures are of it."""
+    keys: Legend
+    gate: Markup
+    weight: Markup
+    gates: Table
+    left: Table
+
+
+def weights_section(run: Run) -> Weights | None:
+    """What the weights did; None where no round has a gate."""
+    rounds = [one for one in map(weight_statistics, run.rounds) if one is not None]
+    if not rounds:
+        return None
+    last = rounds[-1]
+
+    gates = [row for one in rounds for row in _gate_rows(one)]
+    left = [
+        (
+            f"round {one.number}",
+            f"{one.drawable:,}",
+            f"{one.effective:,.0f}",
+            percent(one.effective / max(one.drawable, 1)),
+            percent(one.passing),
+        )
+        for one in rounds
+    ]
+
+    return Weights(
+        round=last.number,
+        keys=[(ROUTE_CLASS[one.route], ROUTE_WORDS[one.route]) for one in last.routes if len(one.g)],
+        gate=charts.gate_histogram(last, CARD, 260),
+        weight=charts.weight_histogram(last, CARD, 260),
+        gates=Table(("moments", "frames", "mean g", "g above 1", "mean weight", "share of draws"), gates),
+        left=Table(("", "frames drawn", "worth", "share", "passing"), left),
+    )
+
+
+def _gate_rows(statistics: WeightStatistics) -> list[Sequence[Cell]]:
+    """One row per route that has frames."""
+    return [
+        (
+            f"round {statistics.number}, {ROUTE_WORDS[route.route]}",
             f"{route.frames:,}",
-            f"<b>{signed(route.mean_g, 2).lstrip('+')}</b>",
+            Bold(fixed(route.mean_g)),
             percent(route.share_above_one),
-            signed(route.mean_weight, 2).lstrip("+"),
+            fixed(route.mean_weight),
             percent(route.drawn),
-        ]
-        for each in found
-        for route in each.routes
+        )
+        for route in statistics.routes
         if route.frames
     ]
-    sizes = [
-        [
-            f"round {each.number}",
-            f"{each.drawable:,}",
-            f"{each.effective:,.0f}",
-            percent(each.effective / max(each.drawable, 1)),
-            percent(each.passing),
-        ]
-        for each in found
-    ]
-    keys = [(ROUTE_CLASS[each.route], ROUTE_WORDS[each.route]) for each in last.routes if len(each.g)]
-    cards = panels(
-        panel(
-            f"The gate, round {last.number}",
-            "Right of the dashed line a moment is imitated more, left of it less. Failures are shown to look at; they are never imitated.",
-            legend(keys) + charts.gate_histogram(last, WIDTH, 260),
-        ),
-        panel(
-            f"The weights, round {last.number}",
-            "What each drawn moment finally counts, demonstrations aside, after scaling so that a draw counts 1 on average.",
-            charts.weight_histogram(last, WIDTH, 260),
-        ),
-    )
-    gates = table(["moments", "frames", "mean <i>g</i>", "<i>g</i> above 1", "mean weight", "share of draws"], rows)
-    left = panel(
-        "How much data is left",
-        "Frames that are drawn and weighed unequally are worth fewer equal ones (Kish's effective size). Passing: the share of autonomous "
-        "frames with a weight above zero; Imit-Recap's hard filter passes 19 to 27 % in the paper.",
-        table(["", "frames drawn", "worth", "share", "passing"], sizes),
-    )
-    intro = (
-        "From viability and time to go, the gate <i>g</i> says of every moment whether to imitate it more or less. It lies "
-        "between 0 and 2, and 1 is neutral. On its successful rollouts the paper reports a mean of 0.68 to 0.86 (Appendix G)."
-    )
-    return section("weights", "What the weights did", intro, cards + panel("", "", gates) + left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Critic:
+    """Calibration, AUC by task, training curve and the quality of both heads."""
+
+    round: int
+    calibration: Markup | None
+    auc: Markup | None
+    training: Markup | None
+    quality: Table | None
 
 
 _QUALITY = {
@@ -200,122 +246,132 @@ _QUALITY = {
     "bce": "cross-entropy",
     "bce_base_rate": "cross-entropy of the base rate",
     "ece": "calibration error",
-    "explained_variance_v_e": "variance explained by <i>V</i><sub>e</sub>",
+    "explained_variance_v_e": "variance explained by V_e",
 }
+"""Name in quality.json, and its words."""
+
+_CRITIC_CURVES = (
+    ("loss_viability", "viability", "policy"),
+    ("loss_efficiency", "time to go", "efficiency"),
+    ("val_bce", "held out", "human"),
+)
 
 
-def critic_section(run: Run) -> str:
-    """Calibration, AUC by task, training curve and the quality of both heads."""
-    judged = [each for each in run.rounds if each.quality or each.critic_curve]
-    if not judged:
-        return ""
-    last, cards = judged[-1], list[str]()
-    if last.quality.get("reliability"):
-        words = (
-            "On the dashed line a promise of 70 % comes true 70 % of the time; below it the critic hopes too much. Large dots: many frames."
-        )
-        cards.append(panel(f"Calibration, round {last.number}", words, charts.calibration(last.quality["reliability"], WIDTH, 290)))
-    if last.quality.get("auc") is not None:
-        words = "AUC: how often a moment of a success is rated above one of a failure. Knowing only the task gives 0.5, the dashed line."
-        figure = charts.auc_rows(last.quality.get("auc_by_task", {}), last.quality["auc"], WIDTH)
-        cards.append(panel("Telling success from failure", words, figure))
-    if last.critic_curve:
-        series = [
-            ("loss_viability", "viability", "policy"),
-            ("loss_efficiency", "time to go", "efficiency"),
-            ("val_bce", "held out", "human"),
-        ]
-        words = "Each head is kept as it was when held-out episodes liked it best, so a rise at the end does no harm."
-        cards.append(panel("Training", words, charts.curves(last.critic_curve, series, WIDTH, 290)))
-    known = [(name, words) for name, words in _QUALITY.items() if any(each.quality.get(name) is not None for each in judged)]
-    rows = [[f"round {each.number}", *(_cell(each.quality.get(name)) for name, _ in known)] for each in judged if each.quality]
-    body = panels(*cards) + (panel("", "", table(["", *(words for _, words in known)], rows)) if known else "")
-    intro = (
-        "Two small heads look through the policy's own eyes: one says how likely this ends well, the other how long it will take. They are "
-        "judged on episodes that they were not trained on."
+def critic_section(run: Run) -> Critic | None:
+    """How good the critic of the last round is, and a table of all rounds."""
+    rounds = [one for one in run.rounds if one.quality or one.critic_curve]
+    if not rounds:
+        return None
+
+    last = rounds[-1]
+    quality, curve = last.quality, last.critic_curve
+    calibration = auc = training = None
+    if quality.get("reliability"):
+        calibration = charts.calibration(quality["reliability"], CARD, 290)
+    if quality.get("auc") is not None:
+        auc = charts.auc_rows(quality.get("auc_by_task", {}), quality["auc"], CARD)
+    if curve:
+        training = charts.curves(curve, _CRITIC_CURVES, CARD, 290)
+
+    return Critic(
+        round=last.number,
+        calibration=calibration,
+        auc=auc,
+        training=training,
+        quality=_quality_table(rounds),
     )
-    return section("critic", "Can the critic be trusted?", intro, body)
 
 
-def _cell(value: float | None) -> str:
-    return "–" if value is None else number(float(value))
+def _quality_table(rounds: Sequence[RoundFiles]) -> Table | None:
+    """One row per round, of the measures that any round knows."""
+    known = [name for name in _QUALITY if any(one.quality.get(name) is not None for one in rounds)]
+    if not known:
+        return None
+
+    rows = list[list[str]]()
+    for one in rounds:
+        if one.quality:
+            values = [one.quality.get(name) for name in known]
+            cells = ["–" if value is None else number(float(value)) for value in values]
+            rows.append([f"round {one.number}", *cells])
+    return Table(["", *(_QUALITY[name] for name in known)], rows)
 
 
-def starts_section(run: Run) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viability:
     """Viability of the starts, round by round (the paper's Fig. 4, left)."""
+
+    kinds: Legend
+    strips: Drawings
+
+
+def starts_section(run: Run) -> Viability | None:
+    """Which starts look solvable; None where no critic has looked at its own round's first frames."""
     rounds = start_viability(run)
     if not rounds:
-        return ""
-    keys = [(KIND_CLASS[kind], str(kind)) for kind in Kind if any(kind in each.kind for each in rounds)]
-    strips = wide([charts.start_strips(rounds, width) for width in charts.WIDTHS])
-    intro = (
-        "Each dot is the start of one recorded episode, placed by the chance of success that its round's critic gives it at first sight "
-        f"and coloured by what then happened. More dots right of {number(VIABLE)}: more starts look solvable."
+        return None
+
+    kinds = [kind for kind in Kind if any(kind in one.kind for one in rounds)]
+    return Viability(
+        kinds=[(KIND_CLASS[kind], str(kind)) for kind in kinds],
+        strips=[charts.start_strips(rounds, width) for width in WIDTHS],
     )
-    return section("starts", "Which starts look solvable", intro, panel("", "", legend(keys) + strips))
 
 
-def actor_section(run: Run) -> str:
-    """The policy's training curves."""
-    trained = [each for each in run.rounds if each.actor_curve and not each.checks]
-    if not trained:
-        return ""
-    cards = [
-        panel(
-            f"Round {each.number}" if each.number else "Supervised, on demonstrations",
-            "",
-            charts.curves(each.actor_curve, [("loss", "loss", "policy" if each.number else "demo")], WIDTH, 220),
-        )
-        for each in trained
-    ]
-    intro = (
-        "The policy's flow-matching loss should fall and level out. Rounds weigh their data differently, so compare shapes, not heights."
-    )
-    return section("actor", "Training the policy", intro, panels(*cards))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practice:
+    """Chunked PPO on its way: success and steps on development starts."""
+
+    kept_steps: int
+    """Environment steps behind the checkpoint that was kept."""
+    success: Markup
+    steps: Markup
+    by_task: Table
 
 
-def practice_section(run: Run) -> str:
-    """Chunked PPO on its way: success and steps on development starts, per task at the start and at the end."""
-    practised = [each for each in run.rounds if len(each.checks) > 1]
+def practice_section(run: Run) -> Practice | None:
+    """What the checks on the way of practice saw; None for a run that did not practise."""
+    practised = [one for one in run.rounds if len(one.checks) > 1]
     if not practised:
-        return ""
+        return None
+
     checks = practised[-1].checks
-    curve = [{**each, "thousands": each["steps"] / 1000} for each in checks]
+    kept = max((check for check in checks if check["kept"]), key=lambda check: check["steps"])
+    rows = [(task, *_before_and_after(checks[0], kept, task)) for task in checks[0]["by_task"]]
+
+    curve = [{**check, "thousands": check["steps"] / 1000} for check in checks]
     over = ("thousands", "thousands of environment steps")
-    cards = [
-        panel("Success", "", charts.curves(curve, [("success", "share of starts", "policy")], WIDTH, 240, over=over)),
-        panel(
-            "Control steps",
-            "",
-            charts.curves(curve, [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")], WIDTH, 240, over=over),
-        ),
-    ]
-    kept = max((each for each in checks if each["kept"]), key=lambda each: each["steps"])
-    rows = [
-        [
-            escape(task),
-            *(f"{each['by_task'][task][0]:.2f}" for each in (checks[0], kept)),
-            *(_steps(each, task) for each in (checks[0], kept)),
-        ]
-        for task in checks[0]["by_task"]
-    ]
-    head = ["task", "success, at first", "kept", "steps, at first", "kept"]
-    intro = (
-        f"Now and then the policy is tried as it would be deployed, on development starts; the checkpoint with the fewest steps, failures "
-        f"counted at the limit, is kept: the one after {kept['steps']:,} environment steps."
+    lengths = [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")]
+    return Practice(
+        kept_steps=kept["steps"],
+        success=charts.curves(curve, [("success", "share of starts", "policy")], CARD, 240, over=over),
+        steps=charts.curves(curve, lengths, CARD, 240, over=over),
+        by_task=Table(("task", "success, at first", "kept", "steps, at first", "kept"), rows),
     )
-    return section("practice", "Practice", intro, panels(*cards) + panel("", "", table(head, rows)))
 
 
-def _steps(check: Mapping[str, Any], task: str) -> str:
-    steps = check["by_task"][task][1]
-    return number(steps) if steps == steps else "–"
+def _before_and_after(first: Mapping[str, Any], kept: Mapping[str, Any], task: str) -> list[str]:
+    """Success and steps on a task, each at first and in the checkpoint that was kept."""
+    results = [check["by_task"][task] for check in (first, kept)]
+    return [f"{success:.2f}" for success, _ in results] + [number(steps) for _, steps in results]
 
 
-def swap_section(run: Run) -> str:
-    """What another task's prompt does to the actions."""
-    if run.prompt_swap is None:
-        return ""
-    rows = [[escape(key), escape(value)] for key, value in flatten(run.prompt_swap)]
-    intro = "The same first picture with another task's words: if the policy listens, its actions change."
-    return section("prompt", "Does it listen to the prompt?", intro, panel("", "", table(["", "measured"], rows)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The policy's training curves."""
+
+    curves: Sequence[tuple[int, Markup]]
+    """Round and its figure."""
+
+
+def training_section(run: Run) -> Training | None:
+    """The policy's training curves; None where no round was trained on a data set."""
+    trained = [one for one in run.rounds if one.actor_curve and not one.checks]
+    if not trained:
+        return None
+
+    drawn = list[tuple[int, Markup]]()
+    for one in trained:
+        series = [("loss", "loss", "policy" if one.number else "demo")]
+        drawn.append((one.number, charts.curves(one.actor_curve, series, CARD, 220)))
+    return Training(curves=drawn)

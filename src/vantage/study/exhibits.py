@@ -29,7 +29,7 @@ from vantage.disk.layout import Round
 from vantage.disk.tables import read_arrow, read_parquet, write_parquet
 from vantage.learn.panel import Panel, load_panel
 from vantage.policies.load import load_policy
-from vantage.report.figures import MEANINGS, axes, line, plot, rect, svg, text
+from vantage.report.svg import MEANINGS, axes, line, picture, plot, rect, svg, text
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import place_of
 from vantage.study.cells import Cell
@@ -252,10 +252,9 @@ def draw_exhibit(each: Exhibit, width: float) -> str:
     parts: list[str] = []
     top = 8 + side + 22
     steps = np.arange(length, dtype=np.float64)
-    for place, (t, picture) in enumerate(sorted(each.pictures.items())):
+    for place, (t, jpeg) in enumerate(sorted(each.pictures.items())):
         x = left + place * (side + gap)
-        href = base64.b64encode(picture).decode()
-        parts.append(f'<image x="{x:.1f}" y="8" width="{side:.1f}" height="{side:.1f}" href="data:image/jpeg;base64,{href}"/>')
+        parts.append(picture(x, 8, side, side, f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"))
         parts.append(text(x + side / 2, 8 + side + 15, f"step {t}", anchor="middle"))
     for place, (key, words, cls) in enumerate(TRACKS):
         assert cls in MEANINGS

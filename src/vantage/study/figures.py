@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from vantage.core.stats import Interval, wilson
-from vantage.report.figures import Plot, axes, dot, interval, line, number, percent, plot, rule, svg, text
-from vantage.report.figures import ticks as round_ticks
-from vantage.report.tables import VIABLE
+from vantage.report.paper import VIABLE
+from vantage.report.svg import Plot, axes, dot, interval, line, plot, rule, svg, text
+from vantage.report.svg import ticks as round_ticks
+from vantage.report.words import number, percent
 from vantage.study.plan import Online
 from vantage.study.rows import Results
 from vantage.study.statistics import grids, hold_together, rate
@@ -144,9 +146,9 @@ def every_cell(results: Results, width: float) -> str:
     return svg(width, height, parts, "Success of every cell with its Wilson interval, by method and task, one line a seed")
 
 
-def _flat(area: Plot, y: float, each: Interval, cls: str, words: str) -> str:
+def _flat(area: Plot, y: float, each: Interval, cls: str, words: str) -> Markup:
     """A dot with an interval lying on its side."""
-    parts = ""
+    parts = Markup("")
     if np.isfinite(each.low):
         parts = rule(area.x.clip(each.low), y, area.x.clip(each.high), y, f"mark {cls}")
     return parts + dot(area.x.clip(each.estimate), y, cls, 4.5, words)

@@ -1,14 +1,20 @@
-"""The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page. Nothing but the stored rows is read."""
+"""The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page.
+
+Nothing but the stored rows is read.
+"""
 
 import shlex
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from vantage.disk.files import write_whole
-from vantage.report.figures import FONT, STYLE, save_svg
-from vantage.report.markup import panel, section, table
+from vantage.report.render import render
+from vantage.report.svg import save_svg
+from vantage.report.table import Bold, Cell, Table
+from vantage.report.words import code, markdown
 from vantage.study import figures
 from vantage.study.exhibits import exhibit_figures
 from vantage.study.rows import Results
@@ -22,11 +28,20 @@ def write_study(folder: Path, out: Path) -> Path:
     results = Results.read(folder)
     command = f"vantage study-report {shlex.quote(str(folder))}"
     drawn = draw(results)
-    found = sheets(results)
+    written = [_written(sheet) for sheet in sheets(results)]
+
     for name, (_, figure) in drawn.items():
         save_svg(figure, out / f"{name}.svg")
-    write_whole(out / "results.md", _markdown(results, found, command).encode())
-    write_whole(out / "study.html", _page(results, drawn, found, command).encode())
+    write_whole(out / "results.md", _markdown(results, written, command).encode())
+
+    values = {
+        "name": results.folder.resolve().name,
+        "about": _cost(results),
+        "figures": [(heading, Markup(figure)) for heading, figure in drawn.values()],
+        "sheets": written,
+        "command": command,
+    }
+    write_whole(out / "study.html", render("study.html", values).encode())
     return out / "study.html"
 
 
@@ -55,36 +70,30 @@ def draw(results: Results) -> dict[str, tuple[str, str]]:
     return drawn | exhibit_figures(results.folder, WIDTH)
 
 
-def _markdown(results: Results, found: Sequence[Sheet], command: str) -> str:
-    head = [f"Drawn by `{command}` from the rows beside this file. {cost(results)}", ""]
-    return "\n".join([*head, *(sheet.markdown() for sheet in found)])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A table as it is written down."""
+
+    title: str
+    words: str
+    table: Table
 
 
-def _page(results: Results, drawn: dict[str, tuple[str, str]], found: Sequence[Sheet], command: str) -> str:
-    style = (files("vantage.report") / "assets" / "page.css").read_text(encoding="utf-8")
-    plots = "".join(panel(heading, "", f'<div class="scroll">{figure}</div>') for heading, figure in drawn.values())
-    written = "".join(
-        panel(sheet.title, escape(sheet.words), table(sheet.head, [[_bold(cell) for cell in row] for row in sheet.rows])) for sheet in found
-    )
-    about = escape(cost(results).replace("`", ""))
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width,initial-scale=1">',
-            f"<title>{escape(results.folder.resolve().name)} · Vantage</title>",
-            f"<style>:root{{--font:{FONT}}}{STYLE}\n{style}\n.panel svg{{min-width:720px;width:100%;height:auto}}</style></head><body>",
-            f"<header><div><h1>Which method is better, and by how much</h1><p>{about}</p></div></header><main>",
-            section(
-                "figures",
-                "Figures",
-                "Every dot carries its 95 % interval; hover for the numbers. Hollow: fewer seeds than the others; compare by differences.",
-                plots,
-            ),
-            section("tables", "Tables", "The same rows as numbers.", written),
-            f"</main><footer><div><p>Drawn by <code>{escape(command)}</code>.</p></div></footer></body></html>\n",
-        ]
-    )
+def _written(sheet: Sheet) -> Written:
+    rows = [[_cell(content) for content in row] for row in sheet.rows]
+    return Written(title=sheet.title, words=sheet.words, table=Table(sheet.head, rows))
 
 
-def _bold(cell: str) -> str:
-    return f"<b>{escape(cell[2:-2])}</b>" if cell.startswith("**") else escape(cell)
+def _cell(content: str) -> Cell:
+    """A sheet marks the cells that are to be bold by two stars on either side."""
+    return Bold(content[2:-2]) if content.startswith("**") else content
+
+
+def _cost(results: Results) -> str:
+    return cost(results).replace("`", "")
+
+
+def _markdown(results: Results, written: Sequence[Written], command: str) -> str:
+    head = f"Drawn by {code(command)} from the rows beside this file. {markdown(_cost(results))}"
+    tables = [f"### {markdown(one.title)}\n\n{markdown(one.words)}\n\n{one.table.markdown()}\n" for one in written]
+    return "\n".join([head, "", *tables])

@@ -5,14 +5,22 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 
-from vantage.report.episodes import Watch, choose, handovers, interest, shared_ranges, story, traces
+from vantage.report.episode import Watch, choose, handovers, interest, shared_ranges, story, traces
 from vantage.report.folder import read_run
-from vantage.report.tables import Kind
+from vantage.report.numbers import Kind
 
 
 def watch(kind, p_v, human=None, prompt="", number=0):
     p = np.array(p_v, float)
-    values = {"p_v": p, "v_e": -np.arange(len(p))[::-1].astype(float), "a_v": p - 0.5, "a_e": p * 0, "g": p + 0.5}
+    values = {
+        "p_v": p,
+        "v_e": -np.arange(len(p))[::-1].astype(float),
+        "a_v": p - 0.5,
+        "a_e": p * 0,
+        "g": p + 0.5,
+        "raw_weight": p + 0.5,
+        "weight": p + 0.5,
+    }
     driver = np.zeros(len(p), bool) if human is None else np.array(human, bool)
     route = np.where(driver, "intervention", "rollout_success")
     return Watch(round=1, number=number, kind=kind, prompt=prompt, human=driver, route=route, values=values)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.report import figures
-from vantage.report.figures import Scale, axes, band, line, number, percent, plot, rect, save_svg, stacked, svg, text, ticks
+from vantage.report import svg as drawing
+from vantage.report.svg import Scale, axes, band, line, plot, rect, save_svg, stacked, svg, text, ticks
+from vantage.report.words import number, percent
 
 
 def test_a_scale_maps_by_hand_and_holds_its_edges():
@@ -90,12 +91,12 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("palette", [figures._LIGHT, figures._DARK])
+@pytest.mark.parametrize("palette", [drawing._LIGHT, drawing._DARK])
 def test_contrast_in_both_schemes(palette):
     for paper in ("page", "card"):
         assert min(contrast(palette[ink], palette[paper]) for ink in ("ink", "soft")) >= 4.5
         assert min(contrast(palette[c], palette[paper]) for c in ("policy", "human", "failure", "demo", "efficiency", "gate")) >= 3
-    on = "#ffffff" if palette is figures._LIGHT else "#10151c"
+    on = "#ffffff" if palette is drawing._LIGHT else "#10151c"
     assert min(contrast(palette[c], on) for c in ("policy", "human", "failure", "demo")) >= 4.5, "words inside coloured strips"
 
 
@@ -110,7 +111,7 @@ def seen_by(colour: str, kind: str) -> np.ndarray:
     return np.clip(np.linalg.inv(to_lms) @ loss[kind] @ to_lms @ parts, 0, 1) ** (1 / 2.2)
 
 
-@pytest.mark.parametrize("palette", [figures._LIGHT, figures._DARK])
+@pytest.mark.parametrize("palette", [drawing._LIGHT, drawing._DARK])
 @pytest.mark.parametrize("kind", ["protan", "deutan"])
 def test_outcomes_stay_apart_under_colour_blindness(palette, kind):
     seen = {name: seen_by(palette[name], kind) for name in ("policy", "human", "failure")}

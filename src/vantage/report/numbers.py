@@ -15,10 +15,8 @@ from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, 
 from vantage.data.v3.schema import EPISODE, FRAME, INDEX, ROUND
 from vantage.disk.tables import Column
 from vantage.report.folder import RoundFiles, Run, Trials
+from vantage.report.paper import VIABLE
 from vantage.types import Controller, Route, VantageError
-
-VIABLE = 0.6
-"""The paper calls a start viable where p_v(s_0) is above this (Fig. 4)."""
 
 
 class Kind(StrEnum):
@@ -44,29 +42,33 @@ class Arm:
 
 
 def common_starts(run: Run) -> list[Arm]:
-    """Every evaluated policy, supervised first, the control last, on the starts (task, seed) that all were tried on, in one order."""
-    arms = [
-        Arm(
-            name=f"{run.method}, round {each.number}" if each.number else "supervised",
-            short=f"round {each.number}" if each.number else "supervised",
-            trials=each.trials,
-            rounds=each.number,
-        )
-        for each in run.rounds
-        if each.trials is not None
-    ]
+    """Every evaluated policy, supervised first and the control last, on the starts that all were tried on.
+
+    A start is a (task, seed); the trials of all policies come in one order. Raises VantageError where they share none.
+    """
+    arms = [_arm_of(run, one, one.trials) for one in run.rounds if one.trials is not None]
     if run.control is not None:
         arms.append(Arm(name="supervised, equal steps", short="control", trials=run.control, control=True))
     if not arms:
         return []
-    starts = [{key: row for row, key in enumerate(_starts(arm.trials))} for arm in arms]
-    shared = sorted(set(starts[0]).intersection(*starts[1:]))
+
+    rows_of = [{start: row for row, start in enumerate(_starts(arm.trials))} for arm in arms]
+    shared = sorted(set(rows_of[0]).intersection(*rows_of[1:]))
     if not shared:
         raise VantageError(f"the evaluations of {run.folder} share no start (task, seed); evaluate every policy on the same suite")
-    return [
-        replace(arm, trials=arm.trials.at(np.array([place[key] for key in shared], np.int64)))
-        for arm, place in zip(arms, starts, strict=True)
-    ]
+
+    aligned = list[Arm]()
+    for arm, row_of in zip(arms, rows_of, strict=True):
+        rows = np.array([row_of[start] for start in shared], np.int64)
+        aligned.append(replace(arm, trials=arm.trials.at(rows)))
+    return aligned
+
+
+def _arm_of(run: Run, one: RoundFiles, trials: Trials) -> Arm:
+    if not one.number:
+        return Arm(name="supervised", short="supervised", trials=trials)
+    short = f"round {one.number}"
+    return Arm(name=f"{run.method}, {short}", short=short, trials=trials, rounds=one.number)
 
 
 def _starts(trials: Trials) -> list[tuple[str, int]]:
@@ -85,6 +87,7 @@ class Comparison:
     only_theirs: int
     both: int
     """Starts that both solve."""
+    neither: int
     steps_ours: float
     """Mean steps to success on the starts that both solve; NaN where there are none."""
     steps_theirs: float
@@ -97,9 +100,9 @@ def compare(ours: Arm, theirs: Arm) -> Comparison:
     a, b = ours.trials, theirs.trials
     if _starts(a) != _starts(b):
         raise VantageError(f"{ours.name} and {theirs.name} were tried on different starts; pair them first")
+
     both = a.success & b.success
     gap = (a.steps - b.steps)[both].astype(np.float64)
-    nan = float("nan")
     return Comparison(
         ours=ours,
         theirs=theirs,
@@ -107,10 +110,19 @@ def compare(ours: Arm, theirs: Arm) -> Comparison:
         only_ours=int((a.success & ~b.success).sum()),
         only_theirs=int((~a.success & b.success).sum()),
         both=int(both.sum()),
-        steps_ours=float(a.steps[both].mean()) if both.any() else nan,
-        steps_theirs=float(b.steps[both].mean()) if both.any() else nan,
+        neither=int((~a.success & ~b.success).sum()),
+        steps_ours=_mean(a.steps[both].astype(np.float64)),
+        steps_theirs=_mean(b.steps[both].astype(np.float64)),
         steps_difference=bootstrap_mean(gap, seed=0),
     )
+
+
+def compare_last(arms: Sequence[Arm]) -> list[Comparison]:
+    """The last round (never the best one) beside the supervised policy, and beside the control."""
+    learned = [arm for arm in arms if arm.rounds]
+    if not learned:
+        return []
+    return [compare(learned[-1], other) for other in arms if not other.rounds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,24 +137,45 @@ class EpisodeFacts:
 
 
 def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
-    """Episodes in order, each with the outcome that its labels record."""
+    """The episodes of a label table, in order, each with the outcome that its labels record.
+
+    Raises VantageError where the rows are in another order.
+    """
     order = np.lexsort((labels[FRAME], labels[EPISODE]))
     if (order != np.arange(len(order))).any():
-        raise VantageError("2-labels.parquet is not in order of episode and frame; write it again with `vantage label`")
+        raise VantageError(
+            "2-labels.parquet is not in order of episode and frame; write it again with `vantage label`"
+        )
+
     edges = np.flatnonzero(np.diff(labels[EPISODE], prepend=-1))
     facts = list[EpisodeFacts]()
     for start, stop in zip(edges.tolist(), [*edges[1:].tolist(), len(order)], strict=True):
         rows = slice(start, stop)
-        route = labels["route"][rows]
         human = labels["controller"][rows] == Controller.HUMAN
-        if (route == Route.DEMO).all():
-            kind = Kind.DEMO
-        elif labels["outcome"][start] == 1:
-            kind = Kind.RESCUED if human.any() else Kind.ALONE
-        else:
-            kind = Kind.FAILED if labels["outcome"][start] == 0 else Kind.UNKNOWN
-        facts.append(EpisodeFacts(number=int(labels[EPISODE][start]), kind=kind, rows=rows, human_share=float(human.mean())))
+        facts.append(
+            EpisodeFacts(
+                number=int(labels[EPISODE][start]),
+                kind=_kind_of(labels, rows),
+                rows=rows,
+                human_share=float(human.mean()),
+            )
+        )
     return facts
+
+
+def _kind_of(labels: Mapping[str, Column], rows: slice) -> Kind:
+    """How the episode in these rows went; its outcome is the same on all of them, NaN where nobody knows it."""
+    if (labels["route"][rows] == Route.DEMO).all():
+        return Kind.DEMO
+
+    match float(labels["outcome"][rows.start]):
+        case 1.0:
+            helped = (labels["controller"][rows] == Controller.HUMAN).any()
+            return Kind.RESCUED if helped else Kind.ALONE
+        case 0.0:
+            return Kind.FAILED
+        case _:
+            return Kind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,20 +191,21 @@ class Collected:
 
 def collected(run: Run) -> list[Collected]:
     """One entry per round with labels."""
-    found = list[Collected]()
-    for each in run.rounds:
-        if each.labels is None:
+    rounds = list[Collected]()
+    for one in run.rounds:
+        if one.labels is None:
             continue
-        kinds = [facts.kind for facts in episodes_of(each.labels)]
-        found.append(
+        route, controller = one.labels["route"], one.labels["controller"]
+        kinds = [facts.kind for facts in episodes_of(one.labels)]
+        rounds.append(
             Collected(
-                number=each.number,
+                number=one.number,
                 episodes={kind: kinds.count(kind) for kind in Kind},
-                frames={route: int((each.labels["route"] == route).sum()) for route in Route},
-                human_share=float((each.labels["controller"] == Controller.HUMAN).mean()),
+                frames={name: int((route == name).sum()) for name in Route},
+                human_share=float((controller == Controller.HUMAN).mean()),
             )
         )
-    return found
+    return rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,33 +242,20 @@ def _mean(values: Float[np.ndarray, "M"] | Bool[np.ndarray, "M"]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def weight_statistics(each: RoundFiles) -> WeightStatistics | None:
+def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
     """The weight statistics of a round; None where it has no weights or no gate (supervised fine-tuning)."""
-    if each.weights is None or np.isnan(each.weights["g"]).all():
+    if one.weights is None or np.isnan(one.weights["g"]).all():
         return None
-    table = each.weights
-    route, g, weight = table["route"], table["g"], table["weight"]
-    sampling = np.nan_to_num(table["sampling"].astype(np.float64))
-    routes = list[RouteWeights]()
-    for name in (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE):
-        mine = route == name
-        known = g[mine & ~np.isnan(g)]
-        routes.append(
-            RouteWeights(
-                route=name,
-                frames=int(mine.sum()),
-                g=known,
-                mean_g=_mean(known),
-                share_above_one=_mean(known > 1),
-                mean_weight=_mean(weight[mine]),
-                drawn=float(sampling[mine].sum()),
-            )
-        )
+
+    route, g, weight = one.weights["route"], one.weights["g"], one.weights["weight"]
+    sampling = np.nan_to_num(one.weights["sampling"].astype(np.float64))
+    judged = (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE)
+
     online = (route != Route.DEMO) & (sampling > 0)
     rollout = (route == Route.ROLLOUT_SUCCESS) | (route == Route.ROLLOUT_FAILURE)
     return WeightStatistics(
-        number=each.number,
-        routes=routes,
+        number=one.number,
+        routes=[_route_weights(name, route == name, g, weight, sampling) for name in judged],
         weight=weight[online],
         effective=effective_sample_size(weight[online], sampling[online]),
         drawable=int(online.sum()),
@@ -242,17 +263,44 @@ def weight_statistics(each: RoundFiles) -> WeightStatistics | None:
     )
 
 
-def values_of(each: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
-    """The ledger's value columns on the round's own frames, row by row as in its labels; NaN where the ledger is silent."""
-    if each.labels is None or each.weights is None:
+def _route_weights(
+    name: Route,
+    rows: Bool[np.ndarray, "N"],
+    g: Float[np.ndarray, "N"],
+    weight: Float[np.ndarray, "N"],
+    sampling: Float[np.ndarray, "N"],
+) -> RouteWeights:
+    known = g[rows & ~np.isnan(g)]
+    return RouteWeights(
+        route=name,
+        frames=int(rows.sum()),
+        g=known,
+        mean_g=_mean(known),
+        share_above_one=_mean(known > 1),
+        mean_weight=_mean(weight[rows]),
+        drawn=float(sampling[rows].sum()),
+    )
+
+
+VALUES = ("p_v", "v_e", "a_v", "a_e", "g", "raw_weight", "weight")
+"""Columns of the ledger that say what the critic thought of a frame, and what became of it."""
+
+
+def values_of(one: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
+    """The columns `VALUES` on the round's own frames, row by row as in its labels; NaN where the ledger is silent.
+
+    None where the round has no ledger, or one that does not cover its own frames.
+    """
+    if one.labels is None or one.weights is None:
         return None
-    own = np.flatnonzero(each.weights[ROUND] == each.number)
-    place = {int(index): int(row) for index, row in zip(each.weights[INDEX][own], own, strict=True)}
-    rows = np.array([place.get(int(index), -1) for index in each.labels[INDEX]], np.int64)
+
+    own = np.flatnonzero(one.weights[ROUND] == one.number)
+    row_of = {int(index): int(row) for index, row in zip(one.weights[INDEX][own], own, strict=True)}
+    rows = np.array([row_of.get(int(index), -1) for index in one.labels[INDEX]], np.int64)
     if (rows < 0).all():
         return None
-    names = ("p_v", "v_e", "a_v", "a_e", "g", "weight")
-    return {name: np.where(rows >= 0, each.weights[name][rows].astype(np.float64), np.nan) for name in names}
+
+    return {name: np.where(rows >= 0, one.weights[name][rows].astype(np.float64), np.nan) for name in VALUES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,21 +313,22 @@ class Starts:
 
     @property
     def viable(self) -> float:
-        """Share of starts above `VIABLE`."""
+        """Share of starts that the critic calls viable."""
         return _mean(self.p_v > VIABLE)
 
 
 def start_viability(run: Run) -> list[Starts]:
     """One entry per round whose critic looked at its own first frames."""
-    found = list[Starts]()
-    for each in run.rounds:
-        values = values_of(each)
-        if values is None or each.labels is None or not each.number:
+    rounds = list[Starts]()
+    for one in run.rounds:
+        values = values_of(one)
+        if values is None or one.labels is None or not one.number:
             continue
-        facts = episodes_of(each.labels)
+
+        facts = episodes_of(one.labels)
         p_v = np.array([values["p_v"][fact.rows.start] for fact in facts])
-        if np.isnan(p_v).all():
-            continue
-        seen = np.flatnonzero(~np.isnan(p_v)).tolist()
-        found.append(Starts(number=each.number, p_v=p_v[seen], kind=[facts[i].kind for i in seen]))
-    return found
+        known = np.flatnonzero(~np.isnan(p_v))
+        if len(known):
+            kinds = [facts[row].kind for row in known.tolist()]
+            rounds.append(Starts(number=one.number, p_v=p_v[known], kind=kinds))
+    return rounds

@@ -7,7 +7,7 @@ import pytest
 
 from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 from vantage.report.folder import RoundFiles, Run, Trials, read_run
-from vantage.report.tables import Kind, collected, common_starts, compare, episodes_of, start_viability, values_of, weight_statistics
+from vantage.report.numbers import Kind, collected, common_starts, compare, episodes_of, start_viability, values_of, weight_statistics
 from vantage.types import Route, VantageError
 
 
@@ -38,7 +38,7 @@ def round_files(number, **parts):
 
 
 def run_of(*rounds, control=None, recipe=None):
-    return Run(folder=Path("run"), recipe=recipe or {}, rounds=rounds, control=control, prompt_swap=None)
+    return Run(folder=Path("run"), recipe=recipe or {}, rounds=rounds, control=control)
 
 
 def labels(*episodes):

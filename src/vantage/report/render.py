@@ -1,0 +1,72 @@
+"""A template and the values it names -> HTML: the one place where a page's text is put into markup.
+
+Templates lie in templates/. Every value is escaped where it enters a page (jinja2's autoescape) and loses its control
+characters; what enters as it is has the type `Markup`, which only `svg.element` and this module's filters make. A name
+that a page does not know is an error, and so is a value that is None.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import cast
+
+import jinja2
+from markupsafe import Markup, escape
+
+from vantage.report.svg import FONT, STYLE
+from vantage.report.words import bracket, fixed, number, percent, printable, signed
+
+_SYMBOLS = re.compile(r"\b(?:([pVA])_([ve])|(g))\b")
+_SUBSCRIPTS = {"v": "ᵥ", "e": "ₑ"}
+
+
+def symbols(words: str) -> Markup:
+    """The letters of the equations as they are printed. Example: "mean g, V_e" -> "mean <i>g</i>, <i>V</i><sub>e</sub>"."""
+
+    def printed(match: re.Match[str]) -> str:
+        letter, below, alone = match.groups()
+        return f"<i>{alone}</i>" if alone else f"<i>{letter}</i><sub>{below}</sub>"
+
+    return Markup(_SYMBOLS.sub(printed, str(escape(printable(words)))))
+
+
+def plain_symbols(words: str) -> str:
+    """The same where no markup can stand, as in an attribute. Example: "V_e" -> "Vₑ"."""
+    return _SYMBOLS.sub(lambda m: m[3] or m[1] + _SUBSCRIPTS[m[2]], words)
+
+
+def _check(value: object) -> object:
+    """A value as it enters a page."""
+    if value is None:
+        raise TypeError("a template prints a value that is None")
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value)
+    return value
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vantage.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_check,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = cast("dict[str, Callable[..., str]]", environment.filters)
+    for write in (bracket, fixed, number, percent, plain_symbols, signed, symbols):
+        filters[write.__name__] = write
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """The page that a template makes of these values; style and script are inside, so it needs no other file."""
+    assets = files("vantage.report") / "assets"
+    style = f":root{{--font:{FONT}}}{STYLE}\n{(assets / 'page.css').read_text(encoding='utf-8')}"
+    script = (assets / "page.js").read_text(encoding="utf-8")
+    page = _ENVIRONMENT.get_template(template)
+    return page.render({**values, "style": Markup(style), "script": Markup(script)})
