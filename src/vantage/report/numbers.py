@@ -143,9 +143,7 @@ def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
     """
     order = np.lexsort((labels[FRAME], labels[EPISODE]))
     if (order != np.arange(len(order))).any():
-        raise VantageError(
-            "2-labels.parquet is not in order of episode and frame; write it again with `vantage label`"
-        )
+        raise VantageError("2-labels.parquet is not in order of episode and frame; write it again with `vantage label`")
 
     edges = np.flatnonzero(np.diff(labels[EPISODE], prepend=-1))
     facts = list[EpisodeFacts]()
