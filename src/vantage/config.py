@@ -44,6 +44,10 @@ def _read(kind: Any, data: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
         return _read_union(arguments, data, where)
+    if origin is typing.Literal:
+        if data not in arguments:
+            raise VantageError(f"{where}: {data!r} is none of {', '.join(repr(choice) for choice in arguments)}")
+        return data
     if origin is tuple:
         if not isinstance(data, list):
             raise VantageError(f"{where}: expected a list, found {data!r}")
