@@ -264,3 +264,16 @@ def test_what_does_not_fit_is_one_sentence(built: dict[str, LeRobotAdapter]) -> 
     )
     with pytest.raises(VantageError, match="made for pictures of 48 x 64"):
         act.features(small)
+
+
+@pytest.mark.parametrize("kind", ["pi0", "act"])
+def test_loss_and_features_stay_on_one_device(kind: str) -> None:
+    """On the meta device an operation with a tensor left on the CPU fails. LeRobot's other types read values there (`item`, `nonzero`)."""
+    policy = tiny(kind)
+    batch = batch_for(policy).to("meta")
+    draw = policy.draw(4, torch.Generator()).to("meta")
+    policy.to("meta").train()
+    loss, features = policy(batch, draw)
+    loss.mean().backward()
+    assert loss.device.type == features.device.type == "meta"
+    assert policy.features(batch.observation).device.type == "meta"

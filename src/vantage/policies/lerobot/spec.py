@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from vantage.policies.lerobot import lora as adapters
 from vantage.policies.lerobot import stock
 from vantage.policies.lerobot.act import ACT
@@ -222,22 +224,23 @@ def _settle_scales(before: Any, after: Any, config: Any, choice: Choice, data: D
     normaliser = next(step for step in before.steps if hasattr(step, "norm_map"))
     features: Mapping[str, Any] = config.input_features | config.output_features
     modes = {key: str(normaliser.norm_map.get(feature.type, "IDENTITY")).rpartition(".")[2] for key, feature in features.items()}
-    known = {key: {name: _array(value) for name, value in values.items()} for key, values in normaliser.stats.items()}
+    known = {key: {name: np.asarray(value, np.float64) for name, value in values.items()} for key, values in normaliser.stats.items()}
 
     relative = bool(getattr(config, "use_relative_actions", False))
     settled, remarks = settle(known, modes, choice, data, relative_actions=relative)
+    replaced = {key for key, values in settled.items() if not _same(values, known.get(key, {}))}
     for step in (*before.steps, *after.steps):
-        if hasattr(step, "norm_map"):
-            step.features = {key: feature for key, feature in features.items() if key in step.features or step is normaliser}
-            step.stats = settled
+        if not hasattr(step, "norm_map"):
+            continue
+        step.features = {key: features.get(key, feature) for key, feature in step.features.items()}
+        if replaced:
+            step.stats = step.stats | {key: settled[key] for key in replaced}
             step.to(device=step.device)
     return remarks
 
 
-def _array(value: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(value, np.float64)
+def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def _checkpoint_activations(policy: Any, wanted: bool, name: str) -> None:

@@ -9,9 +9,11 @@ a checkpoint whose weights do not fit would otherwise act at random.
 """
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
+import logging
 from collections.abc import Generator as Yields
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +54,13 @@ def fresh_config(kind: str, settings: Sequence[str]) -> Any:
     from lerobot.configs.policies import PreTrainedConfig
 
     with _as_sentence(f"settings of {kind}"), _quietly():
-        return draccus.parse(PreTrainedConfig.get_choice_class(kind), args=[f"--{setting}" for setting in settings])
+        chosen = PreTrainedConfig.get_choice_class(kind)
+        known = sorted(field.name for field in dataclasses.fields(chosen))
+        for setting in settings:
+            name = setting.partition("=")[0].partition(".")[0]
+            if name not in known:
+                raise VantageError(f"LeRobot's {kind} has no setting {name!r}; it has {', '.join(known)}")
+        return draccus.parse(chosen, args=[f"--{setting}" for setting in settings])
 
 
 def as_json(config: Any) -> dict[str, Any]:
@@ -153,7 +161,7 @@ def _as_sentence(what: str) -> Yields[None]:
         yield
     except VantageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # draccus leaves the program where a setting has no such value
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise VantageError(
@@ -163,5 +171,10 @@ def _as_sentence(what: str) -> Yields[None]:
 
 @contextmanager
 def _quietly() -> Yields[None]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
