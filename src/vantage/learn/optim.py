@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vantage.config import Decay, NotNegative, Positive, Whole, check
 from vantage.core.schedules import Cosine
 
 
@@ -13,15 +14,19 @@ from vantage.core.schedules import Cosine
 class OptimConfig:
     """AdamW with warm-up, cosine decay, clipping and an exponential average of the weights."""
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Peak learning rate."""
-    warmup: int = 50
+    warmup: Whole = 50
     """Gradient steps of linear warm-up."""
-    weight_decay: float = 1e-4
-    clip: float = 1.0
+    weight_decay: NotNegative = 1e-4
+    clip: Positive = 1.0
     """Largest gradient norm."""
-    ema: float = 0.99
+    ema: Decay = 0.99
     """Decay of the averaged weights, which are what acts and is saved; 0: no average."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class Optimiser:
