@@ -14,7 +14,7 @@ import numpy as np
 
 from vantage.core.segments import last_of_segment
 from vantage.data.episodes import Episode, save_episode
-from vantage.data.frames import FrameStore
+from vantage.data.frames import Raw, make_frames
 from vantage.data.loader import WindowLoader
 from vantage.data.v3.read import read_table
 from vantage.data.v3.write import write_dataset
@@ -62,7 +62,7 @@ def chunk_windows() -> dict[str, float]:
         record(folder / "journal")
         write_dataset(folder / "journal", range(24), folder / "data", FPS)
         table = read_table(folder / "data")
-        store = FrameStore.build(folder / "data", folder / "frames", SIDE)
+        store = make_frames(folder / "data", folder / "frames", storage=Raw())
         end = last_of_segment(np.zeros(len(table), np.int64), table.episode_index)
         loader = WindowLoader.over([table], end, HORIZON, [store], table.cameras)
         stock = LeRobotDataset(

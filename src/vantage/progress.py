@@ -67,3 +67,8 @@ def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterato
         for item in items:
             yield item
             advance()
+
+
+def say(sentence: str) -> None:
+    """One line for people; what a path or a name holds is shown as it is."""
+    console.print(sentence, markup=False, soft_wrap=True)

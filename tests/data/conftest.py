@@ -21,18 +21,19 @@ def make_episode(
     *,
     seed: int = 0,
     cameras: tuple[str, ...] = (),
-    side: int = 32,
+    side: int | tuple[int, int] = 32,
     drivers: str | None = None,
     success: bool = True,
     prompt: str = "push the puck",
     truth: bool = False,
 ) -> Episode:
-    """A random episode; `drivers` such as "PPHHP" says who drove each frame."""
+    """A random episode; `drivers` such as "PPHHP" says who drove each frame; `side`: of the pictures, or (height, width)."""
     draw = np.random.default_rng(seed)
     human = np.array([driver == "H" for driver in drivers]) if drivers else np.zeros(length, bool)
     length = len(human)
-    ramp = np.linspace(0, 200, side).astype(np.uint8)
-    scene = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], np.uint8(40 * (seed % 5))), axis=-1)
+    height, width = (side, side) if isinstance(side, int) else side
+    down, across = (np.linspace(0, 200, count).astype(np.uint8) for count in (height, width))
+    scene = np.stack(np.broadcast_arrays(down[:, None], across[None], np.uint8(40 * (seed % 5))), axis=-1)
     last = np.arange(length) == length - 1
     return Episode(
         state=draw.standard_normal((length, 4)).astype(np.float32),

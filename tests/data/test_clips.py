@@ -7,7 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from vantage.data.v3.pictures import encode, read_catalogue, read_pictures, tile
+from vantage.data.v3.meta import read_episodes, read_info
+from vantage.data.v3.pictures import read_pictures, tile
+from vantage.data.v3.video import encode
 from vantage.types import VantageError
 
 LENGTHS = (12, 7, 15)
@@ -48,11 +50,11 @@ def dataset(request, tmp_path_factory) -> Path:
 
 
 def test_every_episode_gives_exactly_its_own_pictures(dataset):
-    catalogue = read_catalogue(dataset)
-    assert catalogue.fps == 10 and list(catalogue.cameras) == ["front", "wrist"]
+    episodes = read_episodes(read_info(dataset))
+    assert episodes.info.fps == 10 and list(episodes.info.cameras) == ["front", "wrist"]
     for episode, length in enumerate(LENGTHS):
-        found = read_pictures(catalogue, episode)
-        assert catalogue.prompt(episode) == f"task {episode}"
+        found = read_pictures(episodes, episode)
+        assert episodes.prompt(episode) == f"task {episode}"
         for camera, inverted in (("front", False), ("wrist", True)):
             truth = np.stack([picture(episode, frame, inverted) for frame in range(length)])
             assert found[camera].shape == truth.shape
@@ -61,9 +63,9 @@ def test_every_episode_gives_exactly_its_own_pictures(dataset):
 
 def test_an_episode_that_is_not_there_and_damage_are_one_sentence(dataset, tmp_path):
     with pytest.raises(VantageError, match="has no episode 9"):
-        read_pictures(read_catalogue(dataset), 9)
-    with pytest.raises(VantageError, match="not a whole LeRobotDataset"):
-        read_catalogue(tmp_path)
+        read_pictures(read_episodes(read_info(dataset)), 9)
+    with pytest.raises(VantageError, match="is not a LeRobotDataset"):
+        read_info(tmp_path)
 
 
 def test_cameras_stand_side_by_side_enlarged_by_whole_pixels():

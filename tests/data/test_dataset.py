@@ -15,7 +15,7 @@ import pytest
 
 from vantage.core.segments import last_of_segment
 from vantage.data.episodes import Episode, save_episode
-from vantage.data.frames import FrameStore
+from vantage.data.frames import make_frames
 from vantage.data.loader import WindowLoader
 from vantage.data.v3.read import read_table
 from vantage.data.v3.write import write_dataset
@@ -116,7 +116,7 @@ def test_windows_equal_lerobots_chunks_and_padding(episode: Callable[..., Episod
     root = dataset(written, images=True)
     table = read_table(root)
     end = last_of_segment(np.zeros(len(table), np.int64), table.episode_index)
-    store = FrameStore.build(root, tmp_path / "frames", 32)
+    store = make_frames(root, tmp_path / "frames")
     loader = WindowLoader.over([table], end, 16, [store], table.cameras)
     opened = stock(root, delta_timestamps={"action": [i / FPS for i in range(16)]})
     batch = loader.batch(np.arange(len(table)))
@@ -193,7 +193,7 @@ import resource, sys
 from pathlib import Path
 from vantage.data.v3.write import write_dataset
 from vantage.data.episodes import load_episode, save_episode
-from vantage.data.frames import FrameStore
+from vantage.data.frames import make_frames
 from vantage.types import VantageError
 folder = Path(sys.argv[1])
 one = load_episode(folder / "journal", 0)
@@ -202,7 +202,7 @@ for limit in (1_000, 5_000, 20_000):
     for write in (
         lambda: write_dataset(folder / "journal", range(3), folder / "out", 20),
         lambda: write_dataset(folder / "journal", range(3), folder / "out", 20, images=True),
-        lambda: FrameStore.build(folder / "whole", folder / "frames", 64),
+        lambda: make_frames(folder / "whole", folder / "frames"),
         lambda: save_episode(folder, 0, one),
     ):
         try:

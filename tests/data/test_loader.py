@@ -8,7 +8,7 @@ import torch
 
 from vantage.core.segments import last_of_segment, segments
 from vantage.data.episodes import Episode, save_episode
-from vantage.data.frames import FrameStore
+from vantage.data.frames import Frames, frames_from_journal
 from vantage.data.loader import RandomShift, WindowLoader, prefetch
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.write import write_dataset
@@ -19,7 +19,7 @@ ROUNDS = (("PPPHHP", "PPPP"), ("HHHHH",), ("PHP", "P"))
 
 
 @pytest.fixture(scope="module")
-def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Table], list[FrameStore]]:
+def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Table], list[Frames]]:
     """Three datasets; the second names its cameras in another order."""
     tables, stores = [], []
     for number, drivers in enumerate(ROUNDS):
@@ -30,12 +30,12 @@ def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[lis
             save_episode(folder / "j", place, one)
         write_dataset(folder / "j", range(len(drivers)), folder / "d", 20)
         tables.append(read_table(folder / "d"))
-        stores.append(FrameStore.from_journal(folder / "j", range(len(drivers)), folder / "f", 16))
+        stores.append(frames_from_journal(folder / "j", range(len(drivers)), folder / "f", dict.fromkeys(cameras, (16, 16))))
     return tables, stores
 
 
 @pytest.fixture
-def loader(rounds: tuple[list[Table], list[FrameStore]]) -> WindowLoader:
+def loader(rounds: tuple[list[Table], list[Frames]]) -> WindowLoader:
     tables, stores = rounds
     segment = np.concatenate([segments(t.intervention[rows], t.cut[rows]) for t in tables for rows in t.slices])
     starts = np.concatenate([t.frame_index == 0 for t in tables])
@@ -52,7 +52,7 @@ def same(a: Batch, b: Batch) -> bool:
     )
 
 
-def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list[Table], list[FrameStore]]) -> None:
+def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list[Table], list[Frames]]) -> None:
     tables, stores = rounds
     batch = loader.batch(np.arange(len(loader)))
     row = 0
@@ -71,7 +71,7 @@ def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list
                 assert np.array_equal(batch.observation.environment_state[row], table.environment_state[t])
                 assert batch.observation.prompts[row] == table.prompts[table.prompt[t]]
                 for camera in ("corner", "wrist"):
-                    assert np.array_equal(batch.observation.images[camera][row], store.pixels[t, store.header.cameras.index(camera)])
+                    assert np.array_equal(batch.observation.images[camera][row], store.gather(np.array([t]))[camera][0])
                 row += 1
     assert row == len(loader) == 19 and loader.prompts == ("prompt 0", "prompt 1")
 
@@ -102,14 +102,29 @@ def test_only_windows_with_probability_are_drawn(loader: WindowLoader) -> None:
 
 
 def test_a_shift_by_hand() -> None:
-    picture = np.arange(9, dtype=np.uint8).reshape(1, 1, 3, 3, 1).repeat(3, -1)
-    images = picture.repeat(300, 0).repeat(2, 1)
+    picture = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1).repeat(3, -1).repeat(300, 0)
+    images = {"corner": picture, "wrist": picture}
     moved = RandomShift(1)(images, np.random.default_rng(0))
-    seen = {tuple(one[..., 0].ravel().tolist()) for one in moved.reshape(-1, 3, 3, 3)}
+    seen = {tuple(one[..., 0].ravel().tolist()) for one in np.concatenate(list(moved.values()))}
     assert len(seen) == 9  # every one of the 3 x 3 offsets
     assert (0, 1, 2, 3, 4, 5, 6, 7, 8) in seen and (0, 0, 1, 0, 0, 1, 3, 3, 4) in seen  # none; right and down by one, edges repeated
-    assert (moved[:, 0] != moved[:, 1]).any()  # cameras move on their own
-    assert np.array_equal(RandomShift(0)(images, np.random.default_rng(0)), images)
+    assert (moved["corner"] != moved["wrist"]).any()  # cameras move on their own
+    assert np.array_equal(RandomShift(0)(images, np.random.default_rng(0))["wrist"], picture)
+
+
+@pytest.mark.parametrize("pixels", [2, 5])
+def test_a_shift_of_cameras_of_any_size_repeats_the_edge(pixels: int) -> None:
+    """One draw for every sample and camera, in that order; each camera is moved at its own height and width."""
+    draw = np.random.default_rng(3)
+    images = {"front": draw.integers(0, 256, (5, 6, 9, 3), np.uint8), "wrist": draw.integers(0, 256, (5, 4, 4, 3), np.uint8)}
+    moved = RandomShift(pixels)(images, np.random.default_rng(7))
+    offsets = np.random.default_rng(7).integers(0, 2 * pixels + 1, (5, 2, 2))
+    for number, (camera, pictures) in enumerate(images.items()):
+        height, width = pictures.shape[1:3]
+        for sample in range(5):
+            down, across = offsets[sample, number] - pixels
+            rows, columns = np.clip(np.arange(height) + down, 0, height - 1), np.clip(np.arange(width) + across, 0, width - 1)
+            assert np.array_equal(moved[camera][sample], pictures[sample][np.ix_(rows, columns)])
 
 
 def test_observations_for_reading_are_never_shifted(loader: WindowLoader) -> None:

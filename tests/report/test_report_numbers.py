@@ -195,5 +195,5 @@ def test_the_toy_run_is_read_whole(toy_run):
     assert [each.number for each in run.rounds] == [0, 1, 2]
     assert run.method == "HABC"
     assert len(run.control) == 60
-    assert run.rounds[1].catalogue.cameras == {"corner": True, "wrist": True}
+    assert list(run.rounds[1].catalogue.info.cameras) == ["corner", "wrist"]
     assert [row["step"] for row in run.rounds[2].actor_curve][:2] == [10, 20]

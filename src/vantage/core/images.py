@@ -4,22 +4,33 @@ import numpy as np
 from jaxtyping import UInt8
 
 
-def area_downsample(images: UInt8[np.ndarray, "*lead P P 3"], size: int) -> UInt8[np.ndarray, "*lead {size} {size} 3"]:
-    """Mean of each (P / size) x (P / size) block, rounded half up: floor((sum + f^2 / 2) / f^2).
+def area_downsample(images: UInt8[np.ndarray, "*lead _h _w 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "*lead _rows _columns 3"]:
+    """Mean of each block of f pixels, rounded half up: floor((sum + f / 2) / f), in whole numbers.
 
+    `size`: (height, width) of the result; one number for a square. The factor of the height may differ from that of the width.
     Exact integer arithmetic, so that a picture downsampled while acting equals the one downsampled for training, on any machine.
-    size = P returns the input itself. Raises ValueError unless P is a multiple of `size`.
+    The size of the input returns the input itself. Raises ValueError where a side is not a whole multiple.
     """
-    side = images.shape[-2]
-    factor, rest = divmod(side, size)
-    if rest or factor < 1:
-        raise ValueError(f"a side of {side} pixels is not a multiple of {size}")
-    if factor == 1:
+    height, width = images.shape[-3:-1]
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if not divides((height, width), (rows, columns)):
+        raise ValueError(f"{width} x {height} pixels do not shrink to {columns} x {rows} by whole factors")
+    down, across = height // rows, width // columns
+    if down == across == 1:
         return images
-    total = np.zeros((*images.shape[:-3], size, size, 3), np.uint16 if factor <= 15 else np.uint32)
-    for row in range(factor):
-        for column in range(factor):
-            total += images[..., row::factor, column::factor, :]
-    total += factor * factor // 2
-    total //= factor * factor
+
+    block = down * across
+    # 16 bits hold the sum of up to 15 x 15 bytes, and are twice as fast to add.
+    total = np.zeros((*images.shape[:-3], rows, columns, 3), np.uint16 if block <= 225 else np.uint32)
+    for row in range(down):
+        for column in range(across):
+            total += images[..., row::down, column::across, :]
+
+    total += block // 2
+    total //= block
     return total.astype(np.uint8)
+
+
+def divides(have: tuple[int, int], want: tuple[int, int]) -> bool:
+    """Whether pictures of (height, width) `have` shrink to `want` by whole factors."""
+    return all(large >= small > 0 and large % small == 0 for large, small in zip(have, want, strict=True))

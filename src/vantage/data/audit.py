@@ -5,7 +5,7 @@
 What would stop a later stage (docs/data.md, "Bad input") stops the audit too, as a `VantageError`; problems are what it would not notice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from rich.table import Table as Grid
 from vantage.core.segments import segment_starts
 from vantage.core.stats import effective_sample_size
 from vantage.data.outcomes import Outcomes, resolve_outcomes
-from vantage.data.v3.read import Table, camera_features, camera_key, read_info, read_table, video_files
+from vantage.data.v3.meta import Video, read_episodes, read_info, videos_of
+from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
 from vantage.data.v3.video import read_video
 from vantage.disk.tables import check_coverage, read_parquet
@@ -56,7 +57,7 @@ class Audit:
 
     root: Path
     frames: int
-    fps: int
+    fps: float
     cameras: tuple[str, ...]
     prompts: tuple[str, ...]
     lengths: Int64[np.ndarray, "M"]
@@ -198,27 +199,42 @@ def _action_problems(table: Table) -> list[str]:
 def _picture_problems(table: Table) -> list[str]:
     """Episodes in which a camera shows one picture for more than `STUCK_SECONDS` while the robot moves. Reads videos only."""
     info = read_info(table.root)
-    limit = round(STUCK_SECONDS * table.fps)
-    reach = np.ptp(table.state, axis=0)
     problems: list[str] = []
-    for camera, feature in camera_features(info).items():
-        if feature["dtype"] != "video":
-            continue
-        stuck: list[int] = []
-        for path, episodes in video_files(table.root, info, camera_key(info, camera)).items():
-            seen = {position: _blocks(picture) for position, picture in read_video(path, table.fps, "gray")}
-            missing = sum(position not in seen for stop, first in episodes.values() for position in range(first, stop))
-            if missing:
-                raise VantageError(f"video {path} lacks {missing:,} pictures that its dataset needs; restore it or record it again.")
-            for episode, (stop, first) in episodes.items():
-                moved = table.state[table.slices[episode]] / np.where(reach > 0, reach, 1)
-                if _stuck(np.stack([seen[position] for position in range(first, stop)]), moved, limit):
-                    stuck.append(episode)
+    if info.depth_cameras:
+        problems.append(f"{', '.join(info.depth_cameras)} holds distances (depth), which no policy here reads: left out")
+    cameras = [camera for camera in info.cameras.values() if camera.is_video]
+    if not cameras:
+        return problems
+
+    episodes = read_episodes(info)
+    for camera in cameras:
+        stuck = [episode for video in videos_of(episodes, camera) for episode in _stuck_episodes(table, video)]
         if stuck:
             problems.append(
-                f"{_name(sorted(stuck))} in which camera {camera} shows the same picture for over {STUCK_SECONDS:g} s while the robot moves"
+                f"{_name(sorted(stuck))} in which camera {camera.name} shows the same picture for over {STUCK_SECONDS:g} s "
+                "while the robot moves"
             )
     return problems
+
+
+def _stuck_episodes(table: Table, video: Video) -> list[int]:
+    seen = [_blocks(picture) for _, picture in zip(video.rows, _gray(video), strict=False)]
+    if len(seen) < len(video.rows):
+        lacking = len(video.rows) - len(seen)
+        raise VantageError(f"video {video.path} lacks {lacking:,} pictures that its dataset needs; restore it or record it again.")
+    limit = round(STUCK_SECONDS * table.fps)
+    reach = np.ptp(table.state, axis=0)
+    stuck: list[int] = []
+    for episode, first in video.first.items():
+        rows = table.slices[episode]
+        shown = np.stack(seen[first : first + rows.stop - rows.start])
+        if _stuck(shown, table.state[rows] / np.where(reach > 0, reach, 1), limit):
+            stuck.append(episode)
+    return stuck
+
+
+def _gray(video: Video) -> Iterator[UInt8[np.ndarray, "_h _w"]]:
+    return (picture for _, picture in read_video(video.path, "gray"))
 
 
 def _blocks(picture: UInt8[np.ndarray, "P Q"]) -> Float32[np.ndarray, "K L"]:
@@ -246,7 +262,7 @@ def render_audit(found: Audit) -> RenderableType:
     episodes = len(lengths)
     rows = [
         ("dataset", str(found.root)),
-        ("frames", f"{found.frames:,} in {episodes:,} episodes at {found.fps} per second"),
+        ("frames", f"{found.frames:,} in {episodes:,} episodes at {found.fps:g} per second"),
         ("lengths", f"{lengths.min()} to {lengths.max()} frames, median {np.median(lengths):g}"),
         ("cameras", ", ".join(found.cameras) or "none (true state)"),
         ("prompts", "; ".join(found.prompts[:5]) + (f"; and {len(found.prompts) - 5} more" if len(found.prompts) > 5 else "")),

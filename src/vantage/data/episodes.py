@@ -46,8 +46,8 @@ class Episode:
     """Whether the episode ended after the action (`next.done`)."""
     prompt: str
     """What the robot was told (LeRobot's `task`)."""
-    images: Mapping[str, UInt8[np.ndarray, "T P P 3"]] = field(default_factory=dict[str, Any])
-    """Camera name -> pictures before the action; empty for runs on true state."""
+    images: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]] = field(default_factory=dict[str, Any])
+    """Camera name -> pictures before the action, each camera at a size of its own; empty for runs on true state."""
     task: str = ""
     """Machine name of the task, e.g. ``push-v3``."""
     seed: int = 0

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int64
 from vantage.core.credit import join_labels
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import Timeline, timeline
-from vantage.data.frames import FrameStore
+from vantage.data.frames import Frames, open_frames
 from vantage.data.loader import RandomShift, WindowLoader
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
@@ -39,7 +39,7 @@ class Experience:
     """Absolute frame index in that data set."""
     segment_end: Int64[np.ndarray, "N"]
     """Last row of the frame's segment."""
-    stores: tuple[FrameStore, ...]
+    stores: tuple[Frames, ...]
     """Pictures, source by source; empty for a policy that looks at none."""
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ def load_experience(sources: Sequence[Source]) -> Experience:
         round=np.concatenate([np.full(len(t.index), s.round, dtype=np.int64) for s, t in zip(sources, tables, strict=True)]),
         index=np.concatenate([t.index for t in tables]),
         segment_end=last_of_segment(joined.segment, whole.episode),
-        stores=tuple(FrameStore.open(s.frames) for s in sources if s.frames is not None),
+        stores=tuple(open_frames(s.frames) for s in sources if s.frames is not None),
     )
 
 

@@ -1,176 +1,235 @@
-"""Pictures of a dataset -> one memory-mapped array [N, cameras, size, size, 3], so that a random picture costs one copy and no decoding.
+"""Pictures of a dataset, at random: what a loader asks of them, and three ways of keeping them.
 
-    1-episodes/videos ──build────────┐
-    journal (lossless) ──from_journal┴─> store: frames.u8 + frames.json ──gather(rows)──> uint8[B, cameras, size, size, 3]
+    dataset ──make_frames(Raw())────────> one array per camera, memory-mapped: a picture costs a copy
+            ──make_frames(Compressed())─> JPEG, one file per camera: a picture costs its decoding
+            ──make_frames(Direct())─────> nothing but an index into the dataset's own videos: a picture costs a seek and a few decodings
+    journal ──frames_from_journal───────> the first of these, lossless
+                                          ... ──open_frames──> Frames ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
 
-The store is whole or absent. `collect` makes a lossless one from its journal; `FrameStore.build` makes one from anybody's dataset, whose
-pictures have been through a video.
+A store is a folder, whole or absent. What it will take is said before anything is written. docs/data.md has the measurements.
 """
 
-import io
-import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image
 
-from vantage.core.images import area_downsample
-from vantage.data.episodes import load_episode
-from vantage.data.v3.read import camera_features, camera_key, read_info, read_rows, video_files
-from vantage.data.v3.schema import INDEX
-from vantage.data.v3.video import read_video
-from vantage.disk.files import read_json, whole_folder, write_json
-from vantage.disk.tables import read_arrow
-from vantage.types import VantageError
+from vantage.data.stores.compressed import compressed_bytes, open_compressed, place_bytes, write_compressed
+from vantage.data.stores.direct import check_direct, direct_settings, open_direct, write_direct
+from vantage.data.stores.header import HEADER, Header, damaged, read_header
+from vantage.data.stores.raw import frames_from_journal, is_whole_raw, open_raw, raw_bytes, write_raw
+from vantage.data.stores.recording import Recording, Size, read_recording
+from vantage.disk.files import whole_folder
+from vantage.errors import VantageError
+from vantage.progress import bar, say
 
-HEADER = "frames.json"
-PIXELS = "frames.u8"
+__all__ = ["Compressed", "Direct", "Frames", "Raw", "Storage", "frames_from_journal", "make_frames", "open_frames"]
+
+RAW_LIMIT = 8 << 30
+"""Bytes up to which pictures are kept raw where nobody says how: what the file cache of an ordinary machine holds."""
+OPEN_VIDEO = 20 << 20
+"""Bytes of memory of one open video (measured at 480 x 640, AV1 and H.264; docs/data.md)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What a store holds; `frames.json`."""
-
-    frames: int
-    """N."""
-    cameras: tuple[str, ...]
-    size: int
-    """Side in pixels."""
-    lossless: bool
-    """Whether the pictures never went through a video."""
+@runtime_checkable
+class Frames(Protocol):
+    """The pictures of N frames, each camera at a size of its own."""
 
     @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """(N, cameras, size, size, 3)."""
-        return (self.frames, len(self.cameras), self.size, self.size, 3)
+    def cameras(self) -> Mapping[str, Size]:
+        """Camera -> (height, width)."""
+        ...
 
+    def __len__(self) -> int:
+        """N."""
+        ...
 
-def _shrink(pictures: UInt8[np.ndarray, "T P Q 3"], size: int, camera: str) -> UInt8[np.ndarray, "T {size} {size} 3"]:
-    height, width = pictures.shape[1:3]
-    if height != width or height % size:
-        raise VantageError(
-            f"camera {camera} is {width} x {height} px and the policy wants {size}; "
-            f"record square pictures with a side that is a multiple of {size}."
-        )
-    return area_downsample(pictures, size)
+    def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
+        """The pictures of these frames, in this order; of some cameras or of all. Raises IndexError for a row that is not there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class FrameStore:
-    """The pictures of one dataset, by frame index. Make one with `build`, `from_journal` or `open`."""
-
-    header: Header
-    pixels: UInt8[np.ndarray, "N C P P 3"]
-    """A read-only memory map."""
-
-    def __len__(self) -> int:
-        return self.header.frames
-
-    @classmethod
-    def open(cls, folder: Path) -> "FrameStore":
-        """Map an existing store. Raises VantageError where there is none, or not a whole one."""
-        if not (folder / HEADER).is_file():
-            raise VantageError(
-                f"there is no frame store at {folder}: collect the round again, or make one of its videos with FrameStore.build."
-            )
-        record = read_json(folder / HEADER)
-        try:
-            header = Header(**(record | {"cameras": tuple(record["cameras"])}))
-            pixels = np.memmap(folder / PIXELS, np.uint8, "r", shape=header.shape)
-        except (TypeError, KeyError, ValueError, OSError) as error:
-            raise VantageError(
-                f"the frame store {folder} is damaged: delete it and collect again, or make one of its videos with FrameStore.build."
-            ) from error
-        return cls(header, pixels)
-
-    @classmethod
-    def build(cls, root: Path, folder: Path, size: int) -> "FrameStore":
-        """Decode every picture of a LeRobotDataset once, in order, and store it at `size` px; an existing store that fits is kept.
-
-        Raises VantageError for a dataset without cameras, videos that are missing or cut short, and pictures that `size` does not divide.
-        """
-        info = read_info(root)
-        cameras = camera_features(info)
-        if not cameras:
-            raise VantageError(f"{root} has no cameras; record pictures, or use a policy on true state.")
-        header = Header(frames=int(info["total_frames"]), cameras=tuple(cameras), size=size, lossless=False)
-        return cls._make(folder, header, lambda sink: _copy_dataset(root, info, header, sink))
-
-    @classmethod
-    def from_journal(cls, journal: Path, numbers: Sequence[int], folder: Path, size: int) -> "FrameStore":
-        """Store the journal's pictures, laid out as `dataset.write_dataset` does with the same `numbers`; they never meet a video codec."""
-        if not numbers:
-            raise VantageError(f"the frame store {folder} would be empty; record at least one episode.")
-        first = load_episode(journal, numbers[0])
-        lengths = [len(load_episode(journal, number, pixels=False)) for number in numbers]
-        header = Header(frames=sum(lengths), cameras=tuple(first.images), size=size, lossless=True)
-        if not header.cameras:
-            raise VantageError(f"the journal {journal} has no pictures; record them, or use a policy on true state.")
-
-        def copy(sink: BinaryIO) -> None:
-            for number in numbers:
-                images = load_episode(journal, number).images
-                views = [_shrink(images[camera], size, camera) for camera in header.cameras]
-                sink.write(np.stack(views, axis=1).tobytes())
-
-        return cls._make(folder, header, copy)
-
-    @classmethod
-    def _make(cls, folder: Path, header: Header, copy: Callable[[BinaryIO], None]) -> "FrameStore":
-        if _fits(folder, header):
-            return cls.open(folder)
-        with whole_folder(folder) as temporary:
-            with (temporary / PIXELS).open("w+b") as sink:
-                copy(sink)
-            write_json(temporary / HEADER, asdict(header))
-        return cls.open(folder)
-
-    def gather(self, rows: Int64[np.ndarray, "B"], out: UInt8[np.ndarray, "B C P P 3"] | None = None) -> UInt8[np.ndarray, "B C P P 3"]:
-        """Copy the pictures of these frames, in this order; `out` may be given to save the allocation."""
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of a store of {len(self)} frames")
-        # numpy copies straight into the result only in this mode; the rows have just been checked.
-        return np.take(self.pixels, rows, axis=0, out=out, mode="clip")
+class Raw:
+    """Keep pictures as they are, uncompressed: 553 GB for 200,000 frames of three 480 x 640 cameras."""
 
 
-def _fits(folder: Path, header: Header) -> bool:
-    """Whether a whole store of just this content stands here already."""
-    if not (folder / HEADER).is_file() or not (folder / PIXELS).is_file():
-        return False
-    same: bool = read_json(folder / HEADER) == json.loads(json.dumps(asdict(header)))
-    return same and (folder / PIXELS).stat().st_size == math.prod(header.shape)
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """Keep pictures as JPEG: some 30 GB for 200,000 frames of three 480 x 640 cameras."""
+
+    quality: int = 90
+    """Of the JPEG, 1 to 100."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for a quality that JPEG does not have."""
+        if not 1 <= self.quality <= 100:
+            raise VantageError(f"the quality of compressed pictures is {self.quality}; give a whole number from 1 to 100.")
 
 
-def _copy_dataset(root: Path, info: dict[str, Any], header: Header, sink: BinaryIO) -> None:
-    # A plain file written by position, never a writable map: a full disk is then an error and not a crash.
-    picture = header.size**2 * 3
-    starts = _episode_starts(root)
-    for place, (camera, feature) in enumerate(camera_features(info).items()):
-        key = camera_key(info, camera)
-        if feature["dtype"] == "image":
-            for row, cell in enumerate(read_rows(root, [INDEX, key]).column(key).to_pylist()):
-                image = np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB"))
-                sink.seek((row * len(header.cameras) + place) * picture)
-                sink.write(_shrink(image[None], header.size, camera).tobytes())
-            continue
-        for path, episodes in video_files(root, info, key).items():
-            rows = {
-                first + offset: starts[episode] + offset for episode, (stop, first) in episodes.items() for offset in range(stop - first)
-            }
-            for position, image in read_video(path, int(info["fps"])):
-                row = rows.pop(position, None)
-                if row is not None:
-                    sink.seek((row * len(header.cameras) + place) * picture)
-                    sink.write(_shrink(image[None], header.size, camera).tobytes())
-            if rows:
-                raise VantageError(f"video {path} lacks {len(rows):,} pictures that its dataset needs; restore it or record it again.")
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Decode from the dataset's own videos: no disk, and more processor time than `Compressed`, the more the rarer key frames are."""
+
+    most_open: int = 16
+    """Video files of each camera that are held open."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for a number of files that cannot be."""
+        if self.most_open < 1:
+            raise VantageError(f"{self.most_open} video files may be open; give a number of at least 1.")
 
 
-def _episode_starts(root: Path) -> dict[int, int]:
-    tables = [read_arrow(path, ["episode_index", "dataset_from_index"]) for path in sorted((root / "meta/episodes").glob("*/*.parquet"))]
-    return {int(episode): int(start) for table in tables for episode, start in zip(*(c.to_pylist() for c in table.columns), strict=True)}
+Storage = Raw | Compressed | Direct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What keeping pictures will take."""
+
+    storage: Storage
+    disk: int
+    """Bytes."""
+    memory: int
+    """Bytes, beside the system's file cache."""
+    free: int
+    """Bytes free where it will be written."""
+
+
+def make_frames(root: Path, folder: Path, cameras: Mapping[str, Size | None] | None = None, storage: Storage | None = None) -> Frames:
+    """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random; a store that fits is used again.
+
+    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself; only these are kept. None:
+    every camera as it is. `storage` None: raw where that is small, else compressed where the disk allows it, else direct.
+    Raises VantageError, before anything is written: for a camera that is not there or holds distances (depth), a size that is no whole part
+    of the recorded one, a meta/episodes that does not describe the data, and a disk that is too full. Raises it on the way for a frame
+    without a picture and for a damaged file; nothing is left then.
+    """
+    recording = read_recording(root, cameras)
+    if cameras is None and recording.info.depth_cameras:
+        say(f"{root}: left out {', '.join(recording.info.depth_cameras)}, which holds distances (depth) that no policy here reads.")
+    kept = _kept(folder, recording, storage)
+    if kept is not None:
+        return kept
+
+    plan = plan_frames(recording, folder, storage)
+    say(_sentence(recording, folder, plan))
+    if plan.disk > plan.free:
+        raise VantageError(
+            f"{folder} would take {_bytes(plan.disk)} and its disk has {_bytes(plan.free)} free; free some space, name another folder, "
+            "keep fewer cameras, or choose Compressed() or Direct()."
+        )
+
+    header = _header(recording, plan.storage)
+    with whole_folder(folder) as temporary, bar("pictures", recording.frames * len(recording.kept), "pictures") as advance:
+        match plan.storage:
+            case Raw():
+                write_raw(recording, temporary, header, advance)
+            case Compressed(quality):
+                write_compressed(recording, temporary, header, quality, advance)
+            case Direct():
+                write_direct(recording, temporary, header, advance)
+        header.write(temporary)
+    return open_frames(folder)
+
+
+def open_frames(folder: Path) -> Frames:
+    """Open an existing store. Raises VantageError where there is none, or not a whole one."""
+    header = read_header(folder)
+    match header.kind:
+        case "raw":
+            return open_raw(folder, header)
+        case "compressed":
+            return open_compressed(folder, header)
+        case "direct":
+            return open_direct(folder, header)
+        case _:
+            raise damaged(folder)
+
+
+def plan_frames(recording: Recording, folder: Path, storage: Storage | None) -> Plan:
+    """What keeping these pictures will take; writes nothing. The bytes of compressed ones are estimated from a sample.
+
+    `storage` None: chosen by size. Raises VantageError for `Direct` over pictures that are no video.
+    """
+    free = _free(folder)
+    frames, sizes = recording.frames, recording.kept
+    chosen = storage or _by_size(recording, free)
+    match chosen:
+        case Raw():
+            return Plan(storage=chosen, disk=raw_bytes(frames, sizes), memory=0, free=free)
+        case Compressed(quality):
+            memory = place_bytes(frames, len(sizes))
+            return Plan(storage=chosen, disk=compressed_bytes(recording, quality), memory=memory, free=free)
+        case Direct(most_open):
+            check_direct(recording)
+            files = sum(min(most_open, len(recording.videos(camera))) for camera in recording.cameras)
+            places = frames * len(sizes) * 24
+            return Plan(storage=chosen, disk=places, memory=places + files * OPEN_VIDEO, free=free)
+
+
+def _by_size(recording: Recording, free: int) -> Storage:
+    raw = raw_bytes(recording.frames, recording.kept)
+    if raw <= min(RAW_LIMIT, free // 2):
+        return Raw()
+    compressed = Compressed()
+    if compressed_bytes(recording, compressed.quality) <= free // 2 or not all(camera.is_video for camera in recording.cameras):
+        return compressed
+    return Direct()
+
+
+def _header(recording: Recording, storage: Storage) -> Header:
+    header = Header(kind="raw", frames=recording.frames, cameras=dict(recording.kept), lossless=False, source=recording.fingerprint)
+    match storage:
+        case Raw():
+            return header
+        case Compressed():
+            return replace(header, kind="compressed", settings=asdict(storage))
+        case Direct():
+            return replace(header, kind="direct", settings=asdict(storage) | direct_settings(recording))
+
+
+def _kept(folder: Path, recording: Recording, storage: Storage | None) -> Frames | None:
+    """The store that stands at `folder`, if it holds just these pictures, kept in the way that is asked for."""
+    if not (folder / HEADER).is_file():
+        return None
+    try:
+        header = read_header(folder)
+        same = (header.frames, header.cameras, header.source) == (recording.frames, dict(recording.kept), recording.fingerprint)
+        if not same or list(header.cameras) != list(recording.kept):
+            return None
+        if storage is not None and header != _header(recording, storage):
+            return None
+        if header.kind == "raw" and not is_whole_raw(folder, header):
+            return None
+        return open_frames(folder)
+    except VantageError:
+        return None
+
+
+def _free(folder: Path) -> int:
+    """Bytes free on the disk that `folder` is, or will be, on."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+def _sentence(recording: Recording, folder: Path, plan: Plan) -> str:
+    seen = ", ".join(f"{name} {width} x {height}" for name, (height, width) in recording.kept.items())
+    about = "about " if isinstance(plan.storage, Compressed) else ""
+    return (
+        f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}{_bytes(plan.disk)} in {folder} "
+        f"({_bytes(plan.free)} free) and {_bytes(plan.memory)} of memory."
+    )
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count / 1000:.3g} kB"

@@ -1,4 +1,4 @@
-"""Anchor rows -> Batch: windows of H steps with pixels, by index arithmetic over arrays in memory and a memory map.
+"""Anchor rows -> Batch: windows of H steps with pixels, by index arithmetic over arrays in memory and stores of pictures.
 
     rounds end to end   | demonstrations | round 1 | round 2 |        one row per frame
     (seed, step) ──draw──> anchors [B] ──window_index──> rows, valid [B, H] ──gather──> Batch
@@ -13,13 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 
 from vantage.core.sampling import draw
 from vantage.core.windows import action_mask, window_index
-from vantage.data.frames import FrameStore
+from vantage.data.frames import Frames
 from vantage.data.v3.read import Table
+from vantage.seeding import seed_for
 from vantage.types import Batch, Observation, VantageError
+
+Pictures = dict[str, UInt8[np.ndarray, "B _h _w 3"]]
+"""Camera -> B pictures, each camera at a size of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,31 @@ class RandomShift:
 
     pixels: int = 4
 
-    def __call__(self, images: UInt8[np.ndarray, "B C P P 3"], generator: np.random.Generator) -> UInt8[np.ndarray, "B C P P 3"]:
-        """Shifted copies; the same for the same state of the generator."""
-        batch, cameras, side = images.shape[:3]
-        edge = np.clip(np.arange(-self.pixels, side + self.pixels), 0, side - 1)
-        padded = images.take(edge, axis=2).take(edge, axis=3)
-        offsets = generator.integers(0, 2 * self.pixels + 1, (batch, cameras, 2))
-        out = np.empty_like(images)
-        for place in np.ndindex(batch, cameras):
-            y, x = offsets[place]
-            out[place] = padded[place][y : y + side, x : x + side]
-        return out
+    def __call__(self, images: Pictures, generator: np.random.Generator) -> Pictures:
+        """Shifted copies; the same for the same state of the generator and the same order of cameras."""
+        if not images:
+            return images
+        batch = len(next(iter(images.values())))
+        offsets = generator.integers(0, 2 * self.pixels + 1, (batch, len(images), 2))
+        return {camera: self._shifted(pictures, offsets[:, number]) for number, (camera, pictures) in enumerate(images.items())}
+
+    def _shifted(self, pictures: UInt8[np.ndarray, "B _h _w 3"], offsets: Int64[np.ndarray, "B 2"]) -> UInt8[np.ndarray, "B _h _w 3"]:
+        """Pictures that begin `offset - pixels` rows and columns later, or earlier, than they did."""
+        height, width = pictures.shape[1:3]
+        shifted = np.empty_like(pictures)
+        # Past its own length a picture shows nothing but its edge, however far it moves.
+        reach = np.array([height - 1, width - 1])
+        moves = np.clip(offsets - self.pixels, -reach, reach)
+        for picture, out, (down, across) in zip(pictures, shifted, moves.tolist(), strict=True):
+            # What stays in view is copied; its own edge then fills the rest, columns first and so the corners too.
+            top, bottom = max(0, -down), min(height, height - down)
+            left, right = max(0, -across), min(width, width - across)
+            out[top:bottom, left:right] = picture[top + down : bottom + down, left + across : right + across]
+            out[top:bottom, :left] = out[top:bottom, left : left + 1]
+            out[top:bottom, right:] = out[top:bottom, right - 1 : right]
+            out[:top] = out[top]
+            out[bottom:] = out[bottom - 1]
+        return shifted
 
 
 def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Iterator[T]:
@@ -72,23 +90,22 @@ class WindowLoader:
     """Last row of each frame's segment (`core.segments.last_of_segment`)."""
     horizon: int
     """H."""
-    stores: tuple[FrameStore, ...] = ()
+    stores: tuple[Frames, ...] = ()
     """Pictures, dataset by dataset; empty for a policy on true state."""
     cameras: tuple[str, ...] = ()
-    """Which cameras to serve, in the actor's order."""
+    """Which cameras to serve, in the policy's order."""
     commanded: Bool[np.ndarray, "A"] | Bool[np.ndarray, "N A"] | None = None
     """Action dimensions that somebody commanded, for the robot or for every frame; None: all."""
     shift: RandomShift | None = None
 
     def __post_init__(self) -> None:
+        """Raise `VantageError` where the pictures do not fit the frames or lack a camera."""
         frames = sum(len(store) for store in self.stores)
         if self.cameras and frames != len(self.action):
             raise VantageError(f"the frame stores hold {frames:,} pictures for {len(self.action):,} frames; build them again.")
-        missing = {camera for store in self.stores for camera in self.cameras if camera not in store.header.cameras}
+        missing = {camera for store in self.stores for camera in self.cameras if camera not in store.cameras}
         if missing:
             raise VantageError(f"the policy looks at camera {', '.join(sorted(missing))}, which a dataset lacks; record it.")
-        if len({store.header.size for store in self.stores}) > 1:
-            raise VantageError("the frame stores differ in picture size; build them at one size.")
 
     def __len__(self) -> int:
         return len(self.action)
@@ -99,7 +116,7 @@ class WindowLoader:
         tables: Sequence[Table],
         segment_end: Int64[np.ndarray, "N"],
         horizon: int,
-        stores: Sequence[FrameStore] = (),
+        stores: Sequence[Frames] = (),
         cameras: tuple[str, ...] = (),
         shift: RandomShift | None = None,
     ) -> "WindowLoader":
@@ -120,38 +137,53 @@ class WindowLoader:
             shift=shift,
         )
 
-    def pictures(self, rows: Int64[np.ndarray, "B"]) -> UInt8[np.ndarray, "B C P P 3"]:
-        """What the cameras saw at these rows, as stored."""
-        first, *others = self.stores
-        if not others:
-            found = first.gather(rows)
-        else:
-            found = np.empty((len(rows), *first.header.shape[1:]), np.uint8)
-            ends = np.cumsum([len(store) for store in self.stores])
-            owner = np.searchsorted(ends, rows, side="right")
-            for number, store in enumerate(self.stores):
-                mine = owner == number
-                found[mine] = store.gather(rows[mine] - (ends[number] - len(store)))[:, self._order(store, first.header.cameras)]
-        return found[:, self._order(first, self.cameras)]
+    @property
+    def sizes(self) -> tuple[dict[str, tuple[int, int]], ...]:
+        """The different sizes that pictures come in, camera by camera: one, unless datasets differ."""
+        sizes = [{camera: store.cameras[camera] for camera in self.cameras} for store in self.stores]
+        return tuple(size for place, size in enumerate(sizes) if size not in sizes[:place])
 
-    @staticmethod
-    def _order(store: FrameStore, cameras: Sequence[str]) -> list[int] | slice:
-        have = store.header.cameras
-        return slice(None) if have == tuple(cameras) else [have.index(camera) for camera in cameras]
+    def size_group(self, rows: Int64[np.ndarray, "B"]) -> Int64[np.ndarray, "B"]:
+        """Which of `sizes` the pictures at these rows have; one batch holds rows of one group."""
+        of_store = [self.sizes.index({camera: store.cameras[camera] for camera in self.cameras}) for store in self.stores]
+        return np.array(of_store, np.int64)[self._owner(rows)] if len(of_store) else np.zeros(len(rows), np.int64)
+
+    def _owner(self, rows: Int64[np.ndarray, "B"]) -> Int64[np.ndarray, "B"]:
+        """The number of the store that holds each row."""
+        return np.searchsorted(np.cumsum([len(store) for store in self.stores]), rows, side="right")
+
+    def pictures(self, rows: Int64[np.ndarray, "B"]) -> Pictures:
+        """What the cameras saw at these rows, as stored. Raises VantageError for rows whose pictures differ in size."""
+        if len(self.stores) == 1:
+            return self.stores[0].gather(rows, self.cameras)
+        groups = np.unique(self.size_group(rows))
+        if len(groups) > 1:
+            raise VantageError(
+                "these frames come from datasets whose pictures differ in size, which no batch holds together; draw them by `size_group`, "
+                "or use a policy that wants one size."
+            )
+
+        size = self.sizes[groups[0] if len(groups) else 0]
+        gathered = {camera: np.empty((len(rows), *size[camera], 3), np.uint8) for camera in self.cameras}
+        owner, first = self._owner(rows), 0
+        for number, store in enumerate(self.stores):
+            places = np.flatnonzero(owner == number)
+            if len(places):
+                for camera, pictures in store.gather(rows[places] - first, self.cameras).items():
+                    gathered[camera][places] = pictures
+            first += len(store)
+        return gathered
 
     def observe(self, rows: Int64[np.ndarray, "B"], generator: np.random.Generator | None = None) -> Observation:
         """Observations at these rows; shifted if the loader has a shift and a generator is given."""
-        images: dict[str, UInt8[torch.Tensor, "B P P 3"]] = {}
-        if self.cameras:
-            pixels = self.pictures(rows)
-            if self.shift is not None and generator is not None:
-                pixels = self.shift(pixels, generator)
-            images = {camera: torch.from_numpy(pixels[:, place]) for place, camera in enumerate(self.cameras)}
+        images = self.pictures(rows) if self.cameras else {}
+        if self.shift is not None and generator is not None:
+            images = self.shift(images, generator)
         truth: Float[torch.Tensor, "B E"] | None = None
         if self.environment_state is not None:
             truth = torch.from_numpy(self.environment_state[rows])
         return Observation(
-            images=images,
+            images={camera: torch.from_numpy(pictures) for camera, pictures in images.items()},
             state=torch.from_numpy(self.state[rows]),
             environment_state=truth,
             prompts=tuple(self.prompts[number] for number in self.prompt[rows]),
@@ -169,9 +201,23 @@ class WindowLoader:
         )
 
     def drawn(self, probability: Float[np.ndarray, "N"], seed: int, step: int, size: int) -> Batch:
-        """The batch of one gradient step: a pure function of (seed, step), augmentation included."""
-        rows = draw(probability.astype(np.float64), seed=seed, step=step, batch=size)
+        """The batch of one gradient step: a pure function of (seed, step), augmentation included.
+
+        Where datasets differ in picture size, a step draws from one size, chosen with the probability that its frames have together: over
+        many steps every frame is drawn as often as `probability` says.
+        """
+        probability = probability.astype(np.float64)
+        if len(self.stores) > 1 and len(self.sizes) > 1:
+            probability = self._of_one_size(probability, seed, step)
+        rows = draw(probability, seed=seed, step=step, batch=size)
         return self.batch(rows, augmentation(seed, step))
+
+    def _of_one_size(self, probability: Float64[np.ndarray, "N"], seed: int, step: int) -> Float64[np.ndarray, "N"]:
+        group = self.size_group(np.arange(len(self)))
+        share = np.bincount(group, weights=probability, minlength=len(self.sizes))
+        generator = np.random.default_rng(seed_for("picture size", seed, step))
+        chosen = generator.choice(len(share), p=share / share.sum())
+        return np.where(group == chosen, probability, 0.0) / share[chosen]
 
     def stream(self, probability: Float[np.ndarray, "N"], seed: int, steps: Iterable[int], size: int, ahead: int = 2) -> Iterator[Batch]:
         """`drawn` for every step, prepared by one background thread while the last one is being used."""

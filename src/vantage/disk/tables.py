@@ -6,7 +6,8 @@ NaN in a column declared nullable is stored as null and read back as NaN; a miss
 """
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -62,17 +63,29 @@ def _to_numpy(name: str, column: pa.ChunkedArray, path: Path) -> Column:
 
 def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one parquet file, all of it or some columns; a missing, truncated or foreign file is one sentence."""
+    with _open_parquet(path) as file:
+        known: list[str] = pq.read_schema(file).names
+        missing = [f"`{name}`" for name in columns or () if name not in known]
+        if not missing:
+            return pq.read_table(file, columns=None if columns is None else list(columns))
+    raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of one parquet file, of which nothing else is read."""
+    with _open_parquet(path) as file:
+        return pq.read_schema(file).names
+
+
+@contextmanager
+def _open_parquet(path: Path) -> Generator[pa.OSFile]:
     if not path.is_file():
         raise VantageError(f"{path} does not exist; run the stage that writes it first.")
     try:
         with pa.OSFile(str(path)) as file:  # not Python's: Arrow's threads may let go of that after the interpreter's end
-            known: list[str] = pq.read_schema(file).names
-            missing = [f"`{name}`" for name in columns or () if name not in known]
-            if not missing:
-                return pq.read_table(file, columns=None if columns is None else list(columns))
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); write it again.") from error
-    raise VantageError(f"{path} has no column {', '.join(missing)}; it has {', '.join(known)}.")
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, Column]:

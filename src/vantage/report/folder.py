@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from vantage.core.stats import Interval, wilson
-from vantage.data.v3.pictures import Catalogue, read_catalogue
+from vantage.data.v3.meta import Episodes, read_episodes, read_info
 from vantage.data.v3.schema import EVAL_COLUMNS, LABEL_COLUMNS, WEIGHT_COLUMNS
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
@@ -74,7 +74,7 @@ class RoundFiles:
     """Trials on the way of practice (chunked PPO); empty for rounds that learned from a data set."""
     trials: Trials | None
     record: Mapping[str, Any]
-    catalogue: Catalogue | None
+    catalogue: Episodes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _read_round(place: Round) -> RoundFiles:
         checks=read_json(place.actor / "checks.json") if (place.actor / "checks.json").is_file() else (),
         trials=read_trials(place.evaluation) if place.evaluation.is_file() else None,
         record=read_json(place.record) if place.record.is_file() else {},
-        catalogue=read_catalogue(place.episodes) if (place.episodes / "meta/info.json").is_file() else None,
+        catalogue=read_episodes(read_info(place.episodes)) if (place.episodes / "meta/info.json").is_file() else None,
     )
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 
-from vantage.data.v3.pictures import Catalogue, encode, read_pictures, tile
+from vantage.data.v3.meta import Episodes
+from vantage.data.v3.pictures import read_pictures, tile
+from vantage.data.v3.video import encode
 from vantage.report.charts import KIND_CLASS, WIDTHS
 from vantage.report.episode import Ranges, Watch, choose, shared_ranges, story, traces
 from vantage.report.folder import Run
@@ -72,8 +74,8 @@ def watch_section(run: Run, count: int) -> Viewers | None:
     return Viewers(round=number, episodes=[_viewer(watch, ranges, catalogue, budget) for watch in watches])
 
 
-def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: int) -> Viewer:
-    fps = min(catalogue.fps, SLOW) if catalogue else SLOW
+def _viewer(watch: Watch, ranges: Ranges, catalogue: Episodes | None, budget: int) -> Viewer:
+    fps = min(catalogue.info.fps, SLOW) if catalogue else SLOW
     film, note = None, ""
     try:
         film = _film(watch, catalogue, fps, budget) if catalogue else None
@@ -81,8 +83,8 @@ def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: i
         note = str(error)
 
     slowed = ""
-    if film and catalogue and catalogue.fps > fps:
-        slowed = f"shown at 1/{catalogue.fps / fps:.2g} of the robot's speed"
+    if film and catalogue and catalogue.info.fps > fps:
+        slowed = f"shown at 1/{catalogue.info.fps / fps:.2g} of the robot's speed"
 
     return Viewer(
         watch=watch,
@@ -96,7 +98,7 @@ def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: i
     )
 
 
-def _film(watch: Watch, catalogue: Catalogue, fps: int, budget: int) -> Film | None:
+def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film | None:
     """The episode's cameras side by side; None for a run without cameras.
 
     Coarser where it would not fit its share of the page, `budget` bytes.
@@ -122,7 +124,7 @@ def _film(watch: Watch, catalogue: Catalogue, fps: int, budget: int) -> Film | N
     )
 
 
-def _data(watch: Watch, fps: int) -> Mapping[str, object]:
+def _data(watch: Watch, fps: float) -> Mapping[str, object]:
     values = {name: _rounded(watch.values[name]) for name in SHOWN}
     return {"frames": len(watch), "fps": fps, "human": watch.human.astype(int).tolist(), **values}
 

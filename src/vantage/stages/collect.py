@@ -11,7 +11,7 @@ from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
 from vantage.collect.pool import Job, Played, Pool
 from vantage.config import Count, NotNegative, check
 from vantage.data.episodes import journalled, load_episode
-from vantage.data.frames import FrameStore
+from vantage.data.frames import frames_from_journal
 from vantage.data.v3.write import write_dataset
 from vantage.disk.layout import Round
 from vantage.progress import bar
@@ -155,6 +155,7 @@ def _play_missing(where: Round, jobs: list[Job], pool: Pool):
 def _assemble(where: Round, numbers: list[int], world: WorldSpec, frame_size: int | None) -> None:
     """Journal to data set (and frame store), then drop the journal."""
     if frame_size is not None:
-        FrameStore.from_journal(where.journal, numbers, where.frames(frame_size), frame_size)
+        cameras = dict.fromkeys(load_episode(where.journal, numbers[0]).images, (frame_size, frame_size))
+        frames_from_journal(where.journal, numbers, where.frames(frame_size), cameras)
     write_dataset(where.journal, numbers, where.episodes, world.fps, world.robot)
     shutil.rmtree(where.journal)

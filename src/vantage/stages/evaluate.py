@@ -14,8 +14,9 @@ from vantage.collect.pool import Job, Played, Pool
 from vantage.config import Count, NotNegative, Whole, check
 from vantage.core.stats import wilson
 from vantage.data.episodes import load_episode
-from vantage.data.v3.pictures import encode, tile
+from vantage.data.v3.pictures import tile
 from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.data.v3.video import encode
 from vantage.disk.files import write_whole
 from vantage.disk.tables import write_parquet
 from vantage.progress import bar

@@ -1,45 +1,59 @@
 """A LeRobotDataset folder (anybody's) -> every column that is not pixels, as contiguous numpy arrays, checked.
 
-    meta/info.json, meta/tasks.parquet, data/*/*.parquet ──read_table──> Table ──traces──> Trace per episode
+    meta/ ──meta──┐
+    data/*/*.parquet ──read_table──> Table ──traces──> Trace per episode
 
 The parquet files are read directly (15,000 frames in 0.05 s; importing LeRobot alone takes 11 s). Everything that would make a later stage
 silently wrong is one sentence here: missing or mistyped columns, NaN, gaps in the frame index, files that do not agree.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from vantage.data.v3.meta import (
+    DATA_FOLDER,
+    INFO_FILE,
+    Info,
+    check_episodes,
+    missing_data_files,
+    read_episodes,
+    read_info,
+    read_prompts,
+    videos_of,
+    visible_files,
+)
 from vantage.data.v3.schema import (
     ACTION,
     ENVIRONMENT_STATE,
     EPISODE,
     FRAME,
-    IMAGE_PREFIX,
     INDEX,
     INTERVENTION_ALIASES,
     POLICY_ACTION,
     POLICY_VERSION,
     STATE,
     SUCCESS,
+    TASK_INDEX,
     TIMESTAMP,
 )
 from vantage.data.v3.video import check_video
-from vantage.disk.files import read_json
 from vantage.disk.tables import read_arrow
 from vantage.types import Trace, VantageError
 
-INFO_FILE = "meta/info.json"
-TASKS_FILE = "meta/tasks.parquet"
-TASK_INDEX = "task_index"
 GAP = 1.5
-"""A step in time longer than this many control periods is a cut."""
+"""A step in time longer than this many control periods may be a cut ..."""
+LATE = 0.5
+"""... and is one where the frames behind it are late by more than this many periods against those before it."""
+AROUND = 5
+"""Frames on either side whose lateness is compared, by the median: a clock that jitters by less than half a period makes no cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +62,10 @@ class Table:
 
     root: Path
     """The dataset's folder."""
-    fps: int
-    """Control steps per second."""
+    fps: float
+    """Control steps per second; a whole number is an int."""
     cameras: tuple[str, ...]
-    """Camera names, in the order of `info.json`."""
+    """Camera names, in the order of `info.json`, without depth cameras."""
     demos: bool
     """Whether the dataset was read as demonstrations."""
     index: Int64[np.ndarray, "N"]
@@ -77,11 +91,15 @@ class Table:
     success: Bool[np.ndarray, "N"] | None
     """`next.success`, where it was recorded."""
     cut: Bool[np.ndarray, "N"]
-    """True where more than 1.5 control periods passed since the frame before, within an episode."""
+    """True where frames are missing before this one: time jumped by more than 1.5 control periods, or backwards, and stayed there."""
     prompt: Int64[np.ndarray, "N"]
     """Which of `prompts` the robot was following."""
     prompts: tuple[str, ...]
     """Every distinct prompt, in the order in which the dataset numbers its tasks."""
+    state_names: tuple[str, ...] | None = None
+    """Names of the state's dimensions, where info.json gives one to each."""
+    action_names: tuple[str, ...] | None = None
+    """Names of the action's dimensions, where info.json gives one to each."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -115,92 +133,101 @@ class Table:
         ]
 
 
-def read_info(root: Path) -> dict[str, Any]:
-    """Read `meta/info.json`; raise VantageError where the folder is no LeRobotDataset v3."""
-    if not (root / INFO_FILE).is_file():
-        raise VantageError(f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder.")
-    info = read_json(root / INFO_FILE)
-    if not isinstance(info, dict) or not {"fps", "features", "codebase_version"} <= info.keys():
-        raise VantageError(f"{root / INFO_FILE} lacks fps, features or codebase_version; give a LeRobotDataset of version 3.")
-    if not str(info["codebase_version"]).startswith("v3"):
-        raise VantageError(f"{root} has LeRobot format {info['codebase_version']}; convert it to v3.0 with LeRobot first.")
-    return info
-
-
-def camera_features(info: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Camera name -> its feature, for the cameras of a dataset; LeRobot's single `observation.image` is the camera `image`."""
-    features: Mapping[str, Any] = info["features"]
-    pictures = {name: feature for name, feature in features.items() if feature["dtype"] in ("video", "image")}
-    return {name.removeprefix(IMAGE_PREFIX).removeprefix("observation."): feature for name, feature in pictures.items()}
-
-
-def camera_key(info: Mapping[str, Any], camera: str) -> str:
-    """The column of a camera."""
-    return IMAGE_PREFIX + camera if IMAGE_PREFIX + camera in info["features"] else f"observation.{camera}"
-
-
-def read_rows(root: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of all data files of a dataset, sorted by `index`."""
-    paths = sorted((root / "data").glob("*/*.parquet"))
+def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
+    """Some columns of all data files of a dataset, sorted by `index`. Raises VantageError for none, damaged or foreign ones."""
+    paths = visible_files(info.root, DATA_FOLDER)
     if not paths:
-        raise VantageError(f"{root} holds no data files; record at least one episode.")
+        raise VantageError(f"{info.root} holds no data files; record at least one episode.")
     tables = [read_arrow(path, [*columns]) for path in paths]
     try:
         table = pa.concat_tables(tables, promote_options="default")
     except pa.ArrowException as error:
-        raise VantageError(f"the data files of {root} disagree about their columns; record them with one set of features.") from error
-    order = table.column(INDEX).to_numpy()
+        raise VantageError(f"the data files of {info.root} disagree about their columns; record them with one set of features.") from error
+
+    order = _whole(table, INDEX, info.root)
     return table if (np.diff(order) > 0).all() else table.sort_by(INDEX)
 
 
-def _wide(table: pa.Table, name: str, root: Path) -> Float32[np.ndarray, "N D"]:
-    column: pa.Array = table.column(name).combine_chunks()
-    flat: pa.Array = column
-    while pa.types.is_list(flat.type) or pa.types.is_fixed_size_list(flat.type) or pa.types.is_large_list(flat.type):
-        flat = flat.flatten()
-    if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
-        raise VantageError(f"column `{name}` of {root} holds {flat.type} where numbers belong; record it as float32.")
-    if column.null_count or flat.null_count or len(flat) % len(table) or not len(flat):
-        raise VantageError(f"column `{name}` of {root} has empty or uneven rows; every frame needs the same number of values.")
-    values = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(table), -1)
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        episode, frame = (table.column(key)[row].as_py() for key in (EPISODE, FRAME))
-        raise VantageError(
-            f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in episode {episode}, frame {frame}; "
-            "repair or drop those episodes."
-        )
-    return values
+def read_table(root: Path, demos: bool = False) -> Table:
+    """Read and check a LeRobotDataset.
+
+    `demos=True` reads demonstrations: `intervention` may be absent (everybody drove by hand) and `policy_version` is then -1.
+    Raises VantageError for: no dataset, an empty one, truncated files, missing or mistyped columns, NaN or infinite states or actions, gaps
+    in the frame index, clocks that tell no time, and for cameras that are videos: a `meta/episodes` that does not describe the data, and
+    videos that are missing, cut short or shorter than their episodes.
+    """
+    info = read_info(root)
+    driver = _check_columns(info, demos)
+    needed = [STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX]
+    optional = [name for name in (ENVIRONMENT_STATE, POLICY_ACTION, POLICY_VERSION, SUCCESS) if name in info.features]
+    table = read_rows(info, [*needed, *optional, *([driver] if driver else [])])
+    if not len(table):
+        raise VantageError(f"{root} is an empty dataset; record at least one episode.")
+
+    index, episode, frame = (_whole(table, name, root) for name in (INDEX, EPISODE, FRAME))
+    _check_order(index, episode, frame, info)
+    check_videos(info, np.bincount(episode))
+    timestamp = _seconds(table, info)
+    prompt = _whole(table, TASK_INDEX, root)
+    missing_version = np.full(len(table), -1 if demos else 0)
+    return Table(
+        root=root,
+        fps=info.fps,
+        cameras=tuple(info.cameras),
+        demos=demos,
+        index=index,
+        episode_index=episode,
+        frame_index=frame,
+        timestamp=timestamp,
+        state=_vectors(table, STATE, info),
+        environment_state=_vectors(table, ENVIRONMENT_STATE, info) if ENVIRONMENT_STATE in optional else None,
+        action=_vectors(table, ACTION, info),
+        policy_action=_vectors(table, POLICY_ACTION, info) if POLICY_ACTION in optional else None,
+        intervention=_flag(table, driver, root) if driver else np.ones(len(table), np.bool_),
+        policy_version=_whole(table, POLICY_VERSION, root) if POLICY_VERSION in optional else missing_version,
+        success=_flag(table, SUCCESS, root) if SUCCESS in optional else None,
+        cut=_cuts(timestamp, frame, info.fps),
+        prompt=prompt,
+        prompts=read_prompts(info, prompt),
+        state_names=info.features[STATE].names,
+        action_names=info.features[ACTION].names,
+    )
 
 
-def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
-    column: pa.Array = table.column(name).combine_chunks()
-    if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
-        flat = column.flatten()
-        if len(flat) != len(column):
-            raise VantageError(f"column `{name}` of {root} has {len(flat):,} values for {len(column):,} frames; it needs one per frame.")
-        column = flat
-    if not pa.types.is_boolean(column.type):
-        raise VantageError(f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False.")
-    if column.null_count:
-        raise VantageError(
-            f"column `{name}` of {root} has {len(column) - column.null_count:,} values for {len(column):,} frames; it needs one per frame."
-        )
-    return column.to_numpy(zero_copy_only=False).astype(np.bool_)
+def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
+    """Raise VantageError unless meta/episodes describes the data and every video file is there, opens and is long enough.
+
+    `lengths`: frames per episode, by the data files. Decodes nothing; a dataset without videos needs no meta/episodes.
+    """
+    cameras = [camera for camera in info.cameras.values() if camera.is_video]
+    if not cameras:
+        return
+    episodes = read_episodes(info)
+    check_episodes(episodes, lengths)
+    for camera in cameras:
+        for video in videos_of(episodes, camera):
+            check_video(video.path, len(video.rows))
 
 
-def _whole(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
-    column: pa.Array = table.column(name).combine_chunks()
-    if column.null_count or not pa.types.is_integer(column.type):
-        raise VantageError(f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}.")
-    return column.to_numpy(zero_copy_only=False).astype(np.int64)
+def _check_columns(info: Info, demos: bool) -> str | None:
+    """The name of the column that says who drove; None where nobody says. Raises VantageError for columns that are not described."""
+    root = info.root
+    if not (1 if info.total_frames is None else info.total_frames):
+        raise VantageError(f"{root} is an empty dataset; record at least one episode.")
+    missing = [name for name in (STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX) if name not in info.features]
+    if missing:
+        raise VantageError(f"{root} has no column {', '.join(f'`{name}`' for name in missing)}; record it with them.")
+    driver = next((name for name in INTERVENTION_ALIASES if name in info.features), None)
+    if driver is None and not demos:
+        raise VantageError(f"{root} has no column `intervention`; record who drove, or read it as demonstrations (--demos).")
+    return driver
 
 
-def _check_order(index: np.ndarray, episode: np.ndarray, frame: np.ndarray, info: Mapping[str, Any], root: Path) -> None:
-    expected = info.get("total_frames")
-    if expected is not None and expected != len(index):
-        raise VantageError(f"{root} holds {len(index):,} frames and its info.json says {expected:,}; frames are missing, record it again.")
+def _check_order(index: Int64[np.ndarray, "N"], episode: Int64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], info: Info) -> None:
+    """Raise VantageError unless the frames are all there and numbered 0, 1, 2 ..., and so are the episodes and their frames."""
+    root = info.root
+    _check_count(len(index), info)
+
     opens = np.append(True, np.diff(episode) != 0)
     wanted = np.arange(len(index)) - np.maximum.accumulate(np.where(opens, np.arange(len(index)), 0))
     wrong = frame != wanted
@@ -210,95 +237,172 @@ def _check_order(index: np.ndarray, episode: np.ndarray, frame: np.ndarray, info
             f"episode {episode[row]} of {root} has a gap in its frame index: frame {frame[row]} stands where {wanted[row]} belongs; "
             "record the episode again or drop it."
         )
-    if (index != np.arange(len(index))).any():
-        row = int((index != np.arange(len(index))).argmax())
+
+    wrong = index != np.arange(len(index))
+    if wrong.all() and (np.diff(index) == 1).all():
+        raise VantageError(
+            f"{root} begins at frame {index[0]:,} of episode {episode[0]}: it is a part of a dataset; cut it out of the whole one with "
+            "`lerobot-edit-dataset --operation.type=split` (or delete_episodes), which numbers frames and episodes anew."
+        )
+    if wrong.any():
+        row = int(wrong.argmax())
         raise VantageError(f"{root} has a gap in its frame index: `index` is {index[row]} where {row} belongs; record the dataset again.")
-    if (episode != np.cumsum(opens) - 1).any():
-        row = int((episode != np.cumsum(opens) - 1).argmax())
+
+    wrong = episode != np.cumsum(opens) - 1
+    if wrong.any():
+        row = int(wrong.argmax())
         raise VantageError(
             f"{root} jumps to episode {episode[row]} after {episode[row - 1] if row else 'nothing'}; number them 0, 1, 2 ..."
         )
 
 
-def _prompts(root: Path, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
-    tasks = read_arrow(root / TASKS_FILE)
-    name = "task" if "task" in tasks.column_names else "__index_level_0__"
-    known = dict(zip(tasks.column(TASK_INDEX).to_pylist(), tasks.column(name).to_pylist(), strict=True))
-    unknown = sorted(set(used.tolist()) - known.keys())
-    if unknown or known.keys() != set(range(len(known))):
-        raise VantageError(f"{root / TASKS_FILE} does not name task {unknown or sorted(known)}; restore it or record the dataset again.")
-    return tuple(str(known[task]) for task in range(len(known)))
-
-
-def check_videos(root: Path) -> None:
-    """Raise VantageError unless every video file of the dataset is there, opens and is long enough; decodes nothing."""
-    info = read_info(root)
-    keys = [camera_key(info, camera) for camera, feature in camera_features(info).items() if feature["dtype"] == "video"]
-    for key in keys:
-        for path, rows in video_files(root, info, key).items():
-            check_video(path, max(position for position, _ in rows.values()))
-
-
-def video_files(root: Path, info: Mapping[str, Any], key: str) -> dict[Path, dict[int, tuple[int, int]]]:
-    """File -> {episode: (one past its last position in the file, its first position)} for one camera's videos."""
-    found: dict[Path, dict[int, tuple[int, int]]] = {}
-    for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
-        names = [f"videos/{key}/{part}" for part in ("chunk_index", "file_index", "from_timestamp")]
-        table = read_arrow(path, [EPISODE, "length", *names])
-        for episode, length, chunk, file, begin in zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True):
-            video = root / str(info["video_path"]).format(video_key=key, chunk_index=chunk, file_index=file)
-            first = round(begin * info["fps"])
-            found.setdefault(video, {})[episode] = (first + length, first)
-    return found
-
-
-def read_table(root: Path, demos: bool = False) -> Table:
-    """Read and check a LeRobotDataset.
-
-    `demos=True` reads demonstrations: `intervention` may be absent (everybody drove by hand) and `policy_version` is then -1.
-    Raises VantageError for: no dataset, an empty one, truncated files, missing or mistyped columns, NaN or infinite states or actions, gaps
-    in the frame index, videos that are missing, cut short or shorter than their episodes.
-    """
-    info = read_info(root)
-    features: Mapping[str, Any] = info["features"]
-    if not info.get("total_frames", 1):
-        raise VantageError(f"{root} is an empty dataset; record at least one episode.")
-    needed = [STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX]
-    missing = [name for name in needed if name not in features]
+def _check_count(frames: int, info: Info) -> None:
+    if info.total_frames is None or info.total_frames == frames:
+        return
+    missing = missing_data_files(info)
     if missing:
-        raise VantageError(f"{root} has no column {', '.join(f'`{name}`' for name in missing)}; record it with them.")
-    driver = next((name for name in INTERVENTION_ALIASES if name in features), None)
-    if driver is None and not demos:
-        raise VantageError(f"{root} has no column `intervention`; record who drove, or read it as demonstrations (--demos).")
-    optional = [name for name in (ENVIRONMENT_STATE, POLICY_ACTION, POLICY_VERSION, SUCCESS) if name in features]
-    table = read_rows(root, [*needed, *optional, *([driver] if driver else [])])
-    if not len(table):
-        raise VantageError(f"{root} is an empty dataset; record at least one episode.")
-
-    index, episode, frame = (_whole(table, name, root) for name in (INDEX, EPISODE, FRAME))
-    _check_order(index, episode, frame, info, root)
-    prompt = _whole(table, TASK_INDEX, root)
-    timestamp = np.asarray(table.column(TIMESTAMP).to_numpy(), np.float64)
-    elapsed = np.diff(timestamp, prepend=timestamp[:1])
-    check_videos(root)
-    fps = int(info["fps"])
-    return Table(
-        root=root,
-        fps=fps,
-        cameras=tuple(camera_features(info)),
-        demos=demos,
-        index=index,
-        episode_index=episode,
-        frame_index=frame,
-        timestamp=timestamp,
-        state=_wide(table, STATE, root),
-        environment_state=_wide(table, ENVIRONMENT_STATE, root) if ENVIRONMENT_STATE in optional else None,
-        action=_wide(table, ACTION, root),
-        policy_action=_wide(table, POLICY_ACTION, root) if POLICY_ACTION in optional else None,
-        intervention=_flag(table, driver, root) if driver else np.ones(len(table), np.bool_),
-        policy_version=_whole(table, POLICY_VERSION, root) if POLICY_VERSION in optional else np.full(len(table), -1 if demos else 0),
-        success=_flag(table, SUCCESS, root) if SUCCESS in optional else None,
-        cut=(frame > 0) & ((elapsed > GAP / fps) | (elapsed <= 0)),
-        prompt=prompt,
-        prompts=_prompts(root, prompt),
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise VantageError(f"{info.root} is an incomplete download: it lacks {missing[0]}{more}; fetch the dataset again, all of it.")
+    raise VantageError(
+        f"{info.root} holds {frames:,} frames and its info.json says {info.total_frames:,}; frames are missing, fetch or record it again."
     )
+
+
+# -------------------------------------------------------------------------------------------------------------- columns
+
+
+def _whole(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
+    column: pa.Array = table.column(name).combine_chunks()
+    if column.null_count or not pa.types.is_integer(column.type):
+        raise VantageError(f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}.")
+    return column.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
+    """(the values of a column of lists, end to end; how many every frame has: None where they differ or are empty)."""
+    values, width = column, 1
+    while True:
+        if isinstance(values.type, pa.BaseExtensionType):
+            values = values.storage
+        is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
+        if values.null_count or not is_list:
+            return values, None if values.null_count else width
+        # Every list on its own: rows of 2 and of 4 values would add up to the right number.
+        lengths = pc.unique(pc.list_value_length(values)).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+        if len(lengths) > 1 or not lengths[0]:
+            return values, None
+        values, width = values.flatten(), width * lengths[0]
+
+
+def _vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D"]:
+    root, feature = info.root, info.features[name]
+    values, width = _unnested(table.column(name).combine_chunks())
+    if width is None:
+        raise VantageError(f"column `{name}` of {root} has empty or uneven rows; every frame needs the same number of values.")
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        raise VantageError(f"column `{name}` of {root} holds {values.type} where numbers belong; record it as float32.")
+    if feature.shape and math.prod(feature.shape) != width:
+        raise VantageError(
+            f"{root / INFO_FILE} gives `{name}` the shape {list(feature.shape)} and the data files hold {width} values a frame; correct it."
+        )
+    if pa.types.is_floating(values.type) != feature.dtype.startswith("float"):
+        raise VantageError(f"{root / INFO_FILE} says that `{name}` is {feature.dtype} and the data files hold {values.type}; correct it.")
+
+    rows = values.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(table), width)
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise VantageError(
+            f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in {_frame(table, bad)}; "
+            "repair or drop those episodes."
+        )
+    return rows
+
+
+def _frame(table: pa.Table, wrong: Bool[np.ndarray, "N"]) -> str:
+    """The first frame where something is wrong, in words."""
+    row = int(wrong.argmax())
+    return f"episode {table.column(EPISODE)[row].as_py()}, frame {table.column(FRAME)[row].as_py()}"
+
+
+def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
+    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer and Evo-RL write them."""
+    column: pa.Array = table.column(name).combine_chunks()
+    if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
+        values = column.flatten()
+        if len(values) != len(column):
+            raise VantageError(f"column `{name}` of {root} has {len(values):,} values for {len(column):,} frames; it needs one per frame.")
+        column = values
+    if column.null_count:
+        known = len(column) - column.null_count
+        raise VantageError(f"column `{name}` of {root} has {known:,} values for {len(column):,} frames; it needs one per frame.")
+
+    if pa.types.is_boolean(column.type):
+        return column.to_numpy(zero_copy_only=False).astype(np.bool_)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise VantageError(f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False.")
+    numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
+    wrong = (numbers != 0) & (numbers != 1)
+    if wrong.any():
+        value = numbers[int(wrong.argmax())]
+        raise VantageError(f"column `{name}` of {root} is {value:g} in {_frame(table, wrong)}, and must be 0 or 1 everywhere; correct it.")
+    return numbers == 1
+
+
+# ----------------------------------------------------------------------------------------------------------------- time
+
+
+def _seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
+    """The time stamps. Raises VantageError for those that tell no time, since a cut in time could not be seen in them."""
+    column: pa.Array = table.column(TIMESTAMP).combine_chunks()
+    remedy = f"write frame_index / {info.fps:g} into it if the recording has no pauses"
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise VantageError(f"column `{TIMESTAMP}` of {info.root} is {column.type} where seconds belong; {remedy}.")
+    if column.null_count:
+        raise VantageError(f"column `{TIMESTAMP}` of {info.root} is empty in {column.null_count:,} frames; {remedy}.")
+    seconds = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    bad = ~np.isfinite(seconds)
+    if bad.any():
+        raise VantageError(
+            f"column `{TIMESTAMP}` of {info.root} is NaN or infinite in {int(bad.sum()):,} frames, first in {_frame(table, bad)}; {remedy}."
+        )
+
+    inner = np.asarray(table.column(FRAME).to_numpy()) > 0
+    if inner.any():
+        looks = _strange_clock(seconds, np.diff(seconds, prepend=0.0)[inner], pa.types.is_float32(column.type), info.fps)
+        if looks:
+            raise VantageError(f"column `{TIMESTAMP}` of {info.root} {looks}; {remedy}.")
+    return seconds
+
+
+def _strange_clock(seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarray, "K"], is_single: bool, fps: float) -> str:
+    """What is wrong with a clock as a whole, judged by its median step; empty where nothing is."""
+    if not seconds.any():
+        return "is 0 in every frame"
+    largest = float(np.abs(seconds).max())
+    if is_single and np.spacing(np.float32(largest)) > 0.5 / fps:
+        return f"looks like a wall clock kept in 32 bits: at {largest:.3g} s it cannot tell one control step from the next"
+    periods = float(np.median(elapsed)) * fps
+    for unit, per_second in (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):
+        if 2 / 3 < periods / per_second < 1.5:
+            return f"looks like {unit}: one control step is {np.median(elapsed):.3g}, and seconds belong there"
+    if not 2 / 3 < periods < 1.5:
+        return (
+            f"advances by {np.median(elapsed):.3g} s per frame, and info.json says {fps:g} frames per second (correct that if it is wrong)"
+        )
+    return ""
+
+
+def _cuts(seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float) -> Bool[np.ndarray, "N"]:
+    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays late (or early)."""
+    step = np.diff(seconds, prepend=seconds[:1]) * fps
+    lateness = seconds * fps - frame
+    start = np.arange(len(frame)) - frame
+    bounds = np.append(np.flatnonzero(frame == 0), len(frame))
+
+    cut = np.zeros(len(frame), np.bool_)
+    for row in np.flatnonzero((frame > 0) & ((step > GAP) | (step <= 0))):
+        end = bounds[np.searchsorted(bounds, row, side="right")]
+        before = lateness[max(start[row], row - AROUND) : row]
+        behind = lateness[row : min(end, row + AROUND)]
+        cut[row] = abs(np.median(behind) - np.median(before)) > LATE
+    return cut

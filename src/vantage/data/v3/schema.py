@@ -10,6 +10,7 @@ POLICY_VERSION = "policy_version"
 SUCCESS = "next.success"
 DONE = "next.done"
 TASK = "task"
+TASK_INDEX = "task_index"
 
 INDEX = "index"
 EPISODE = "episode_index"
@@ -17,8 +18,8 @@ FRAME = "frame_index"
 TIMESTAMP = "timestamp"
 ROUND = "round"
 
-INTERVENTION_ALIASES = (INTERVENTION, "complementary_info.is_intervention", "is_intervention")
-"""Where LeRobot's tools may have written who was driving, most trusted first."""
+INTERVENTION_ALIASES = (INTERVENTION, "complementary_info.is_intervention", "is_intervention", "intervene_flag")
+"""Where LeRobot's tools, Evo-RL and RLinf write who was driving, most trusted first."""
 
 OUTCOME_SOURCE = "outcome_source"
 """Who said how the episode ended (`OutcomeSource`)."""

@@ -31,7 +31,7 @@ def column_statistics(columns: Mapping[str, Shaped[np.ndarray, "T *D"]]) -> dict
     return found
 
 
-def colour_histogram(pictures: UInt8[np.ndarray, "T P P 3"]) -> Int64[np.ndarray, "3 256"]:
+def colour_histogram(pictures: UInt8[np.ndarray, "T _h _w 3"]) -> Int64[np.ndarray, "3 256"]:
     """Counts of every value of every colour over at most 20 pictures, evenly spaced."""
     sample = pictures[np.unique(np.linspace(0, len(pictures) - 1, _SAMPLES).round().astype(int))].reshape(-1, 3)
     return np.stack([np.bincount(sample[:, colour], minlength=256) for colour in range(3)]).astype(np.int64)

@@ -19,6 +19,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from vantage.data.episodes import Episode, load_episode
+from vantage.data.v3.meta import DATA_FILE, INFO_FILE, TASKS_FILE, VIDEO_FILE, fill_in
 from vantage.data.v3.schema import (
     ACTION,
     DONE,
@@ -32,6 +33,7 @@ from vantage.data.v3.schema import (
     POLICY_VERSION,
     STATE,
     SUCCESS,
+    TASK_INDEX,
     TIMESTAMP,
 )
 from vantage.data.v3.statistics import colour_histogram, column_statistics, picture_statistics
@@ -40,19 +42,14 @@ from vantage.disk.files import whole_folder, write_json
 from vantage.disk.tables import write_parquet
 from vantage.types import VantageError
 
-DATA_FILE = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-VIDEO_FILE = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_FILE = "meta/episodes/chunk-000/file-000.parquet"
-TASKS_FILE = "meta/tasks.parquet"
-INFO_FILE = "meta/info.json"
 STATS_FILE = "meta/stats.json"
 OURS_FILE = "meta/vantage_episodes.parquet"
-TASK_INDEX = "task_index"
 
 Columns = dict[str, Shaped[np.ndarray, "T *D"]]
 
 
-def _columns(episode: Episode, number: int, start: int, task_index: int, fps: int) -> Columns:
+def _columns(episode: Episode, number: int, start: int, task_index: int, fps: float) -> Columns:
     frames = np.arange(len(episode))
     columns: dict[str, np.ndarray | None] = {
         STATE: episode.state,
@@ -72,7 +69,7 @@ def _columns(episode: Episode, number: int, start: int, task_index: int, fps: in
     return {name: column for name, column in columns.items() if column is not None}
 
 
-def _png(picture: UInt8[np.ndarray, "P P 3"]) -> dict[str, Any]:
+def _png(picture: UInt8[np.ndarray, "_h _w 3"]) -> dict[str, Any]:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return {"bytes": buffer.getvalue(), "path": None}
@@ -85,18 +82,19 @@ def _arrow(column: Shaped[np.ndarray, "T *D"]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(column).reshape(-1)), column.shape[1])
 
 
-def _features(columns: Columns, images: Mapping[str, int], fps: int, as_video: bool) -> dict[str, Any]:
-    found = {name: {"dtype": str(column.dtype), "shape": list(column.shape[1:]) or [1], "names": None} for name, column in columns.items()}
-    pictures: dict[str, Any] = {
-        IMAGE_PREFIX + camera: {
+def _features(columns: Columns, sizes: Mapping[str, tuple[int, int]], fps: float, as_video: bool) -> dict[str, Any]:
+    numbers = {
+        name: {"dtype": str(column.dtype), "shape": list(column.shape[1:]) or [1], "names": None} for name, column in columns.items()
+    }
+    pictures: dict[str, Any] = {}
+    for camera, (height, width) in sizes.items():
+        feature = {
             "dtype": "video" if as_video else "image",
-            "shape": [side, side, 3],
+            "shape": [height, width, 3],
             "names": ["height", "width", "channels"],
         }
-        | ({"info": video_info(side, fps)} if as_video else {})
-        for camera, side in images.items()
-    }
-    return pictures | found
+        pictures[IMAGE_PREFIX + camera] = feature | ({"info": video_info(height, width, fps)} if as_video else {})
+    return pictures | numbers
 
 
 def _check_alike(first: Episode, episode: Episode, number: int) -> None:
@@ -121,10 +119,10 @@ def _write_tasks(path: Path, prompts: Sequence[str]) -> None:
 
 
 def _video_path(camera: str) -> str:
-    return VIDEO_FILE.format(video_key=IMAGE_PREFIX + camera, chunk_index=0, file_index=0)
+    return fill_in(VIDEO_FILE, {"video_key": IMAGE_PREFIX + camera, "chunk_index": 0, "file_index": 0})
 
 
-def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequence[str], fps: int) -> dict[str, Any]:
+def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequence[str], fps: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         EPISODE: number,
         "tasks": [prompt],
@@ -145,26 +143,26 @@ def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequ
 class _Recorder:
     """An open dataset: `add` episodes, then `close` writes everything that needs them all. The first episode fixes all shapes."""
 
-    def __init__(self, folder: Path, first: Episode, fps: int, images: bool) -> None:
+    def __init__(self, folder: Path, first: Episode, fps: float, images: bool) -> None:
         self._folder, self._first, self._fps, self._images = folder, first, fps, images
-        self._sides = {camera: pictures.shape[1] for camera, pictures in first.images.items()}
+        self._sizes = {camera: pictures.shape[1:3] for camera, pictures in first.images.items()}
         self._prompts: list[str] = []
         self._rows: list[dict[str, Any]] = []
         self._ours: list[tuple[int, str, bool, str]] = []
         self._columns: list[Columns] = []
-        self._histograms: dict[str, list[np.ndarray]] = {camera: [] for camera in self._sides}
+        self._histograms: dict[str, list[np.ndarray]] = {camera: [] for camera in self._sizes}
         self._start = 0
         self._writer: pq.ParquetWriter | None = None
         self._open = ExitStack()
-        self._data = folder / DATA_FILE.format(chunk_index=0, file_index=0)
+        self._data = folder / fill_in(DATA_FILE, {"chunk_index": 0, "file_index": 0})
 
     def __enter__(self) -> "_Recorder":
         for path in (self._data, self._folder / EPISODES_FILE):
             path.parent.mkdir(parents=True)
         self._sink = self._open.enter_context(self._data.open("wb"))
         self._videos = {
-            camera: self._open.enter_context(VideoWriter(self._folder / _video_path(camera), self._fps, side))
-            for camera, side in self._sides.items()
+            camera: self._open.enter_context(VideoWriter(self._folder / _video_path(camera), self._fps, *size))
+            for camera, size in self._sizes.items()
             if not self._images
         }
         return self
@@ -219,7 +217,7 @@ class _Recorder:
         info = {
             "codebase_version": "v3.0",
             "fps": self._fps,
-            "features": _features(self._columns[0], self._sides, self._fps, as_video=not self._images),
+            "features": _features(self._columns[0], self._sizes, self._fps, as_video=not self._images),
             "total_episodes": len(self._rows),
             "total_frames": self._start,
             "total_tasks": len(self._prompts),
@@ -234,7 +232,9 @@ class _Recorder:
         write_json(self._folder / INFO_FILE, info)
 
 
-def write_dataset(journal: Path, numbers: Sequence[int], root: Path, fps: int, robot_type: str | None = None, images: bool = False) -> None:
+def write_dataset(
+    journal: Path, numbers: Sequence[int], root: Path, fps: float, robot_type: str | None = None, images: bool = False
+) -> None:
     """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`; they become episodes 0, 1, 2 ...
 
     Pictures go into one H.264 file per camera, or with `images=True` losslessly (PNG) into the data file. Seed, machine name, outcome and
