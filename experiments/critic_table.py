@@ -19,8 +19,9 @@ from vantage.commands.studies import find_study
 from vantage.core.returns import EfficiencyTarget
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
-from vantage.learn.critic import CriticFit, assess
-from vantage.learn.panel import train_panel
+from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.panel import train_panel
+from vantage.learn.critic.quality import assess
 from vantage.policies.load import load_policy
 from vantage.progress import console
 from vantage.stages.fit_critic import compute_features

@@ -17,7 +17,7 @@ from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitR
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.policies.load import build_policy, load_policy
 from vantage.seeding import seed_for

@@ -6,7 +6,7 @@ from pathlib import Path
 from vantage.algorithms.habc import HABCRun
 from vantage.collect.operators import Rescue
 from vantage.disk.files import sha256_file, sha256_folder
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.nets.vla import NetConfig
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.debug import debug

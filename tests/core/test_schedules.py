@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vantage.core.schedules import Constant, Cosine
+from vantage.core.schedules import Cosine, half_cosine
 
 
 def test_cosine_by_hand():
@@ -17,8 +17,15 @@ def test_quarter_of_the_way_without_warm_up():
     assert Cosine(peak=1.0, total=8)(2) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
 
 
-def test_constant():
-    assert Constant(value=3e-4)(0) == Constant(value=3e-4)(10**6) == 3e-4
+def test_a_floor_of_one_is_constant_to_the_last_bit():
+    rate = Cosine(peak=3e-4, total=7, warm_up=2, floor=1.0)
+    assert [rate(step) for step in (0, 1)] == pytest.approx([1e-4, 2e-4])
+    assert {rate(step) for step in range(2, 20)} == {3e-4}
+
+
+def test_half_cosine_by_hand():
+    # 0.2 + 0.8 (1 + cos(60 degrees)) / 2 = 0.2 + 0.8 * 0.75 = 0.8.
+    assert [half_cosine(p, floor=0.2) for p in (0.0, 1 / 3, 0.5, 1.0)] == pytest.approx([1.0, 0.8, 0.6, 0.2])
 
 
 @given(st.integers(1, 200), st.integers(0, 50), st.floats(0, 1))

@@ -5,7 +5,9 @@ import torch
 
 from vantage.core.returns import EfficiencyTarget, efficiency_ahead, stride_rows
 from vantage.core.stats import explained_variance
-from vantage.learn.critic import CriticFit, CriticProblem, assess, train_critic
+from vantage.learn.critic.fit import CriticFit, train_critic
+from vantage.learn.critic.problem import CriticProblem
+from vantage.learn.critic.quality import assess
 from vantage.nets.critic import DualCritic
 
 LENGTH, K = 40, 8

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from vantage.collect.operators import Rescue
+from vantage.commands import studies
 from vantage.commands.studies import check_cell, find_study
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
 from vantage.disk.files import sha256_file
 from vantage.disk.tables import read_arrow, read_parquet
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import ActorFit

@@ -17,7 +17,6 @@ from jaxtyping import Float, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vantage.config import Positive, Whole, check
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
@@ -26,9 +25,11 @@ from vantage.data.experience import Experience
 from vantage.data.loader import augmentation, prefetch
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder, write_json
-from vantage.learn.critic import CriticFit, CriticProblem, assess
+from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.panel import Panel, save_panel
+from vantage.learn.critic.problem import CriticProblem
+from vantage.learn.critic.quality import assess
 from vantage.learn.optim import OptimConfig, Optimiser
-from vantage.learn.panel import Panel, save_panel
 from vantage.nets.critic import DualCritic
 from vantage.policies.protocol import Policy
 from vantage.progress import bar
@@ -42,15 +43,11 @@ from vantage.types import Batch, Observation, Values, VantageError
 class Interleaved:
     """The paper's schedule: one-step, pure TD, critic and actor in the same update."""
 
-    warm_up: Whole = 500
+    warm_up: int = 500
     """N_wu: gradient steps during which every g is 1."""
-    critic_lr: Positive = 1e-3
-    unit: Positive = 8.0
+    critic_lr: float = 1e-3
+    unit: float = 8.0
     """Control steps per unit of the Huber loss; 1 is the printed form."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 def fit_interleaved(
@@ -219,7 +216,7 @@ class _Learner:
         x = torch.from_numpy(features)
         panel, fold = Panel(((self.critic.eval(),),)), np.zeros(len(features), np.int64)
         values = panel.values(x, fold)
-        problem = CriticProblem.of(self.replay, self.critic.standardise(x), settings, self.seed)
+        problem = CriticProblem.of(self.replay, self.critic.standardise(x), settings.target, held_out=0.0, seed=self.seed)
         quality = assess(values.z_v, values.v_e, problem)
         with whole_folder(critic_out) as folder:
             save_panel(folder, panel, settings, self.t_max)

@@ -6,7 +6,7 @@ from typing import Any
 
 from vantage.disk.tables import Column
 from vantage.report.folder import read_run
-from vantage.report.numbers import Arm, collected, common_starts, compare
+from vantage.report.tables import Arm, collected, common_starts, compare
 from vantage.stages.metaworld_protocol import CAP, RULES, score
 from vantage.study.rows import Results
 from vantage.study.statistics import hold_together, rate

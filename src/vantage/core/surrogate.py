@@ -16,19 +16,13 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from vantage.config import NotNegative, Share, check
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discount:
     """Time costs what the discount takes: reward 1 on the success step, and a success n steps later is worth gamma^n of it."""
 
-    gamma: Share = 0.99
+    gamma: float = 0.99
     """Per control step."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
     reads_potential = False
 
@@ -47,13 +41,9 @@ class Discount:
 class StepCost:
     """Every control step costs the same, beside the reward 1 on the success step."""
 
-    cost: NotNegative = 0.005
+    cost: float = 0.005
     """Per control step. A success is worth the price of 1 / cost steps."""
-    gamma: Share = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    gamma: float = 1.0
 
     reads_potential = False
 
@@ -77,12 +67,8 @@ class Potential:
     -Phi(first state), because Phi is 0 where an episode ends. scale = 0: `Discount`.
     """
 
-    gamma: Share = 0.99
-    scale: NotNegative = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    gamma: float = 0.99
+    scale: float = 1.0
 
     reads_potential = True
 

@@ -1,4 +1,5 @@
-"""Parameters and gradients in, better parameters out: AdamW, its schedule, and the average that acts."""
+"""Parameters and settings in, AdamW with its learning rates and its named state out; and the slow copies
+that follow a module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,27 +7,42 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vantage.config import Decay, NotNegative, Positive, Whole, check
 from vantage.core.schedules import Cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A learning rate of its own for some parameters."""
+
+    name: str
+    """Parameters whose name contains this."""
+    lr: float
+    """Peak learning rate; warm-up and decay are those of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
     """AdamW with warm-up, cosine decay, clipping and an exponential average of the weights."""
 
-    lr: Positive = 1e-3
+    lr: float = 1e-3
     """Peak learning rate."""
-    warmup: Whole = 50
+    warmup: int = 50
     """Gradient steps of linear warm-up."""
-    weight_decay: NotNegative = 1e-4
-    clip: Positive = 1.0
-    """Largest gradient norm."""
-    ema: Decay = 0.99
-    """Decay of the averaged weights, which are what acts and is saved; 0: no average."""
+    weight_decay: float = 1e-4
+    clip: float | None = 1.0
+    """Largest gradient norm; None: gradients are neither clipped nor measured."""
+    ema: float = 0.99
+    """Decay of the averaged weights, which act and are saved; 0: no average, and no memory for one."""
+    floor: float = 0.0
+    """Share of the peak learning rate that is left at the last step; 1: constant after the warm-up."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's two moments."""
+    rates: tuple[Rate, ...] = ()
+    """Parameters that learn at a rate of their own; the first that fits counts."""
 
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    def schedule(self, peak: float, total_steps: int) -> Cosine:
+        """Learning rate of every gradient step."""
+        return Cosine(peak=peak, total=total_steps, warm_up=self.warmup, floor=self.floor)
 
 
 class Optimiser:
@@ -38,7 +54,12 @@ class Optimiser:
         self.schedule = Cosine(peak=config.lr, total=total_steps, warm_up=config.warmup)
         self.module = module
         self.parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self.adam = torch.optim.AdamW(self.parameters.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.adam = torch.optim.AdamW(
+            self.parameters.values(),
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
         self.average = {n: p.detach().clone() for n, p in self.parameters.items()}
 
     def step(self, loss: Tensor) -> tuple[float, float]:
@@ -48,7 +69,7 @@ class Optimiser:
             group["lr"] = lr
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip or float("inf"))
         self.adam.step()
         self.step_count += 1
         self._average()
@@ -78,20 +99,88 @@ class Optimiser:
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"param.{name}"])
             self.average[name].copy_(tensors[f"average.{name}"])
-        load_adam("adam", self.adam, self.parameters, tensors)
+        load_adam("adam", self.adam, self.parameters, tensors, torch.device("cpu"))
 
 
-def adam_tensors(prefix: str, adam: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+def constant_rate(
+    lr: float,
+    *,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+    rates: tuple[Rate, ...] = (),
+) -> OptimConfig:
+    """AdamW at a constant learning rate from the first step, without an average; without weight decay it
+    is Adam."""
+    return OptimConfig(
+        lr=lr,
+        warmup=0,
+        weight_decay=weight_decay,
+        clip=clip,
+        ema=0.0,
+        floor=1.0,
+        rates=rates,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share a learning rate."""
+
+    rate: Rate | None
+    """None: the learning rate of the settings."""
+    parameters: list[nn.Parameter]
+
+
+def group_parameters(parameters: Mapping[str, nn.Parameter], rates: tuple[Rate, ...]) -> list[Group]:
+    """Deal parameters to the rates whose name theirs contains, in the order given; what fits none comes
+    first. Empty groups are left out."""
+    main = Group(None, [])
+    apart = [Group(rate, []) for rate in rates]
+
+    for name, parameter in parameters.items():
+        fitting = [group for group in apart if group.rate is not None and group.rate.name in name]
+        (fitting[0] if fitting else main).parameters.append(parameter)
+    return [group for group in (main, *apart) if group.parameters]
+
+
+@torch.no_grad()
+def lerp(slow: list[Tensor], fast: list[Tensor], share: float) -> None:
+    """Move tensors in place by `share` of the way to others: one kernel for all of them."""
+    torch._foreach_lerp_(slow, fast, share)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+
+
+def move_towards(slow: nn.Module, fast: nn.Module, share: float) -> None:
+    """Move every parameter of `slow` by `share` of the way to the same parameter of `fast`: a Polyak
+    average, or a target network."""
+    lerp([*slow.parameters()], [*fast.parameters()], share)
+
+
+def adam_tensors(
+    prefix: str,
+    adam: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+) -> dict[str, Tensor]:
     """The state of an Adam as named tensors: ``prefix.moment.parameter``."""
-    return {f"{prefix}.{key}.{name}": value for name, p in parameters.items() for key, value in adam.state.get(p, {}).items()}
+    return {
+        f"{prefix}.{moment}.{name}": value
+        for name, parameter in parameters.items()
+        for moment, value in adam.state.get(parameter, {}).items()
+    }
 
 
-def load_adam(prefix: str, adam: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `adam_tensors` returned."""
-    found: dict[str, dict[str, Tensor]] = {}
+def load_adam(
+    prefix: str,
+    adam: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    tensors: Mapping[str, Tensor],
+    device: torch.device,
+) -> None:
+    """Put back what `adam_tensors` returned, on the device of the parameters."""
+    moments: dict[str, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         if path.startswith(f"{prefix}."):
-            _, key, name = path.split(".", 2)
-            found.setdefault(name, {})[key] = value
-    for name, state in found.items():
+            _, moment, name = path.split(".", 2)
+            moments.setdefault(name, {})[moment] = value.to(device, copy=True)
+
+    for name, state in moments.items():
         adam.state[parameters[name]] = state

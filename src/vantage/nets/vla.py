@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vantage.config import Count, Whole, check
 from vantage.nets.blocks import ResidualBlock, mlp, time_features
 from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder
 from vantage.types import Observation
@@ -26,28 +25,20 @@ class Pixels:
     """See through cameras, as a real robot must."""
 
     cameras: tuple[str, ...] = ("corner4", "gripperPOV")
-    size: Count = 48
+    size: int = 48
     """Side of the pictures in pixels."""
-    width: Count = 96
+    width: int = 96
     """Vector per camera."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 @dataclass(frozen=True, slots=True)
 class TrueState:
     """Read the simulator's true state: for cheap research runs, never a VLA."""
 
-    dim: Count = 39
+    dim: int = 39
     """E, numbers in the environment state."""
-    width: Count = 128
+    width: int = 128
     """Vector of the state."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +46,22 @@ class NetConfig:
     """Sizes of the network; part of the checkpoint."""
 
     sight: Pixels | TrueState = Pixels()
-    state_dim: Count = 4
+    state_dim: int = 4
     """S, proprioception."""
-    action_dim: Count = 4
+    action_dim: int = 4
     """A."""
-    chunk: Count = 16
+    chunk: int = 16
     """H, steps predicted."""
-    execute: Count = 8
+    execute: int = 8
     """Steps executed before the next prediction."""
-    width: Count = 256
+    width: int = 256
     """D, width of phi and of the head."""
-    depth: Whole = 3
+    depth: int = 3
     """Residual layers of the head."""
-    text: Count = 32
+    text: int = 32
     """Vector of the prompt."""
-    proprioception: Count = 32
+    proprioception: int = 32
     """Vector of the proprioception."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 class Backbone(nn.Module):

@@ -1,21 +1,21 @@
-"""Trials in, a better policy out: one iteration of action-chunked PPO with self behaviour cloning (arXiv 2509.25718).
+"""Trials in, a better policy out: one iteration of action-chunked PPO with self behaviour cloning (arXiv
+2509.25718).
 
 trials ──values──> advantages ──┬──> critic: clipped value loss, every epoch
-                                └──> policy: clipped surrogate + beta_task * behaviour cloning on the buffer, until the KL says stop
+                                └──> policy: clipped surrogate + beta_task * behaviour cloning on the buffer,
+                                     until its divergence from the policy that played says stop
 """
 
 import copy
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
 
-from vantage.config import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, flow_loss
-from vantage.core.schedules import Cosine
+from vantage.core.schedules import half_cosine
 from vantage.core.self_bc import Standing, Weights
 from vantage.core.surrogate import (
     Discount,
@@ -26,7 +26,8 @@ from vantage.core.surrogate import (
     divergence,
     standardise_by_task,
 )
-from vantage.learn.optim import adam_tensors, load_adam
+from vantage.learn.optim import Rate, constant_rate, move_towards
+from vantage.learn.step import Compute, Learner, under, whole
 from vantage.nets.value import StateValue, StepsToSuccess
 from vantage.policies.protocol import StochasticPolicy
 from vantage.practice.buffer import DemoBuffer
@@ -38,76 +39,111 @@ from vantage.types import Observation, VantageError
 class PPOFit:
     """How one iteration learns."""
 
-    epochs: Count = 6
+    epochs: int = 6
     """Passes over the chunks, at most."""
-    batch: Count = 512
+    batch: int = 512
     """Chunks per gradient step."""
-    lr: Positive = 3e-5
-    """Of the policy in the first iteration. Later it is divided or multiplied by `adapt`, so that the passes over the chunks end near
-    `kl_stop`: how far one step of Adam moves a policy depends on the network more than on anything else."""
-    adapt: Annotated[float, Bounds(least=1)] = 1.2
+    lr: float = 3e-5
+    """Of the policy in the first iteration. Later it is divided or multiplied by `adapt`, so that the passes
+    over the chunks end near `kl_stop`: how far one step of Adam moves a policy depends on the network more
+    than on anything else."""
+    adapt: float = 1.2
     """1: the learning rate stays."""
-    std_lr: NotNegative = 1e-3
+    std_lr: float = 1e-3
     """Of its log standard deviation."""
-    clip: Positive = 0.4
+    clip: float = 0.4
     """epsilon of the surrogate."""
     pull_back: bool = False
-    """Hold what is made less likely near its old ratio by a parabola in place of the clip, which lets go of it (FPO++)."""
+    """Hold what is made less likely near its old ratio by a parabola in place of the clip, which lets go
+    of it (FPO++)."""
     kl_stop: float = 1.0
-    """The policy stops learning in an iteration where its divergence from the one that played passes this, in nats per chunk: big steps
-    at first ..."""
+    """The policy stops learning in an iteration where its divergence from the one that played passes this, in
+    nats per chunk: big steps at first ..."""
     kl_end: float = 0.1
     """... and small ones at the end of practice, along half a cosine."""
-    grad_clip: Positive = 0.5
-    critic_lr: Positive = 1e-3
-    critic_epochs: Whole = 3
+    grad_clip: float = 0.5
+    critic_lr: float = 1e-3
+    critic_epochs: int = 3
     """Further passes of the critic alone."""
-    value_clip: Positive = 0.2
-    warm_up: Whole = 4
+    value_clip: float = 0.2
+    warm_up: int = 4
     """Iterations that teach the critic alone."""
-    lam: Share = 0.99
+    lam: float = 0.99
     """lambda of the advantages, per control step (0.95 per chunk of five)."""
     limit_bootstraps: bool = False
     """Whether an episode that ran into its limit is worth what the critic says, or 0."""
     price: TimePrice = Discount()
     """What time costs."""
-    average: Decay = 0.8
-    """Decay, per iteration, of the average of the policy's weights that is checked and kept; 0: the weights themselves. The policy that
-    plays is never the average."""
-    efficiency_steps: Whole = 20
+    average: float = 0.8
+    """Decay, per iteration, of the average of the policy's weights that is checked and kept; 0: the weights
+    themselves. The policy that plays is never the average."""
+    efficiency_steps: int = 20
     """Gradient steps per iteration of the efficiency head, where the price reads it."""
-    bc_batch: Count = 256
-    """Windows of the buffer per gradient step."""
+    bc_batch: int = 256
+    """Windows of the buffer per gradient step; also chunks per gradient step of the efficiency head."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for settings that cannot learn."""
-        check(self)
         if not 0 < self.kl_end <= self.kl_stop:
-            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) between 0 and it")
+            raise VantageError(
+                f"fit.kl_stop ({self.kl_stop:g}) must be above 0, fit.kl_end ({self.kl_end:g}) at most it",
+            )
+        if not 0 <= self.average < 1:
+            raise VantageError(f"fit.average is {self.average:g}; a decay lies between 0 and 1, 1 excluded")
+
+    def kl_limit(self, progress: float) -> float:
+        """Divergence at which an iteration ends, in nats per chunk. `progress`: share of practice that is
+        over, in whole thousandths."""
+        return self.kl_stop * half_cosine(round(1000 * progress) / 1000, floor=self.kl_end / self.kl_stop)
+
+
+EFFICIENCY_UNIT = 0.1
+"""Share of an episode's limit per unit of the efficiency head's Huber loss."""
 
 
 class ChunkedPPO:
-    """A policy, its critic and their optimisers."""
+    """A policy, its critic and what their training needs."""
 
-    def __init__(self, actor: StochasticPolicy, critic: StateValue, settings: PPOFit) -> None:
-        """Raises VantageError for an actor without a density."""
+    def __init__(
+        self,
+        actor: StochasticPolicy,
+        critic: StateValue,
+        settings: PPOFit,
+        compute: Compute = Compute(),
+    ) -> None:
+        """Moves both to the device of `compute`. Raises `VantageError` for a policy without a density, and
+        for parts of a batch."""
         if not isinstance(actor, StochasticPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise VantageError(f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian actor or a stochastic flow")
+            raise VantageError(
+                f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian or a stochastic flow",
+            )
+        if compute.accumulate > 1 or compute.precision != "float32":
+            raise VantageError(
+                "chunked PPO takes batches whole and in float32; unset compute.accumulate and compute.precision",
+            )
+
         self.actor, self.critic, self.settings = actor, critic, settings
+        spread = (Rate("log_std", settings.std_lr),)
+        of_policy = constant_rate(settings.lr, clip=settings.grad_clip, rates=spread)
+        of_critic = constant_rate(settings.critic_lr, clip=settings.grad_clip)
+        self.policy_learner = Learner(actor, of_policy, compute=compute, whole=True)
+        self.critic_learner = Learner(critic, of_critic, compute=compute, whole=True)
+        self.device = self.policy_learner.device
         self.averaged = copy.deepcopy(actor)
-        self.policy = dict(actor.named_parameters())
-        spread = [p for n, p in self.policy.items() if n.endswith("log_std")]
-        rest = [p for n, p in self.policy.items() if not n.endswith("log_std")]
-        groups = [{"params": rest, "lr": settings.lr}, {"params": spread, "lr": settings.std_lr}]
-        self.policy_adam = torch.optim.Adam([g for g in groups if g["params"]], fused=True)
-        self.values = dict(critic.named_parameters())
-        self.critic_adam = torch.optim.Adam(self.values.values(), lr=settings.critic_lr, fused=True)
         self.gradient_ratio, self.lr = 1.0, settings.lr
+
         self.efficiency: StepsToSuccess | None = None
-        self.efficiency_adam: torch.optim.Adam | None = None
+        self.efficiency_learner: Learner | None = None
         if settings.price.reads_potential:
             self.efficiency = StepsToSuccess(critic)
-            self.efficiency_adam = torch.optim.Adam(self.efficiency.parameters(), lr=settings.critic_lr)
+            unclipped = constant_rate(settings.critic_lr)
+            self.efficiency_learner = Learner(
+                self.efficiency,
+                unclipped,
+                compute=compute,
+                whole=True,
+                fused=False,
+            )
 
     def update(
         self,
@@ -120,29 +156,36 @@ class ChunkedPPO:
         progress: float = 0.0,
         teach_policy: bool = True,
     ) -> dict[str, float]:
-        """Learn from one iteration's trials. `weights`: of L_PPO, and of L_BC for every task; `progress`: share of practice that is over.
+        """Learn from one iteration's trials.
 
-        Returns what to log.
+        `prompts`: of every task. `weights`: of L_PPO, and of L_BC for every task. `progress`: share of
+        practice that is over, 0 to 1. `teach_policy`: False while the critic warms up. Returns what to log.
         """
         settings, rng = self.settings, np.random.default_rng(seed)
         task = trials.task[trials.episode]
-        words = tuple(prompts[k] for k in task)
-        observation = Observation(
-            images={camera: torch.from_numpy(pictures) for camera, pictures in trials.images.items()},
-            state=torch.from_numpy(trials.state),
-            environment_state=torch.from_numpy(trials.environment_state),
-            prompts=words,
-        )
+        words = tuple(prompts[number] for number in task)
+
+        # What the critic says of these trials, before it learns from them.
         value, at_end = self._values(trials, prompts)
-        potential = self._potential(trials, words, rng)
-        after = np.where(trials.last, 0.0, np.append(potential[1:], 0.0))
-        reward = settings.price.reward(trials.chunk_steps, trials.won, potential, after)
+        potential = self._potential(trials, words)
+        self._teach_efficiency(trials, words, rng)
+
+        # Rewards, advantages and the critic's targets.
+        potential_after = np.where(trials.last, 0.0, np.append(potential[1:], 0.0))
+        reward = settings.price.reward(trials.chunk_steps, trials.won, potential, potential_after)
         advantage, target = chunk_advantages(
-            reward, value, at_end[trials.episode], trials.chunk_steps, trials.won, trials.last,
-            gamma=settings.price.gamma, lam=settings.lam, limit_bootstraps=settings.limit_bootstraps,
-        )  # fmt: skip
+            reward,
+            value,
+            at_end[trials.episode],
+            trials.chunk_steps,
+            trials.won,
+            trials.last,
+            gamma=settings.price.gamma,
+            lam=settings.lam,
+            limit_bootstraps=settings.limit_bootstraps,
+        )
         chunks = _Chunks(
-            observation=observation,
+            observation=_observed(trials, words),
             elapsed=torch.from_numpy(trials.elapsed),
             path=torch.from_numpy(trials.path),
             executed=torch.from_numpy(trials.executed),
@@ -150,184 +193,248 @@ class ChunkedPPO:
             value=torch.from_numpy(value).float(),
             target=torch.from_numpy(target).float(),
         )
-        with torch.no_grad():
-            before = torch.cat([self._log_prob(chunks, rows) for rows in torch.arange(len(task)).split(settings.batch)])
-        spread = float(target.var())
-        log = {
-            "explained_variance": 1 - float((target - value).var()) / spread if spread > 0 else float("nan"),
-            "value": float(value.mean()),
-            "reward": float(trials.success.mean()),
-        }
+
+        # Policy first: its ratios are to the policy that played.
+        log = _fit_of(value, target, trials)
         if teach_policy:
-            kl_stop = Cosine(peak=settings.kl_stop, total=1000, floor=settings.kl_end / settings.kl_stop)(round(1000 * progress))
-            log |= self._teach_policy(chunks, before, buffer, weights, rng, kl_stop)
+            log |= self._teach_policy(chunks, buffer, weights, rng, settings.kl_limit(progress))
         log["value_loss"] = self._teach_critic(chunks, rng, settings.epochs + settings.critic_epochs)
         return log
 
-    def _values(self, trials: Trials, prompts: tuple[str, ...]) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "E"]]:
+    @torch.no_grad()
+    def _values(
+        self,
+        trials: Trials,
+        prompts: tuple[str, ...],
+    ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "E"]]:
         """V of every chunk's beginning and of every episode's end."""
-        with torch.no_grad():
-            words = tuple(prompts[k] for k in trials.task[trials.episode])
-            now = self.critic(torch.from_numpy(trials.environment_state), words, torch.from_numpy(trials.elapsed))
-            ends = tuple(prompts[k] for k in trials.task)
-            end = self.critic(torch.from_numpy(trials.end_state), ends, torch.ones(len(ends)))
-        return now.double().numpy(), end.double().numpy()
+        begins = tuple(prompts[number] for number in trials.task[trials.episode])
+        truth = torch.from_numpy(trials.environment_state).to(self.device)
+        now = self.critic(truth, begins, torch.from_numpy(trials.elapsed).to(self.device))
 
-    def _potential(self, trials: Trials, words: tuple[str, ...], rng: np.random.Generator) -> Float64[np.ndarray, "N"]:
-        """V_e / T_max at every chunk's beginning, by the head as it was before these trials; then it learns from their successes."""
-        if self.efficiency is None or self.efficiency_adam is None:
+        ends = tuple(prompts[number] for number in trials.task)
+        truth = torch.from_numpy(trials.end_state).to(self.device)
+        end = self.critic(truth, ends, torch.ones(len(ends), device=self.device))
+        return now.double().cpu().numpy(), end.double().cpu().numpy()
+
+    @torch.no_grad()
+    def _potential(self, trials: Trials, words: tuple[str, ...]) -> Float64[np.ndarray, "N"]:
+        """V_e / T_max at every chunk's beginning; zeros where the price does not read it."""
+        if self.efficiency is None:
             return np.zeros(len(words))
-        truth = torch.from_numpy(trials.environment_state)
-        with torch.no_grad():
-            found = self.efficiency(truth, words).double().numpy()
+        truth = torch.from_numpy(trials.environment_state).to(self.device)
+        return self.efficiency(truth, words).double().cpu().numpy()
+
+    def _teach_efficiency(self, trials: Trials, words: tuple[str, ...], rng: np.random.Generator) -> None:
+        """Some gradient steps of the efficiency head on the successes among these trials."""
+        efficiency, learner = self.efficiency, self.efficiency_learner
         rows = np.flatnonzero(trials.success[trials.episode])
+        if efficiency is None or learner is None or not len(rows):
+            return
+
+        truth = torch.from_numpy(trials.environment_state)
         target = torch.from_numpy(-(trials.steps_to_go / trials.limit[trials.episode])).float()
-        for _ in range(self.settings.efficiency_steps if len(rows) else 0):
+        for _ in range(self.settings.efficiency_steps):
             drawn = torch.from_numpy(rng.choice(rows, self.settings.bc_batch))
-            told = tuple(words[i] for i in drawn.tolist())
-            everyone = torch.ones(len(drawn), dtype=torch.bool)
-            loss = efficiency_loss(self.efficiency(truth[drawn], told), target[drawn], everyone, len(drawn), unit=0.1)
-            self.efficiency_adam.zero_grad(set_to_none=True)
-            loss.backward()
-            self.efficiency_adam.step()
-        return found
+            said = efficiency(truth[drawn].to(self.device), tuple(words[row] for row in drawn.tolist()))
+            everyone = torch.ones(len(drawn), dtype=torch.bool, device=self.device)
+            loss = efficiency_loss(
+                said,
+                target[drawn].to(self.device),
+                everyone,
+                len(drawn),
+                unit=EFFICIENCY_UNIT,
+            )
+            learner.step(whole(loss))
 
     def _teach_policy(
         self,
         chunks: "_Chunks",
-        before: Float[Tensor, "N M"],
         buffer: DemoBuffer,
         weights: Weights,
         rng: np.random.Generator,
-        kl_stop: float,
+        kl_limit: float,
     ) -> dict[str, float]:
+        """Passes over the chunks until the divergence from the policy that played is above `kl_limit`.
+        Returns what to log."""
         settings = self.settings
+        ppo_weight, bc_weight = weights
+        clones = bool((bc_weight > 0).any()) and len(buffer) > 0
+        before = self._log_prob_of_all(chunks)
         losses: list[float] = []
         clipped: list[float] = []
-        kl, steps, ppo_weight, stopped = 0.0, 0, weights[0], False
-        self.policy_adam.param_groups[0]["lr"] = self.lr
-        cloning = bool((weights[1] > 0).any()) and len(buffer) > 0
         bc_losses: list[float] = []
+        kl, stopped = 0.0, False
+
         for _ in range(settings.epochs):
             for rows in torch.from_numpy(rng.permutation(len(before))).split(settings.batch):
-                log_ratio = self._log_prob(chunks, rows) - before[rows]
+                some = chunks.at(rows, self.device)
+                log_ratio = self._log_prob(some) - before[rows.to(self.device)]
                 kl = float(divergence(log_ratio.detach()).mean())
-                if stopped := kl > kl_stop:
+                if stopped := kl > kl_limit:
                     break
+
                 loss = ppo_weight * clipped_surrogate(
-                    log_ratio, chunks.advantage[rows], clip=settings.clip, denominator=len(rows), pull_back=settings.pull_back
+                    log_ratio,
+                    some.advantage,
+                    clip=settings.clip,
+                    denominator=len(rows),
+                    pull_back=settings.pull_back,
                 )
                 losses.append(loss.item())
                 clipped.append(float(((log_ratio.detach().exp() - 1).abs() > settings.clip).float().mean()))
-                if cloning:
-                    bc = self._clone(buffer, weights[1], rng)
-                    bc_losses.append(bc.item())
-                    if steps == 0:
-                        self._compare_gradients(loss / max(ppo_weight, 1e-3), bc, weights[1])
-                    loss = loss + bc
-                self.policy_adam.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.policy.values(), settings.grad_clip)
-                self.policy_adam.step()
-                steps += 1
+
+                if clones:
+                    bc_loss = self._clone(buffer, bc_weight, rng)
+                    bc_losses.append(bc_loss.item())
+                    if len(losses) == 1:
+                        self._compare_gradients(loss / max(ppo_weight, 1e-3), bc_loss, bc_weight)
+                    loss = loss + bc_loss
+                self.policy_learner.step(whole(loss), lr=self.lr)
             if stopped:
                 break
-        self._adapt(stopped, kl, kl_stop)
-        self._average()
-        spread = [p.detach().exp().mean().item() for n, p in self.policy.items() if n.endswith("log_std")]
+
+        self._adapt(stopped, kl, kl_limit)
+        move_towards(self.averaged, self.actor, 1 - settings.average)
+        named = self.actor.named_parameters()
+        spread = [p.detach().exp().mean().item() for name, p in named if name.endswith("log_std")]
         return {
-            "policy_loss": float(np.mean(losses)) if losses else 0.0,
-            "bc_loss": float(np.mean(bc_losses)) if bc_losses else 0.0,
+            "policy_loss": _mean(losses),
+            "bc_loss": _mean(bc_losses),
             "kl": kl,
-            "clipped": float(np.mean(clipped)) if clipped else 0.0,
-            "policy_steps": float(steps),
+            "clipped": _mean(clipped),
+            "policy_steps": float(len(losses)),
             "std": spread[0] if spread else 0.0,
             "gradient_ratio": self.gradient_ratio,
             "lr": self.lr,
         }
 
-    def _adapt(self, stopped: bool, kl: float, kl_stop: float) -> None:
-        """Slower where the divergence ended the passes early, faster where they used less than half of it; at most 30 times either way."""
+    def _adapt(self, stopped: bool, kl: float, kl_limit: float) -> None:
+        """Slower where the divergence ended the passes early, faster where they used less than half of it;
+        at most 30 times either way."""
         settings = self.settings
-        factor = 1 / settings.adapt if stopped else (settings.adapt if kl < kl_stop / 2 else 1.0)
+        factor = 1.0
+        if stopped:
+            factor = 1 / settings.adapt
+        elif kl < kl_limit / 2:
+            factor = settings.adapt
         self.lr = min(max(self.lr * factor, settings.lr / 30), settings.lr * 30)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the average towards the policy."""
-        for kept, now in zip(self.averaged.parameters(), self.actor.parameters(), strict=True):
-            kept.lerp_(now, 1 - self.settings.average)
-
     def _teach_critic(self, chunks: "_Chunks", rng: np.random.Generator, epochs: int) -> float:
+        """Passes of the critic over the chunks; returns the mean loss."""
         settings = self.settings
         losses: list[float] = []
         for _ in range(epochs):
             for rows in torch.from_numpy(rng.permutation(len(chunks.value))).split(settings.batch):
-                words = tuple(chunks.observation.prompts[i] for i in rows.tolist())
-                value = self.critic(chunks.truth[rows], words, chunks.elapsed[rows])
-                loss = clipped_value_loss(value, chunks.value[rows], chunks.target[rows], clip=settings.value_clip, denominator=len(rows))
-                self.critic_adam.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.values.values(), settings.grad_clip)
-                self.critic_adam.step()
+                some = chunks.at(rows, self.device)
+                value = self.critic(some.truth, some.observation.prompts, some.elapsed)
+                loss = clipped_value_loss(
+                    value,
+                    some.value,
+                    some.target,
+                    clip=settings.value_clip,
+                    denominator=len(rows),
+                )
+                self.critic_learner.step(whole(loss))
                 losses.append(loss.item())
         return float(np.mean(losses))
 
-    def _clone(self, buffer: DemoBuffer, beta: Float64[np.ndarray, "K"], rng: np.random.Generator) -> Float[Tensor, ""]:
-        """beta_task * squared error (Gaussian) or flow loss (flow) on the buffer: whatever the actor was fine-tuned by."""
+    def _clone(
+        self,
+        buffer: DemoBuffer,
+        beta: Float64[np.ndarray, "K"],
+        rng: np.random.Generator,
+    ) -> Float[Tensor, ""]:
+        """beta_task * squared error (Gaussian) or flow loss (flow) on the buffer: whatever the policy was
+        fine-tuned by."""
         size = self.settings.bc_batch
         batch, task = buffer.draw(size, rng)
         draw = self.actor.draw(size, torch.Generator().manual_seed(int(rng.integers(2**31))))
-        weight = torch.from_numpy(beta[task]).float()
-        return flow_loss(self.actor(batch, draw).elementwise, batch.mask, weight, size)
+
+        batch = batch.to(self.device)
+        weight = torch.from_numpy(beta[task]).float().to(self.device)
+        return flow_loss(self.actor(batch, draw.to(self.device)).elementwise, batch.mask, weight, size)
 
     def _compare_gradients(self, ppo: Tensor, bc: Tensor, beta: Float64[np.ndarray, "K"]) -> None:
-        """Keep the running ratio of gradient norms that `GradientBC` reads; beta is divided out of the cloning loss."""
+        """Keep the running ratio of gradient norms that `GradientBC` reads; beta is divided out of the
+        cloning loss."""
+        parameters = list(self.actor.parameters())
         norms: list[float] = []
         for loss in (ppo, bc / max(float(beta.mean()), 1e-8)):
-            gradients = torch.autograd.grad(loss, list(self.policy.values()), retain_graph=True, allow_unused=True)
-            norms.append(float(torch.stack([g.norm() for g in gradients if g is not None]).norm()))  # pyright: ignore[reportUnnecessaryComparison]
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+            used = [g for g in gradients if g is not None]  # pyright: ignore[reportUnnecessaryComparison]
+            norms.append(float(torch.stack([g.norm() for g in used]).norm()))
         self.gradient_ratio += 0.2 * (norms[0] / max(norms[1], 1e-8) - self.gradient_ratio)
 
-    def _log_prob(self, chunks: "_Chunks", rows: Tensor) -> Float[Tensor, "B M"]:
-        found = self.actor.log_prob(chunks.observed(rows), chunks.path[rows], chunks.executed[rows])
-        if found.ndim != 2 or len(found) != len(rows):  # [B] meeting [B, 1] would broadcast to [B, B] and learn nonsense in silence
-            raise VantageError(f"log_prob of {type(self.actor).__name__} returned {tuple(found.shape)} for {len(rows)} chunks")
-        return found
+    @torch.no_grad()
+    def _log_prob_of_all(self, chunks: "_Chunks") -> Float[Tensor, "N M"]:
+        """Of every chunk, by the policy as it stands."""
+        rows = torch.arange(len(chunks.value)).split(self.settings.batch)
+        return torch.cat([self._log_prob(chunks.at(some, self.device)) for some in rows])
+
+    def _log_prob(self, chunks: "_Chunks") -> Float[Tensor, "B M"]:
+        """Log density of what was drawn, M estimates of it per chunk."""
+        count = len(chunks.value)
+        log_prob = self.actor.log_prob(chunks.observation, chunks.path, chunks.executed)
+        if log_prob.ndim != 2 or len(log_prob) != count:
+            # [B] meeting [B, 1] would broadcast to [B, B] and learn nonsense in silence.
+            name, shape = type(self.actor).__name__, tuple(log_prob.shape)
+            raise VantageError(f"log_prob of {name} returned {shape} for {count} chunks")
+        return log_prob
 
     def standing(self, steps: int, success: Float64[np.ndarray, "K"]) -> Standing:
         """What a self-cloning rule may look at."""
         return Standing(steps=steps, success=success, gradient_ratio=self.gradient_ratio)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on exactly."""
-        return {
-            **{f"policy.{n}": p for n, p in self.actor.state_dict().items()},
-            **{f"averaged.{n}": p for n, p in self.averaged.state_dict().items()},
-            **{f"critic.{n}": p for n, p in self.critic.state_dict().items()},
-            **self._efficiency_state(),
-            **adam_tensors("policy_adam", self.policy_adam, self.policy),
-            **adam_tensors("critic_adam", self.critic_adam, self.values),
-            "running": torch.tensor([self.gradient_ratio, self.lr], dtype=torch.float64),
-        }
-
-    def _efficiency_state(self) -> dict[str, Tensor]:
-        if self.efficiency is None or self.efficiency_adam is None:
-            return {}
-        weights = {f"efficiency.{n}": p for n, p in self.efficiency.state_dict().items()}
-        return weights | adam_tensors("efficiency_adam", self.efficiency_adam, dict(self.efficiency.named_parameters()))
+        """Everything needed to go on exactly, as named tensors."""
+        tensors = {f"averaged/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
+        for title, learner in self._learners().items():
+            tensors |= {f"{title}/{name}": tensor for name, tensor in learner.state().items()}
+        return tensors | {"running": torch.tensor([self.gradient_ratio, self.lr], dtype=torch.float64)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""
-        for name, module in (("policy.", self.actor), ("averaged.", self.averaged), ("critic.", self.critic)):
-            module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
-        if self.efficiency is not None and self.efficiency_adam is not None:
-            found = {k.removeprefix("efficiency."): v for k, v in tensors.items() if k.startswith("efficiency.")}
-            self.efficiency.load_state_dict(found)
-            load_adam("efficiency_adam", self.efficiency_adam, dict(self.efficiency.named_parameters()), tensors)
-        load_adam("policy_adam", self.policy_adam, self.policy, tensors)
-        load_adam("critic_adam", self.critic_adam, self.values, tensors)
+        self.averaged.load_state_dict(under("averaged/", tensors))
+        for title, learner in self._learners().items():
+            learner.load(under(f"{title}/", tensors))
         self.gradient_ratio, self.lr = tensors["running"].tolist()
+
+    def _learners(self) -> dict[str, Learner]:
+        """Everything that is trained, by name."""
+        learners = {"policy": self.policy_learner, "critic": self.critic_learner}
+        if self.efficiency_learner is not None:
+            learners["efficiency"] = self.efficiency_learner
+        return learners
+
+
+def _observed(trials: Trials, words: tuple[str, ...]) -> Observation:
+    """What was seen at the beginning of every chunk."""
+    return Observation(
+        images={camera: torch.from_numpy(pictures) for camera, pictures in trials.images.items()},
+        state=torch.from_numpy(trials.state),
+        environment_state=torch.from_numpy(trials.environment_state),
+        prompts=words,
+    )
+
+
+def _fit_of(
+    value: Float64[np.ndarray, "N"],
+    target: Float64[np.ndarray, "N"],
+    trials: Trials,
+) -> dict[str, float]:
+    """How well the critic foresaw these trials, and how they ended."""
+    spread = float(target.var())
+    return {
+        "explained_variance": 1 - float((target - value).var()) / spread if spread > 0 else float("nan"),
+        "value": float(value.mean()),
+        "reward": float(trials.success.mean()),
+    }
+
+
+def _mean(values: list[float]) -> float:
+    """0 of nothing."""
+    return float(np.mean(values)) if values else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +444,7 @@ class _Chunks:
     observation: Observation
     elapsed: Float[Tensor, "N"]
     path: Float[Tensor, "N Q H A"]
-    executed: Tensor
+    executed: Bool[Tensor, "N H"]
     advantage: Float[Tensor, "N"]
     value: Float[Tensor, "N"]
     target: Float[Tensor, "N"]
@@ -348,6 +455,14 @@ class _Chunks:
         assert self.observation.environment_state is not None
         return self.observation.environment_state
 
-    def observed(self, rows: Tensor) -> Observation:
-        """The observations of some chunks."""
-        return self.observation.at(rows)
+    def at(self, rows: Int64[Tensor, "B"], device: torch.device) -> "_Chunks":
+        """Some of them, on a device."""
+        return _Chunks(
+            observation=self.observation.at(rows).to(device),
+            elapsed=self.elapsed[rows].to(device),
+            path=self.path[rows].to(device),
+            executed=self.executed[rows].to(device),
+            advantage=self.advantage[rows].to(device),
+            value=self.value[rows].to(device),
+            target=self.target[rows].to(device),
+        )

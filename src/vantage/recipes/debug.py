@@ -3,7 +3,7 @@
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
 from vantage.collect.operators import DemonstrateStock, Rescue
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig

@@ -6,7 +6,7 @@ from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.interleaved import Interleaved
 from vantage.core.returns import EfficiencyTarget
 from vantage.core.sampling import PoolShares
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.recipes.quickstart import quickstart
 from vantage.stages.weigh import Weighing
 

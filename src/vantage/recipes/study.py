@@ -9,7 +9,7 @@ from vantage.core.returns import EfficiencyTarget
 from vantage.core.sampling import PoolShares, SharesByNeed
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
 from vantage.core.windows import WindowRule
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.vantage import CRITIC, FIT, RESCUES, WEIGHING

@@ -5,7 +5,7 @@ from dataclasses import replace
 from vantage.algorithms.habc import HABCRun
 from vantage.core.sampling import PoolShares
 from vantage.core.weights import HABC
-from vantage.learn.critic import CriticFit
+from vantage.learn.critic.fit import CriticFit
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.quickstart import quickstart
 from vantage.stages.fit_policy import ActorFit

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 
 from vantage.data.experience import Experience
 from vantage.disk.files import whole_folder, write_json
-from vantage.learn.critic import CriticFit, assess
-from vantage.learn.panel import save_panel, train_panel
+from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.panel import save_panel, train_panel
+from vantage.learn.critic.quality import assess
 from vantage.learn.parent import ParentFit, save_parent, train_parent
 from vantage.policies.protocol import Policy
 from vantage.progress import bar

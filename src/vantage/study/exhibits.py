@@ -27,7 +27,7 @@ from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import INDEX, ROUND
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_arrow, read_parquet, write_parquet
-from vantage.learn.panel import Panel, load_panel
+from vantage.learn.critic.panel import Panel, load_panel
 from vantage.policies.load import load_policy
 from vantage.report.svg import MEANINGS, axes, line, picture, plot, rect, svg, text
 from vantage.seeding import seed_for

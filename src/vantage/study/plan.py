@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from vantage.algorithms.habc import HABCRun, Staged
 from vantage.algorithms.interleaved import Interleaved
-from vantage.config import Count, NotNegative, Whole, brief, check
-from vantage.learn.critic import CriticFit
+from vantage.config import brief
+from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
 from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
@@ -39,11 +39,7 @@ class MoreSupervised:
 
     name: str
     after: str = "sft"
-    rounds: Whole = 3
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    rounds: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,7 @@ class Online:
 
     name: str
     after: str = "sft"
-    rounds: Whole = 3
+    rounds: int = 3
     weighing: Weighing = Weighing()
     critic: CriticFit | None = None
     """None: the study's."""
@@ -63,10 +59,6 @@ class Online:
     anew: bool = False
     """Train every round's policy from its first weights (`HABCRun.anew`)."""
     schedule: Staged | Interleaved = Staged()
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +89,7 @@ class Acting:
 
     name: str
     after: str
-    noise: NotNegative = 0.0
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    noise: float = 0.0
 
 
 Arm = Supervised | MoreSupervised | Online | Gathered | Offline | Acting
@@ -112,11 +100,7 @@ class StudyTask:
     """A world, and how many demonstrations of it the supervised policy gets."""
 
     world: WorldSpec
-    demonstrations: Count
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+    demonstrations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

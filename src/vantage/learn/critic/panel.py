@@ -1,0 +1,160 @@
+"""Several critics, and which of them may judge which frame: one critic, an ensemble, cross-fitting, or both.
+
+folds = 1   every critic has seen every episode              members = M   M critics per fold, averaged folds
+= K   critic k has seen all but fold k, and judges fold k alone: no weight comes from a critic that saw the
+episode
+
+Heads only: the features are those of the policy that played the round, which has imitated successful episodes
+of the rounds before.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vantage.data.experience import Experience
+from vantage.disk.files import write_json
+from vantage.learn.critic.fit import CriticFit, train_critic
+from vantage.learn.critic.problem import CriticProblem, deal_folds
+from vantage.learn.step import Compute, under
+from vantage.nets.critic import DualCritic
+from vantage.seeding import global_generator_kept
+from vantage.types import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """K folds of M critics."""
+
+    folds: tuple[tuple[DualCritic, ...], ...]
+
+    @torch.no_grad()
+    def values(self, features: Float[Tensor, "N D"], fold: Int64[np.ndarray, "N"]) -> Values:
+        """z_v and V_e of every frame, the mean of the critics that may judge it.
+
+        `features`: on any device. `fold`: whose turn it is, frame by frame.
+        """
+        z_v, v_e = np.empty(len(features), np.float32), np.empty(len(features), np.float32)
+        for number, critics in enumerate(self.folds):
+            rows = fold == number
+            device = critics[0].t_max.device
+            shown = features[torch.from_numpy(rows).to(features.device)].to(device)
+            judged = [critic(shown) for critic in critics]
+            z_v[rows] = torch.stack([z for z, _ in judged]).mean(0).cpu().numpy()
+            v_e[rows] = torch.stack([v for _, v in judged]).mean(0).cpu().numpy()
+        return Values(z_v=z_v, v_e=v_e)
+
+
+class TrainedPanel(NamedTuple):
+    """What training a panel leaves."""
+
+    panel: Panel
+    fold: Int64[np.ndarray, "N"]
+    """Of every frame."""
+    curve: list[dict[str, float]]
+    """Of the first critic."""
+    problem: CriticProblem
+    """Whose held-out frames judge the panel: with several folds, every labelled frame."""
+
+
+def train_panel(
+    experience: Experience,
+    features: Float32[np.ndarray, "N D"],
+    settings: CriticFit,
+    *,
+    t_max: int,
+    seed: int,
+    compute: Compute = Compute(),
+) -> TrainedPanel:
+    """Train every critic of the panel, on the device of `compute`.
+
+    `features`: phi(s) of every frame. `t_max`: the longest possible episode in control steps. Raises
+    `VantageError` where no frame carries an outcome.
+    """
+    fold = deal_folds(experience, settings.folds, seed)
+    folds: list[tuple[DualCritic, ...]] = []
+    curves: list[list[dict[str, float]]] = []
+    problems: list[CriticProblem] = []
+
+    for number in range(settings.folds):
+        unseen = fold == number if settings.folds > 1 else None
+        members: list[DualCritic] = []
+        for member in range(settings.members):
+            # A published stream: initial weights, then dropout, from one seed per critic.
+            own_seed = seed + 1_000_003 * (number * settings.members + member)
+            with global_generator_kept(own_seed):
+                critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
+                problem = pose(experience, features, critic, settings, seed=seed, unseen=unseen)
+                curves.append(train_critic(critic, problem, settings, own_seed, compute))
+            problems.append(problem)
+            members.append(critic)
+        folds.append(tuple(members))
+
+    problem = problems[0].all_held_out(experience) if settings.folds > 1 else problems[0]
+    return TrainedPanel(Panel(tuple(folds)), fold, curves[0], problem)
+
+
+def pose(
+    experience: Experience,
+    features: Float32[np.ndarray, "N D"],
+    critic: DualCritic,
+    settings: CriticFit,
+    *,
+    seed: int,
+    unseen: np.ndarray | None = None,
+) -> CriticProblem:
+    """The problem of one critic, whose standardisation is fitted to the features first."""
+    x = torch.from_numpy(features)
+    critic.standardise.fit(x)
+    standardised = critic.standardise(x)
+    return CriticProblem.of(
+        experience,
+        standardised,
+        settings.target,
+        held_out=settings.held_out,
+        seed=seed,
+        unseen=unseen,
+    )
+
+
+def save_panel(folder: Path, panel: Panel, settings: CriticFit, t_max: int) -> None:
+    """Write critic.safetensors and config.json."""
+    tensors = {
+        f"{fold}.{member}.{name}": value.cpu()
+        for fold, critics in enumerate(panel.folds)
+        for member, critic in enumerate(critics)
+        for name, value in critic.state_dict().items()
+    }
+    save_file(tensors, folder / "critic.safetensors")
+
+    config = {
+        "features": int(panel.folds[0][0].standardise.mean.shape[0]),
+        "t_max": t_max,
+        "width": settings.width,
+        "stride": settings.target.stride,
+        "folds": len(panel.folds),
+        "members": len(panel.folds[0]),
+    }
+    write_json(folder / "config.json", config)
+
+
+def load_panel(folder: Path) -> Panel:
+    """Read what `save_panel` wrote, onto the CPU."""
+    config = json.loads((folder / "config.json").read_text())
+    tensors = load_file(folder / "critic.safetensors")
+
+    def read(fold: int, member: int) -> DualCritic:
+        with global_generator_kept():  # building it draws weights, which are replaced at once
+            critic = DualCritic(config["features"], config["t_max"], config["width"])
+        prefix = f"{fold}.{member}."
+        critic.load_state_dict(under(prefix, tensors))
+        return critic.eval()
+
+    return Panel(tuple(tuple(read(k, m) for m in range(config["members"])) for k in range(config["folds"])))
