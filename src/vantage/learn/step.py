@@ -211,10 +211,7 @@ class Learner:
         wanted = {name for name in self.state() if not name.startswith("adam.")}
         different = sorted(wanted ^ {name for name in tensors if not name.startswith("adam.")})
         if different:
-            raise VantageError(
-                f"the saved training state is of another policy or other settings ({different[0]}); "
-                "delete it to begin again"
-            )
+            raise VantageError(f"the saved training state is not of these settings ({different[0]}); delete it to begin again")
 
         self.step_count = int(tensors["step"])
         for name, parameter in self.parameters.items():
