@@ -26,9 +26,7 @@ DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 
 
 @pytest.fixture
-def vantage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def vantage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (exit code, stdout, stderr)."""
 
     def call(*words: object) -> tuple[int, str, str]:
@@ -96,19 +94,13 @@ def test_help_is_a_screen_and_every_command_has_its_own(vantage: Callable[..., t
 def test_help_imports_nothing_slow() -> None:
     program = "import sys; from vantage.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
     for words in (["--help"], ["--version"], ["run", "--help"], ["study", "--help"], ["weigh", "--help"]):
-        done = subprocess.run(
-            [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
         loaded = done.stdout.splitlines()[-1]
         assert "'vantage.cli'" in loaded
-        assert not [
-            name for name in ("torch", "numpy", "mujoco", "pyarrow", "lerobot") if f"'{name}'" in loaded
-        ], words
+        assert not [name for name in ("torch", "numpy", "mujoco", "pyarrow", "lerobot") if f"'{name}'" in loaded], words
 
 
-def test_settings_of_a_run_are_recorded_and_held(
-    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_settings_of_a_run_are_recorded_and_held(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     small = (
         "--rounds",
         0,
@@ -142,9 +134,7 @@ def test_recipes_are_listed_and_printed(vantage: Callable[..., tuple[int, str, s
     assert code == 0 and "quickstart" in out and "pixels" in out
     names = json.loads(vantage("recipes", "--json")[1])
     assert names["recipes"].keys() == RECIPES.keys() and names["studies"].keys() == STUDIES.keys()
-    assert json.loads(vantage("recipes", "debug", "--rounds", 9)[1]) == to_json(
-        replace(RECIPES["debug"](), rounds=9)
-    )
+    assert json.loads(vantage("recipes", "debug", "--rounds", 9)[1]) == to_json(replace(RECIPES["debug"](), rounds=9))
     assert json.loads(vantage("recipes", "pixels")[1]) == to_json(STUDIES["pixels"]())
 
 
@@ -153,17 +143,13 @@ def test_labels_by_hand(vantage: Callable[..., tuple[int, str, str]], tmp_path: 
     assert vantage("label", data, "--outcomes", outcomes(tmp_path, "0,0\n1,1\n2,1\n"), "--out", out)[0] == 0
     rows = pq.read_table(out).to_pylist()
     assert [r["route"] for r in rows[:12]] == ["rollout_failure"] * 12
-    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + [
-        "rollout_success"
-    ] * 2
+    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + ["rollout_success"] * 2
     assert [r["efficiency_target_mc"] for r in rows[12:21]] == [None] * 4 + [-4, -3, -2, -1, 0]
     assert [r["route"] for r in rows[21:]] == ["unlabelled"] * 5 + ["intervention"] * 5
     assert [r["viability_target"] for r in rows] == [0] * 12 + [None] * 7 + [1, 1] + [None] * 10
 
 
-def test_stock_lerobot_recordings_are_labelled(
-    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     features = {
@@ -171,9 +157,7 @@ def test_stock_lerobot_recordings_are_labelled(
         "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
         "intervention": {"dtype": "bool", "shape": (1,), "names": None},
     }
-    stock = LeRobotDataset.create(
-        "local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False
-    )
+    stock = LeRobotDataset.create("local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False)
     for drivers in ("ppphhhpp", "pppp"):
         for driver in drivers:
             vector = np.ones(2, dtype=np.float32)
@@ -188,9 +172,7 @@ def test_stock_lerobot_recordings_are_labelled(
         stock.save_episode()
     stock.finalize()
     out = tmp_path / "labels.parquet"
-    code, _, err = vantage(
-        "label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out
-    )
+    code, _, err = vantage("label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out)
     assert code == 0, err
     rows = pq.read_table(out).to_pylist()
     expected = ["unlabelled"] * 3 + ["intervention"] * 3 + ["rollout_success"] * 2 + ["rollout_failure"] * 4
@@ -249,9 +231,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_recordings_are_one_sentence_and_leave_nothing(
-    name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     import re
 
     spoil, text, words = BAD[name]
@@ -265,15 +245,11 @@ def test_bad_recordings_are_one_sentence_and_leave_nothing(
     assert not out.exists() and not list(tmp_path.glob("out/*"))
 
 
-def test_a_truncated_video_is_one_sentence(
-    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     data = recording(tmp_path, pictures=True)
     for video in data.rglob("*.mp4"):
         _truncate(video)
-    code, _, err = vantage(
-        "label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet"
-    )
+    code, _, err = vantage("label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet")
     assert code == 2 and ".mp4" in err and not (tmp_path / "labels.parquet").exists()
 
 
@@ -288,9 +264,7 @@ def test_a_truncated_video_is_one_sentence(
         (("audit", "nowhere"), "is not a LeRobotDataset"),
     ],
 )
-def test_slips_of_the_pen(
-    words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_slips_of_the_pen(words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     code, _, err = vantage(*words)
     assert code == 2 and says in " ".join(err.split())
 
@@ -299,9 +273,7 @@ def test_arguments_that_do_not_exist_exit_with_two(vantage: Callable[..., tuple[
     assert vantage("run", "debug", "--outt", "x")[0] == 2
 
 
-def test_a_run_of_another_recipe_is_not_touched(
-    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
@@ -314,9 +286,7 @@ def test_a_run_of_another_recipe_is_not_touched(
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
 
 
-def test_the_interleaved_schedule_has_no_stages_to_run_alone(
-    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
@@ -330,11 +300,7 @@ def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]]
     data = recording(tmp_path)
     path, info = data / DATA, json.loads((data / "meta/info.json").read_text())
     pq.write_table(pq.read_table(path).drop_columns(["intervention", "policy_version"]), path)
-    info["features"] = {
-        name: what
-        for name, what in info["features"].items()
-        if name not in ("intervention", "policy_version")
-    }
+    info["features"] = {name: what for name, what in info["features"].items() if name not in ("intervention", "policy_version")}
     (data / "meta/info.json").write_text(json.dumps(info))
     code, _, err = vantage("audit", data)
     assert code == 2 and "--demos" in " ".join(err.split())
@@ -364,17 +330,13 @@ def test_a_checkpoint_of_another_robot_is_one_sentence(
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     shutil.rmtree(run / "round-00" / "5-actor")
-    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(
-        run / "round-00" / "5-actor"
-    )
+    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
     code, _, err = vantage("collect", run / "round-01", "--workers", 1)
     assert code == 2 and "7 action dimensions" in " ".join(err.split()), err
     assert not (run / "round-01" / "1-episodes").exists()
 
 
-def test_stages_by_hand_make_what_a_run_makes(
-    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     here = run / "round-01"
@@ -399,9 +361,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 
-    program = (
-        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
-    )
+    program = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
     words = [sys.executable, "-c", program, "label", str(data), "--outcomes", str(csv), "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
     assert done.returncode == 2 and "the disk is full" in " ".join(done.stderr.split())

@@ -1,21 +1,38 @@
 """Settings survive the file, and what does not fit is named."""
 
+import dataclasses
 import json
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
 
 import pytest
 
 from vantage.algorithms.habc import HABCRun
-from vantage.config import brief, from_json, to_json
+from vantage.config import Bounds, Count, Share, brief, check, classes_of, from_json, name_of, to_json
 from vantage.core.weights import HABC
-from vantage.recipes import RECIPES
+from vantage.disk.files import read_json
+from vantage.recipes import RECIPES, STUDIES, Recipe
 from vantage.stages.weigh import Weighing
+from vantage.study.plan import Study
 from vantage.types import VantageError
+from vantage.worlds.spec import MetaWorldSpec
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_comes_back_from_its_file(name: str) -> None:
     recipe = RECIPES[name]()
     assert from_json(type(recipe), json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_comes_back_from_its_file(name: str) -> None:
+    study = STUDIES[name]()
+    assert from_json(Study, json.loads(json.dumps(to_json(study)))) == study
 
 
 def test_what_was_chosen_does_not_mention_defaults() -> None:
@@ -27,25 +44,244 @@ def test_what_was_chosen_does_not_mention_defaults() -> None:
 
 def spoiled(path: str, value: object) -> object:
     data = to_json(RECIPES["quickstart"]())
-    *way, last = path.split(".")
-    place = data
+    *way, last = (int(step) if step.isdigit() else step for step in path.split("."))
+    parent: Any = data
     for step in way:
-        place = place[step]
-    place[last] = value
+        parent = parent[step]
+    parent[last] = value
     return data
+
+
+def nested(depth: int) -> object:
+    value: object = 0
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
         ("rounds", "two", "settings.rounds: expected int, found 'two'"),
+        ("rounds", True, "settings.rounds: expected int, found True"),
+        ("rounds", 1.0, r"settings.rounds: expected int, found 1\.0"),
+        ("rounds", nested(500), r"settings.rounds: expected int, found \[\["),
+        ("rounds", "x" * 10**6, "settings.rounds: expected int, found 'xxx.{0,80}$"),
         ("control", 1, "settings.control: expected bool"),
         ("fit.stepps", 5, "ActorFit has no setting 'stepps'; it has batch"),
+        ("fit.steps", -1, "settings.fit: ActorFit.steps is -1; it must be at least 0"),
+        ("fit.optim.lr", 10**400, "is too large for a number"),
+        ("fit.optim.lr", math.nan, "settings.fit.optim: OptimConfig.lr is nan"),
+        ("fit.optim", {"is": "ActorFit"}, "settings.fit.optim: 'ActorFit' is not OptimConfig"),
+        ("fit.optim", {}, "settings.fit.optim: None is not OptimConfig"),
+        ("fit.optim", {"is": ["OptimConfig"]}, "is not OptimConfig"),
         ("weighing.rule", {"is": "Magic"}, "settings.weighing.rule: 'Magic' is none of Uniform, FilteredBC"),
         ("worlds", 3, "settings.worlds: expected a list"),
-        ("critic", None, "expected the settings of CriticFit"),
+        ("worlds.0", {"is": "HeavySpec", "task": "reach-v3"}, r"worlds\[0\]: 'HeavySpec' is not MetaWorldSpec"),
+        ("worlds.0", {"is": "MetaWorldSpec"}, r"worlds\[0\]: MetaWorldSpec needs 'task'"),
+        ("rollouts.operator.reaction", [1], "reaction: expected a list of 2, found 1 values"),
+        ("rollouts.operator.reaction", [1, 2, 3], "reaction: expected a list of 2, found 3 values"),
+        ("critic", None, "expected the settings of CriticFit, found None"),
+        ("critic", "CriticFit", "expected the settings of CriticFit, found 'CriticFit'"),
     ],
 )
 def test_what_does_not_fit_is_named(path: str, value: object, says: str) -> None:
     with pytest.raises(VantageError, match=says):
         from_json(HABCRun, spoiled(path, value))
+
+
+def test_the_top_is_what_it_says() -> None:
+    with pytest.raises(VantageError, match="settings: 'ChunkedPPORun' is not HABCRun"):
+        from_json(HABCRun, to_json(RECIPES["debug-ppo"]()))
+
+
+class Mood(StrEnum):
+    GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Every kind of field that is no dataclass."""
+
+    pair: tuple[int, float] = (1, 0.5)
+    mode: Literal["a", "b"] = "a"
+    mood: Mood = Mood.GOOD
+    names: Mapping[str, int] = field(default_factory=lambda: {"x": 1})
+    folder: Path | None = None
+    either: int | str | None = None
+    shares: tuple[Share, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Plain(),
+        Plain(pair=(2, 3.0), mode="b", names={}, folder=Path("a/b"), either="x", shares=(0.5, 1.0)),
+        Plain(either=3),
+    ],
+)
+def test_every_kind_of_field_comes_back(value: Plain) -> None:
+    back = from_json(Plain, json.loads(json.dumps(to_json(value))), own={})
+    assert back == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("mode", "c", "'c' is none of a, b"),
+        ("mood", "bad", "'bad' is none of good"),
+        ("names", {"x": "one"}, r"names\.x: expected int"),
+        ("names", [], "expected an object"),
+        ("folder", 3, "expected Path, found 3"),
+        ("either", [], r"expected str, found \[\]"),
+    ],
+)
+def test_other_fields_are_named_too(name: str, value: object, says: str) -> None:
+    with pytest.raises(VantageError, match=says):
+        from_json(Plain, to_json(Plain()) | {name: value})
+
+
+# Classes of one's own.
+
+
+class AnyWorld(Protocol):
+    limit: int
+
+
+@dataclass(frozen=True)
+class HeavySpec:
+    """A world of somebody's own whose fields are some of MetaWorldSpec's."""
+
+    task: str = "reach-v3"
+    limit: int = 120
+
+
+@dataclass(frozen=True)
+class Held:
+    world: AnyWorld = HeavySpec()
+
+
+@dataclass(frozen=True)
+class Strict:
+    world: MetaWorldSpec = MetaWorldSpec("reach-v3")
+
+
+def test_a_class_of_ones_own_is_written_with_its_module_and_found_only_where_it_is_brought() -> None:
+    assert name_of(HeavySpec) == f"{__name__}:HeavySpec" and name_of(MetaWorldSpec) == "MetaWorldSpec"
+    held = Held(HeavySpec(limit=7))
+    assert classes_of(held).keys() == {name_of(Held), name_of(HeavySpec)}
+    assert from_json(Held, to_json(held), own=classes_of(held)) == held
+    with pytest.raises(VantageError, match="is not AnyWorld; name the Python file that made it with --recipe"):
+        from_json(Held, to_json(held))
+
+
+def test_another_world_never_takes_the_place_of_one_that_is_expected() -> None:
+    """A world of one's own was once read as MetaWorld's task of the same name."""
+    data = to_json(Strict()) | {"world": to_json(HeavySpec())}
+    for own in ({}, classes_of(HeavySpec())):
+        with pytest.raises(VantageError, match="HeavySpec' is not MetaWorldSpec"):
+            from_json(Strict, data, own=own)
+
+
+# Bounds.
+
+
+@dataclass(frozen=True)
+class Bounded:
+    count: Count = 1
+    ratio: Annotated[float, Bounds(above=0, below=1)] = 0.5
+    maybe: Share | None = None
+    pair: tuple[Count, Count] = (1, 2)
+    free: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("count", 0, "Bounded.count is 0; it must be at least 1"),
+        ("count", 1.0, r"Bounded.count is 1.0; it must be a whole number"),
+        ("count", True, "Bounded.count is True; it must be a whole number"),
+        ("count", "3", "Bounded.count is '3'; it must be a whole number"),
+        ("ratio", 0.0, r"Bounded.ratio is 0.0; it must be above 0 and below 1"),
+        ("ratio", 1, "above 0 and below 1"),
+        ("ratio", math.nan, "Bounded.ratio is nan; it must be above 0 and below 1"),
+        ("maybe", 1.5, "at least 0 and at most 1"),
+        ("pair", (1, 0), "Bounded.pair is 0; it must be at least 1"),
+        ("free", math.inf, "Bounded.free is inf; it must be finite"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(name: str, value: object, says: str) -> None:
+    with pytest.raises(VantageError, match=says):
+        Bounded(**{name: value})  # pyright: ignore[reportArgumentType]
+
+
+def settings_classes() -> list[type[Any]]:
+    """Every dataclass that a recipe or a study may hold."""
+    found: list[type[Any]] = []
+
+    def walk(hint: Any) -> None:
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint not in found:
+            found.append(hint)
+            for inner in typing.get_type_hints(hint).values():
+                walk(inner)
+        for inner in typing.get_args(hint):
+            walk(inner)
+
+    walk(Recipe)
+    walk(Study)
+    return found
+
+
+@pytest.mark.parametrize("kind", settings_classes())
+def test_every_number_of_every_settings_class_is_checked(kind: type[Any]) -> None:
+    """No number may be NaN, or out of the bounds beside it, wherever it stands."""
+    hints = typing.get_type_hints(kind)
+    required = {f.name: 1 for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING and hints[f.name] in (int, float)}
+    if any(f.default is dataclasses.MISSING and f.name not in required for f in dataclasses.fields(kind)):
+        pytest.skip("needs more than numbers; its parts are checked alone")
+    good = kind(**required)
+    notes = typing.get_type_hints(kind, include_extras=True)
+    for each in dataclasses.fields(kind):
+        wrong = {int: -(10**9), float: math.nan, float | None: math.nan}.get(hints[each.name])
+        if wrong is not None and (hints[each.name] is not int or notes[each.name] is not int):
+            with pytest.raises(VantageError, match=rf"{kind.__name__}\.{each.name} is (nan|-1000000000)|shares are \(.*nan"):
+                replace(good, **{each.name: wrong})
+
+
+def test_settings_that_need_more_than_numbers_are_checked() -> None:
+    for recipe in (RECIPES["debug"](), RECIPES["debug-ppo"]()):
+        with pytest.raises(VantageError, match="seed is -1; it must be at least 0"):
+            replace(recipe, seed=-1)
+    with pytest.raises(VantageError, match="limit is -1"):
+        MetaWorldSpec("push-v3", limit=-1)
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is not valid JSON"),
+        (b"\xff\xfe", "is not valid JSON"),
+        (b"[" * 200_000, "nested too deep"),
+        (b'{"a": ' * 200_000, "nested too deep"),
+        (b"1" * 5000, "is not valid JSON"),
+    ],
+)
+def test_damaged_json_is_one_sentence(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(VantageError, match=says):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "x.json").open("wb") as file:
+        file.truncate(10**10)
+    with pytest.raises(VantageError, match="10,000,000,000 bytes, more than any JSON of ours"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(VantageError, match="does not exist"):
+        read_json(tmp_path)

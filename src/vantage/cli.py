@@ -99,9 +99,7 @@ def main() -> None:
 def prepare_process() -> None:
     """Set what simulators, renderers and threads read from the environment when they are loaded; what is set already stays."""
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault(
-            "GOMP_SPINCOUNT", "500"
-        )  # threads that spin long while they wait starve what runs beside them
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")  # threads that spin long while they wait starve what runs beside them
     os.environ.setdefault("MUJOCO_GL", "egl")
     # Mesa draws small pictures in the thread that asks; threads of its own would crowd the other workers.
     os.environ.setdefault("LP_NUM_THREADS", "0")
@@ -128,9 +126,7 @@ def dispatch(words: Sequence[str]) -> None:
     if command.settings is not None and rest and not rest[0].startswith("-"):
         _run_with_settings(command, command.settings(rest[0]), rest)
     else:
-        tyro.cli(
-            command.function, prog=f"vantage {name}", args=list(rest), config=(tyro.conf.FlagCreatePairsOff,)
-        )
+        tyro.cli(command.function, prog=f"vantage {name}", args=list(rest), config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def _run_with_settings(command: Command, named: Named[Any], words: Sequence[str]) -> None:
@@ -144,9 +140,7 @@ def _run_with_settings(command: Command, named: Named[Any], words: Sequence[str]
 
 def overview() -> None:
     """Print what Vantage can do, on one screen."""
-    text = Text.assemble(
-        ("vantage", "bold"), " fine-tunes robot policies (VLAs) from one bit per episode: did it work?\n"
-    )
+    text = Text.assemble(("vantage", "bold"), " fine-tunes robot policies (VLAs) from one bit per episode: did it work?\n")
     group = ""
     for command in COMMANDS:
         if command.group != group:

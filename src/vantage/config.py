@@ -1,98 +1,319 @@
-"""Settings are frozen dataclasses; here they become JSON and come back, losing nothing.
+"""Settings are frozen dataclasses; here they become JSON and come back, losing nothing, and here they are checked.
 
-Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file can be read by people.
+Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file can be read by people. A class
+from outside Vantage is called `module:Name`, and is only ever found among the classes that the caller brings: nothing that a file says is
+imported.
+
+The bounds of a number stand beside its field, and are checked when the settings are made, whoever makes them:
+
+    steps: Count = 600
+    share: Share = 0.5
+
+    def __post_init__(self) -> None:
+        check(self)
 """
 
 import dataclasses
+import functools
 import json
+import math
+import reprlib
+import sys
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, Union
+from typing import Annotated, Any, Literal, Union
 
-from vantage.types import VantageError
+from vantage.errors import VantageError
+
+# ---- numbers that mean something
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a number may be; a note beside a type, as in `Annotated[int, Bounds(least=1)]`."""
+
+    least: float | None = None
+    """The smallest value."""
+    most: float | None = None
+    """The largest value."""
+    above: float | None = None
+    """Every value is larger than this."""
+    below: float | None = None
+    """Every value is smaller than this."""
+
+    def allow(self, value: float) -> bool:
+        """Whether a number lies within."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """``at least 1``, ``above 0 and at most 1``; empty where everything is allowed."""
+        words = {"above": self.above, "at least": self.least, "below": self.below, "at most": self.most}
+        return " and ".join(f"{word} {value:g}" for word, value in words.items() if value is not None)
+
+
+Count = Annotated[int, Bounds(least=1)]
+"""1, 2, 3 ..."""
+Whole = Annotated[int, Bounds(least=0)]
+"""0, 1, 2 ..."""
+Share = Annotated[float, Bounds(least=0, most=1)]
+"""A part of a whole, or a probability."""
+Decay = Annotated[float, Bounds(least=0, below=1)]
+"""What an average keeps of itself in one step."""
+Positive = Annotated[float, Bounds(above=0)]
+"""A rate, a scale, a unit."""
+NotNegative = Annotated[float, Bounds(least=0)]
+"""A price, a weight, a scale that may be off."""
+
+
+def check(settings: Any) -> None:
+    """Check every number of a dataclass against the bounds beside its field; call it in `__post_init__`.
+
+    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at all.
+    """
+    kind = type(settings)
+    for name, (hint, bounds) in _numbers(kind).items():
+        value = getattr(settings, name)
+        for number in typing.cast(tuple[Any, ...], value) if isinstance(value, tuple) else (value,):
+            if number is not None:
+                _check_number(f"{kind.__name__}.{name}", number, hint, bounds)
+
+
+def _check_number(name: str, value: Any, hint: type[Any], bounds: Bounds) -> None:
+    fits = isinstance(value, int) or (hint is float and isinstance(value, float))
+    if isinstance(value, bool) or not fits:
+        raise VantageError(f"{name} is {_short(value)}; it must be {'a whole' if hint is int else 'a'} number")
+    if not math.isfinite(value) or not bounds.allow(value):
+        raise VantageError(f"{name} is {_short(value)}; it must be {bounds if str(bounds) else 'finite'}")
+
+
+@functools.cache
+def _numbers(kind: type[Any]) -> dict[str, tuple[type[Any], Bounds]]:
+    """Field -> int or float, and its bounds; also for tuples of numbers and for numbers that may be None."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = {each.name: _number(hints[each.name]) for each in dataclasses.fields(kind)}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _number(hint: Any) -> tuple[type[Any], Bounds] | None:
+    if hint is int or hint is float:
+        return hint, Bounds()
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        number = _number(inner[0])
+        bounds = next((note for note in inner[1:] if isinstance(note, Bounds)), None)
+        return number and (number[0], bounds or number[1])
+    if origin in (tuple, Union, types.UnionType):
+        options = [option for option in inner if option not in (types.NoneType, Ellipsis)]
+        numbers = [_number(option) for option in options]
+        return numbers[0] if numbers and all(number == numbers[0] for number in numbers) else None
+    return None
+
+
+# ---- settings -> JSON
 
 
 def to_json(value: Any) -> Any:
     """A setting as plain JSON values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"is": type(value).__name__, **fields}
+        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"is": name_of(type(value)), **fields}
     if isinstance(value, tuple | list):
-        return [to_json(v) for v in typing.cast(list[Any], value)]
+        return [to_json(item) for item in typing.cast(list[Any], value)]
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in typing.cast(Mapping[Any, Any], value).items()}
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Enum):
+        return value.value
     return value
 
 
 def brief(value: Any) -> Any:
     """`to_json` without the fields that stand at their default: what was chosen, which stays the same when a setting is added."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        chosen = [f for f in dataclasses.fields(value) if f.default is dataclasses.MISSING or getattr(value, f.name) != f.default]
-        return {"is": type(value).__name__, **{f.name: brief(getattr(value, f.name)) for f in chosen}}
+        chosen = [
+            field
+            for field in dataclasses.fields(value)
+            if field.default is dataclasses.MISSING or getattr(value, field.name) != field.default
+        ]
+        return {"is": name_of(type(value)), **{field.name: brief(getattr(value, field.name)) for field in chosen}}
     if isinstance(value, tuple | list):
-        return [brief(v) for v in typing.cast(list[Any], value)]
+        return [brief(item) for item in typing.cast(list[Any], value)]
     return to_json(value)
 
 
-def from_json[T](kind: type[T], data: Any, where: str = "settings") -> T:
-    """The setting of type `kind` that `to_json` wrote. Raises VantageError naming the field that does not fit."""
-    return _read(kind, data, where)
+def name_of(kind: type[Any]) -> str:
+    """How a class is written down: by its name, and from outside Vantage as `module:Name`."""
+    if kind.__module__.partition(".")[0] == "vantage":
+        return kind.__name__
+    module = kind.__module__
+    if module == "__main__":  # a script: the name that others would import it by
+        module = Path(getattr(sys.modules["__main__"], "__file__", None) or module).stem
+    return f"{module}:{kind.__qualname__}"
 
 
-def _read(kind: Any, data: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Union, types.UnionType):
-        return _read_union(arguments, data, where)
-    if origin is tuple:
-        if not isinstance(data, list):
-            raise VantageError(f"{where}: expected a list, found {data!r}")
-        items = typing.cast(list[Any], data)
-        kinds = [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
-        return tuple(_read(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, items, strict=True)))
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(typing.cast(type[Any], kind), data, where)
-    return _read_plain(kind, data, where)
-
-
-def _read_plain(kind: type[Any], data: Any, where: str) -> Any:
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if kind is Path:
-        return Path(str(data))
-    if kind is not Any and (not isinstance(data, kind) or (kind is int and isinstance(data, bool))):
-        raise VantageError(f"{where}: expected {kind.__name__}, found {data!r}")
-    return data
-
-
-def _read_union(arguments: tuple[Any, ...], data: Any, where: str) -> Any:
-    if data is None and type(None) in arguments:
-        return None
-    if isinstance(data, dict):
-        name = typing.cast(dict[str, Any], data).get("is")
-        for kind in arguments:
-            if getattr(kind, "__name__", None) == name:
-                return _read(kind, data, where)
-        known = ", ".join(k.__name__ for k in arguments if k is not type(None))
-        raise VantageError(f"{where}: {name!r} is none of {known}")
-    plain = [k for k in arguments if k is not type(None) and not dataclasses.is_dataclass(k)]
-    if len(plain) != 1:
-        raise VantageError(f"{where}: {data!r} does not fit")
-    return _read(plain[0], data, where)
-
-
-def _read_dataclass(kind: type[Any], data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise VantageError(f"{where}: expected the settings of {kind.__name__}, found {data!r}")
-    given = typing.cast(dict[str, Any], data)
-    hints = typing.get_type_hints(kind)
-    names = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(given) - names - {"is"})
-    if unknown:
-        raise VantageError(f"{where}: {kind.__name__} has no setting {unknown[0]!r}; it has {', '.join(sorted(names))}")
-    return kind(**{name: _read(hints[name], value, f"{where}.{name}") for name, value in given.items() if name != "is"})
+def classes_of(value: Any) -> dict[str, type[Any]]:
+    """Name -> class, of every dataclass in a settings value: what `from_json` needs to read settings with classes of one's own."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
+        return {name_of(type(value)): type(value)} | classes_of(parts)
+    if isinstance(value, tuple | list):
+        found: dict[str, type[Any]] = {}
+        for item in typing.cast(list[Any], value):
+            found |= classes_of(item)
+        return found
+    return {}
 
 
 def dumps(value: Any) -> str:
     """A setting as text for a file."""
     return json.dumps(to_json(value), indent=2) + "\n"
+
+
+# ---- JSON -> settings
+
+
+def from_json[T](kind: type[T], data: Any, where: str = "settings", own: Mapping[str, type[Any]] | None = None) -> T:
+    """The setting of type `kind` that `to_json` wrote.
+
+    `own`: classes from outside Vantage that it may hold, as `classes_of` returns them. Raises VantageError naming the field that does not
+    fit, and for every dataclass that is not what is expected in its place.
+    """
+    return _Reader(own or {}).read(kind, data, where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    own: Mapping[str, type[Any]]
+
+    def read(self, kind: Any, data: Any, where: str) -> Any:
+        """`data` as a value of type `kind`."""
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is Annotated:
+            return self.read(arguments[0], data, where)
+        if origin in (Union, types.UnionType):
+            return self._union(arguments, data, where)
+        if origin is tuple:
+            return self._tuple(arguments, data, where)
+        if origin in (dict, Mapping):
+            return self._mapping(arguments, data, where)
+        if origin is Literal:
+            if data not in arguments:
+                raise VantageError(f"{where}: {_short(data)} is none of {', '.join(map(str, arguments))}")
+            return data
+        if dataclasses.is_dataclass(kind) or _is_protocol(kind):
+            return self._member((typing.cast(type[Any], kind),), data, where)
+        return _plain(kind, data, where)
+
+    def _tuple(self, arguments: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(data, list):
+            raise VantageError(f"{where}: expected a list, found {_short(data)}")
+        items = typing.cast(list[Any], data)
+        kinds = [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
+        if len(items) != len(kinds):
+            raise VantageError(f"{where}: expected a list of {len(kinds)}, found {len(items)} values")
+        return tuple(self.read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, items, strict=True)))
+
+    def _mapping(self, arguments: tuple[Any, ...], data: Any, where: str) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise VantageError(f"{where}: expected an object, found {_short(data)}")
+        items = typing.cast(dict[str, Any], data).items()
+        return {key: self.read(arguments[1], value, f"{where}.{key}") for key, value in items}
+
+    def _union(self, arguments: tuple[Any, ...], data: Any, where: str) -> Any:
+        if data is None and types.NoneType in arguments:
+            return None
+        settings = [kind for kind in arguments if dataclasses.is_dataclass(kind) or _is_protocol(kind)]
+        classes = tuple(typing.cast(list[type[Any]], settings))
+        others = [kind for kind in arguments if kind not in classes and kind is not types.NoneType]
+        if isinstance(data, dict) and classes:
+            return self._member(classes, data, where)
+        if others and (len(others) == 1 or not classes):
+            for kind in others[:-1]:
+                try:
+                    return self.read(kind, data, where)
+                except VantageError:
+                    continue
+            return self.read(others[-1], data, where)
+        if classes:
+            return self._member(classes, data, where)
+        raise VantageError(f"{where}: {_short(data)} does not fit")
+
+    def _member(self, members: tuple[type[Any], ...], data: Any, where: str) -> Any:
+        """One of some dataclasses, the one that "is" names; what stands for a protocol is looked up among the caller's own classes."""
+        known = {name_of(kind): kind for kind in members if dataclasses.is_dataclass(kind)}
+        if not isinstance(data, dict):
+            raise VantageError(f"{where}: expected the settings of {' or '.join(known) or members[0].__name__}, found {_short(data)}")
+        given = typing.cast(dict[str, Any], data)
+        name = given.get("is")
+        kind = known.get(name) or self.own.get(name) if isinstance(name, str) else None
+        if kind is None or (kind not in members and not self._stands_for(kind, members)):
+            expected = f"none of {', '.join(known)}" if len(known) > 1 else f"not {next(iter(known), members[0].__name__)}"
+            hint = "; name the Python file that made it with --recipe" if isinstance(name, str) and ":" in name else ""
+            raise VantageError(f"{where}: {_short(name)} is {expected}{hint}")
+        return self._dataclass(kind, given, where)
+
+    def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
+        """Whether a class of the caller's own may stand where one of `members` is expected."""
+        if any(_is_protocol(member) for member in members):
+            return True
+        return any(issubclass(kind, member) for member in members)
+
+    def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+        unknown = sorted(set(given) - set(fields) - {"is"})
+        if unknown:
+            raise VantageError(f"{where}: {kind.__name__} has no setting {_short(unknown[0])}; it has {', '.join(sorted(fields))}")
+
+        values = {name: self.read(hints[name], given[name], f"{where}.{name}") for name in fields if name in given}
+        for name, field in fields.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in values:
+                raise VantageError(f"{where}: {kind.__name__} needs {name!r}; write it")
+        try:
+            return kind(**values)
+        except VantageError as error:
+            raise VantageError(f"{where}: {error}") from error
+
+
+def _plain(kind: type[Any], data: Any, where: str) -> Any:
+    if kind is Any:
+        return data
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        try:
+            return float(data)
+        except OverflowError as error:
+            raise VantageError(f"{where}: {_short(data)} is too large for a number") from error
+    if kind is Path and isinstance(data, str):
+        return Path(data)
+    if issubclass(kind, Enum):
+        try:
+            return kind(data)
+        except ValueError as error:
+            options = ", ".join(str(member.value) for member in kind)
+            raise VantageError(f"{where}: {_short(data)} is none of {options}") from error
+    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
+        raise VantageError(f"{where}: expected {kind.__name__}, found {_short(data)}")
+    return data
+
+
+def _is_protocol(kind: Any) -> bool:
+    return bool(getattr(kind, "_is_protocol", False))
+
+
+def _short(value: Any) -> str:
+    """A value as text that fits into a sentence, however large or deep it is."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr(maxlevel=2, maxstring=80, maxother=80)

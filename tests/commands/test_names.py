@@ -61,9 +61,7 @@ def test_a_module_that_is_installed() -> None:
 
 
 def test_the_json_form_comes_back_with_its_name(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text(
-        json.dumps({"recipe": "debug", "settings": to_json(RECIPES["debug"]())})
-    )
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "debug", "settings": to_json(RECIPES["debug"]())}))
     assert named_recipe(str(tmp_path / "recipe.json")) == Named(
         name="debug", value=RECIPES["debug"](), about=f"As {tmp_path / 'recipe.json'} says."
     )

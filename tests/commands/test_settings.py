@@ -147,9 +147,7 @@ def test_groups_that_two_members_share_stay_and_numbers_do_not() -> None:
 
 
 def test_a_parameter_of_the_command_hides_the_setting() -> None:
-    changed, options = change(
-        World(), ["--out", "r", "--names", "a", "b"], command, prog="vantage toy", about=""
-    )
+    changed, options = change(World(), ["--out", "r", "--names", "a", "b"], command, prog="vantage toy", about="")
     assert options["names"] == ("a", "b") and changed.names == {}
 
 
@@ -169,9 +167,7 @@ def test_settings_check_themselves() -> None:
         (["--calm", "perhaps"], "say true or false, not 'perhaps'"),
     ],
 )
-def test_slips_of_the_pen_end_with_two(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slips_of_the_pen_end_with_two(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         typed(*words)
     assert stop.value.code == 2
@@ -202,17 +198,9 @@ def unreachable(node: Any, form: Form, name: str) -> list[str]:
         case Leaf():
             return [] if id(node) in offered else [name]
         case Several():
-            return [
-                inner
-                for number, item in enumerate(node.items)
-                for inner in unreachable(item, form, f"{name}.{number}")
-            ]
+            return [inner for number, item in enumerate(node.items) for inner in unreachable(item, form, f"{name}.{number}")]
         case Draft():
-            return [
-                inner
-                for key, part in node.parts.items()
-                for inner in unreachable(part, form, f"{name}.{key}")
-            ]
+            return [inner for key, part in node.parts.items() for inner in unreachable(part, form, f"{name}.{key}")]
     raise AssertionError
 
 
@@ -228,11 +216,7 @@ def words_for(node: Any, name: str) -> list[str]:
             inner = [word for i, item in enumerate(node.items) for word in words_for(item, f"{name}{i}.")]
             return [*(f"{name}{i}.x" for i in range(len(node.items))), *inner]
         case Draft():
-            return [
-                word
-                for key, part in node.parts.items()
-                for word in words_for(part, f"{name}{key.replace('_', '-')}.")
-            ]
+            return [word for key, part in node.parts.items() for word in words_for(part, f"{name}{key.replace('_', '-')}.")]
         case _:
             return []
 

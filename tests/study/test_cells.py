@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from vantage.collect.operators import Rescue
-from vantage.commands import studies
 from vantage.commands.studies import check_cell, find_study
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.pool import Pool, open_pool
+from vantage.config import Whole, check
 from vantage.core.weights import Uniform
 from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round, Source
@@ -44,13 +45,13 @@ class HABCRun:
 
     worlds: tuple[WorldSpec, ...]
     """The tasks, each a world."""
-    seed: int = 0
+    seed: Whole = 0
     """Of demonstrations, rollouts and training; evaluation starts do not depend on it."""
     actor: SmallConfig = FlowConfig()
     demonstrations: Demonstrations = Demonstrations()
     supervised: ActorFit = ActorFit()
     """Round 0: supervised fine-tuning (SFT)."""
-    rounds: int = 2
+    rounds: Whole = 2
     rollouts: Rollouts = Rollouts()
     labelling: Labelling = Labelling()
     critic: CriticFit = CriticFit()
@@ -66,6 +67,10 @@ class HABCRun:
     evaluation: Evaluation = Evaluation()
     control: bool = True
     """Also give the supervised policy as many further steps on the demonstrations alone, and evaluate that."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     @property
     def t_max(self) -> int:

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vantage.config import Positive, Whole, check
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
@@ -43,11 +44,15 @@ from vantage.types import Batch, Observation, Values, VantageError
 class Interleaved:
     """The paper's schedule: one-step, pure TD, critic and actor in the same update."""
 
-    warm_up: int = 500
+    warm_up: Whole = 500
     """N_wu: gradient steps during which every g is 1."""
-    critic_lr: float = 1e-3
-    unit: float = 8.0
+    critic_lr: Positive = 1e-3
+    unit: Positive = 8.0
     """Control steps per unit of the Huber loss; 1 is the printed form."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def fit_interleaved(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vantage.collect.handover import Event, Phase
+from vantage.config import Count, NotNegative, Positive, Share, Whole, check
 from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
 
 
@@ -53,8 +54,12 @@ class NoOne:
 class Demonstrate:
     """A human drives from the first step to the last: human-like, or clean (no pauses, no noise)."""
 
-    clean_share: float = 0.0
+    clean_share: Share = 0.0
     """Share of episodes driven without imperfections."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     @property
     def extension(self) -> int:
@@ -109,24 +114,28 @@ class _StockDemonstrator:
 class Rescue:
     """A human stands by and rescues a policy in trouble (docs/habc.md, 17; paper Appendix E: about half of the failures)."""
 
-    permission: float = 0.5
+    permission: Share = 0.5
     """Probability, drawn per episode, that the operator may act at all."""
-    stuck_after: int = 40
+    stuck_after: Count = 40
     """Control steps without new progress that count as stuck."""
-    drop: float = 0.9
+    drop: Positive = 0.9
     """Progress lost (in stages) that counts as dropped."""
-    late_at: float = 0.75
+    late_at: NotNegative = 0.75
     """Share of the limit after which an unfinished episode is running out of time."""
-    reaction: tuple[int, int] = (5, 15)
+    reaction: tuple[Whole, Whole] = (5, 15)
     """Delay between trouble and taking over, in control steps, drawn evenly (ends included)."""
-    hand_back: float = 0.35
+    hand_back: Share = 0.35
     """Probability, drawn per take-over, that control goes back once a further stage is reached; else the operator finishes."""
-    hold: int = 12
+    hold: Whole = 12
     """Least control steps at the controls."""
-    at_most: int = 3
+    at_most: Whole = 3
     """Take-overs per episode."""
-    extension: int = 120
+    extension: Whole = 120
     """Steps that human time may add to an episode's limit."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
         """An operator for one episode."""

@@ -27,9 +27,7 @@ def study(
     first_seed: int = 0,
     out: Annotated[Path | None, usually("runs/study-NAME")] = None,
     results: Rows = None,
-    workers: Annotated[
-        int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")
-    ] = 0,
+    workers: Annotated[int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")] = 0,
     arms: Annotated[tuple[str, ...], usually("all", "ARM [ARM ...]")] = (),
     tasks: Annotated[tuple[str, ...], usually("all", "TASK [TASK ...]")] = (),
     json: AsJson = False,
@@ -59,9 +57,7 @@ def study(
         _print_study(rows)
 
 
-def study_report(
-    results: Folder, /, out: Annotated[Path | None, usually("RESULTS")] = None, json: AsJson = False
-) -> None:
+def study_report(results: Folder, /, out: Annotated[Path | None, usually("RESULTS")] = None, json: AsJson = False) -> None:
     """Draw a study again from its stored rows.
 
     Writes results.md, one figure per file, and a page.
@@ -156,9 +152,7 @@ def study_cell(
     raise SystemExit(0 if inside else 1)
 
 
-def _plan_and_folders(
-    name: str, out: Path | None, results: Path | None, settings: Any
-) -> tuple[Any, Path, Path]:
+def _plan_and_folders(name: str, out: Path | None, results: Path | None, settings: Any) -> tuple[Any, Path, Path]:
     """The study, the folder to work in and the folder of its rows."""
     from vantage.commands.studies import named_study
 

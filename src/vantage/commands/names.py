@@ -40,9 +40,7 @@ class Named[T]:
 def look_up[T](known: Mapping[str, T], name: str, what: str) -> T:
     """The entry of that name. Raises VantageError with the nearest name for a typo."""
     if name not in known:
-        raise VantageError(
-            f"there is no {what} {name!r}; {nearest(name, known) or 'there are ' + ', '.join(known)}"
-        )
+        raise VantageError(f"there is no {what} {name!r}; {nearest(name, known) or 'there are ' + ', '.join(known)}")
     return known[name]
 
 
@@ -52,9 +50,7 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def find[T](
-    name: str, known: Mapping[str, Callable[[], T]], kinds: tuple[type[T], ...], what: str
-) -> Named[T]:
+def find[T](name: str, known: Mapping[str, Callable[[], T]], kinds: tuple[type[T], ...], what: str) -> Named[T]:
     """What `name` stands for, one of `kinds`; `what` it is called in errors. Raises VantageError where there is no such thing."""
     if ":" in name:
         return _from_python(name, kinds, what)
@@ -71,9 +67,7 @@ def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T
     module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
     if not hasattr(module, attribute):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise VantageError(
-            f"{source} has no {attribute!r}; {nearest(attribute, known) or 'name a function that is in it'}"
-        )
+        raise VantageError(f"{source} has no {attribute!r}; {nearest(attribute, known) or 'name a function that is in it'}")
 
     made: Any = getattr(module, attribute)
     if callable(made) and not is_dataclass(made):
@@ -82,9 +76,7 @@ def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise VantageError(f"{name} is no {what}: it gives a {type(made).__name__}, and {expected} is needed")
 
-    document = (
-        getattr(getattr(module, attribute), "__doc__", "") if callable(getattr(module, attribute)) else ""
-    )
+    document = getattr(getattr(module, attribute), "__doc__", "") if callable(getattr(module, attribute)) else ""
     return Named(name=f"{Path(source).name}:{attribute}", value=made, about=document or "")
 
 
@@ -97,9 +89,7 @@ def _import_file(path: Path) -> ModuleType:
     other = sys.modules.get(name) or importlib.util.find_spec(name)
     origin = getattr(other, "__file__", None) or getattr(other, "origin", None)
     if other is not None and origin != str(path):
-        raise VantageError(
-            f"{path} has the name of a module that Python has already ({name}); give the file another name"
-        )
+        raise VantageError(f"{path} has the name of a module that Python has already ({name}); give the file another name")
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     return _run_own_code(str(path), lambda: importlib.import_module(name))
@@ -111,9 +101,7 @@ def _import_module(name: str) -> ModuleType:
     except (ImportError, ValueError):
         missing = True
     if missing:
-        raise VantageError(
-            f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed"
-        )
+        raise VantageError(f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed")
     return _run_own_code(name, lambda: importlib.import_module(name))
 
 
@@ -142,6 +130,4 @@ def _from_json[T](path: Path, kinds: tuple[type[T], ...], what: str) -> Named[T]
     for kind in kinds:
         if kind.__name__ == is_a:
             return Named(name=name, value=from_json(kind, settings, path.name), about=f"As {path} says.")
-    raise VantageError(
-        f"{path} holds no {what} ({' or '.join(kind.__name__ for kind in kinds)}); name the JSON form of one"
-    )
+    raise VantageError(f"{path} holds no {what} ({' or '.join(kind.__name__ for kind in kinds)}); name the JSON form of one")

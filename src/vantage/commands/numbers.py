@@ -6,7 +6,7 @@ from typing import Any
 
 from vantage.disk.tables import Column
 from vantage.report.folder import read_run
-from vantage.report.tables import Arm, collected, common_starts, compare
+from vantage.report.numbers import Arm, collected, common_starts, compare
 from vantage.stages.metaworld_protocol import CAP, RULES, score
 from vantage.study.rows import Results
 from vantage.study.statistics import hold_together, rate
@@ -29,9 +29,7 @@ def run_numbers(folder: Path) -> dict[str, Any]:
 
 def _policy(policy: Arm) -> dict[str, Any]:
     trials = policy.trials
-    by_task = {
-        str(task): trials.at(trials.task == task).rate() for task in dict.fromkeys(trials.task.tolist())
-    }
+    by_task = {str(task): trials.at(trials.task == task).rate() for task in dict.fromkeys(trials.task.tolist())}
     return {
         "name": policy.name,
         "success": trials.rate(),
@@ -55,9 +53,7 @@ def _difference(ours: Arm, theirs: Arm) -> dict[str, Any]:
 def protocol_numbers(trials: Mapping[str, Column]) -> dict[str, Any]:
     """MetaWorld trials as everybody's rules count them, and every task at the full cap."""
     tasks = dict.fromkeys(trials["task"].tolist())
-    by_task = {
-        task: {name: column[trials["task"] == task] for name, column in trials.items()} for task in tasks
-    }
+    by_task = {task: {name: column[trials["task"] == task] for name, column in trials.items()} for task in tasks}
     return {
         "rules": {rules.name: score(trials, rules.cap) for rules in RULES},
         "tasks": {str(task): score(rows, CAP) for task, rows in by_task.items()},

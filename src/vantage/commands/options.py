@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in cast(Mapping[Any, Any], value).items()}
     if type(value).__module__ == "numpy":  # not imported here, because help must stay quick
-        return _plain(value.tolist())
+        return _plain(cast(Any, value).tolist())
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in cast(list[Any], value)]
     if isinstance(value, Path):

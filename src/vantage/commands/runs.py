@@ -53,14 +53,8 @@ def claim(out: Path, name: str, settings: Recipe) -> None:
         found = read_json(path)
         if found != wanted:
             was = found.get("recipe") if isinstance(found, dict) else None
-            what = (
-                f"recipe {was!r}"
-                if was != name
-                else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
-            )
-            raise VantageError(
-                f"{out} was made by {what}; name another folder with --out, or delete this one"
-            )
+            what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
+            raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
     elif out.exists() and any(out.iterdir()):
         raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
     else:
@@ -72,9 +66,7 @@ def _first_difference(found: object, wanted: object, where: str = "") -> str:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in (*wanted, *found):
             if found.get(key) != wanted.get(key):
-                return _first_difference(
-                    found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key)
-                )
+                return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key))
     return f"{where}: {found!r}, now {wanted!r}"
 
 
@@ -82,14 +74,10 @@ def settings_of(run: Path) -> HABCRun:
     """What made a run of HABC, whose rounds have stages. VantageError for any other folder."""
     path = run / "recipe.json"
     if not path.exists():
-        raise VantageError(
-            f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`"
-        )
+        raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
     settings = read_json(path)["settings"]
     if settings.get("is") == "ChunkedPPORun":
-        raise VantageError(
-            f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`"
-        )
+        raise VantageError(f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`")
     return from_json(HABCRun, settings, "recipe.json")
 
 
@@ -110,13 +98,9 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
             f"`vantage run RECIPE --out {here.run}`"
         )
     if product.exists():
-        raise VantageError(
-            f"{product} is there already; delete it (and what was made from it) to make it again"
-        )
+        raise VantageError(f"{product} is there already; delete it (and what was made from it) to make it again")
     if videos:
-        settings = dataclasses.replace(
-            settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos)
-        )
+        settings = dataclasses.replace(settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos))
     match stage:
         case "fit-critic":
             fit_round_critic(here, settings)
@@ -126,9 +110,7 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
             fit_round_actor(here, settings)
         case _:
             with open_pool(workers or cores()) as pool:
-                collect_round(here, settings, pool) if stage == "collect" else evaluate_round(
-                    here, settings, pool
-                )
+                collect_round(here, settings, pool) if stage == "collect" else evaluate_round(here, settings, pool)
 
 
 def cores() -> int:

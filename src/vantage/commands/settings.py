@@ -116,11 +116,7 @@ def build(node: Node) -> Any:
         case Several(_, items):
             return tuple(build(item) for item in items)
         case Draft(kind, _, parts):
-            return (
-                None
-                if kind is types.NoneType
-                else kind(**{name: build(part) for name, part in parts.items()})
-            )
+            return None if kind is types.NoneType else kind(**{name: build(part) for name, part in parts.items()})
 
 
 def _fields(kind: type[Any]) -> Iterator[dataclasses.Field[Any]]:
@@ -139,20 +135,14 @@ def _members(hint: Any) -> tuple[type[Any], ...]:
     """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too."""
     hint, _ = _bare(hint)
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
-    classes = tuple(
-        option for option in options if dataclasses.is_dataclass(option) or option is types.NoneType
-    )
+    classes = tuple(option for option in options if dataclasses.is_dataclass(option) or option is types.NoneType)
     known = len(classes) == len(options) and any(dataclasses.is_dataclass(option) for option in classes)
     return typing.cast(tuple[type[Any], ...], classes) if known else ()
 
 
 def _unnamed(kind: type[Any], hints: Mapping[str, Any]) -> frozenset[str]:
     """Parts that are annotated with `tyro.conf.arg(name="")`."""
-    return frozenset(
-        each.name
-        for each in _fields(kind)
-        if any(getattr(note, "name", None) == "" for note in _bare(hints[each.name])[1])
-    )
+    return frozenset(each.name for each in _fields(kind) if any(getattr(note, "name", None) == "" for note in _bare(hints[each.name])[1]))
 
 
 def _alike(one: Node, other: Node) -> bool:
@@ -188,9 +178,7 @@ def _title(item: Draft) -> Leaf | None:
 class Form:
     """Options for some drafts of one kind that are changed together (often just one)."""
 
-    def __init__(
-        self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()) -> None:
         """`prefix` stands before every option's name. `typed`: options of the command line. `hidden`: options left out here."""
         self._typed = tuple(typed)
         self._hidden = frozenset(hidden)
@@ -216,16 +204,12 @@ class Form:
     @property
     def choices(self) -> dict[str, list[Draft]]:
         """Option -> the unions whose member it names."""
-        return self._own_choices | {
-            name: nodes for form in self._groups.values() for name, nodes in form.choices.items()
-        }
+        return self._own_choices | {name: nodes for form in self._groups.values() for name, nodes in form.choices.items()}
 
     @property
     def lists(self) -> dict[str, Several]:
         """Option -> the list whose parts it names."""
-        return self._own_lists | {
-            name: node for form in self._groups.values() for name, node in form.lists.items()
-        }
+        return self._own_lists | {name: node for form in self._groups.values() for name, node in form.lists.items()}
 
     def fill(self, filled: Any) -> None:
         """Write what was typed into the drafts; `filled` is an instance of `kind`."""
@@ -248,16 +232,12 @@ class Form:
                     self._add_option(name, _spelled(first.hint), first.value, document)
             case Draft():
                 drafts = [node for node in nodes if isinstance(node, Draft)]
-                self._add_draft(
-                    prefix if unnamed else f"{option}.", option, name, drafts, document, unnamed=unnamed
-                )
+                self._add_draft(prefix if unnamed else f"{option}.", option, name, drafts, document, unnamed=unnamed)
             case Several():
                 if len(nodes) == 1:
                     self._add_several(option, name, first, document)
 
-    def _add_draft(
-        self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool
-    ) -> None:
+    def _add_draft(self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool) -> None:
         if any(each.kind is not drafts[0].kind for each in drafts):
             return
         if len(drafts[0].members) > 1 and option not in self._hidden:
@@ -266,9 +246,7 @@ class Form:
             self._add_option(name, names, _name(drafts[0].kind), document)
         if drafts[0].parts:
             hidden = self._hidden if unnamed else ()
-            self._add_group(
-                f"{name}_parts", "" if unnamed else name, Form(prefix, drafts, self._typed, hidden)
-            )
+            self._add_group(f"{name}_parts", "" if unnamed else name, Form(prefix, drafts, self._typed, hidden))
 
     def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
         titles = [title.value for item in several.items if (title := _title(item))]
@@ -286,14 +264,8 @@ class Form:
         for key in keys:
             start = f"{option}.{_dashed(key)}"
             if any(word == start or word.startswith(f"{start}.") for word in self._typed):
-                items = [
-                    item
-                    for number, item in enumerate(several.items)
-                    if key == str(number) or (titles and titles[number] == key)
-                ]
-                self._add_group(
-                    f"{name}_{len(self._fields)}", f"{name}.{key}", Form(f"{start}.", items, self._typed)
-                )
+                items = [item for number, item in enumerate(several.items) if key == str(number) or (titles and titles[number] == key)]
+                self._add_group(f"{name}_{len(self._fields)}", f"{name}.{key}", Form(f"{start}.", items, self._typed))
 
     def _add_option(self, name: str, hint: Any, default: Any, document: str) -> None:
         note = tyro.conf.arg(name=name, help=document)  # an empty help keeps tyro from looking for one
@@ -302,9 +274,7 @@ class Form:
 
     def _add_group(self, name: str, shown: str, form: "Form") -> None:
         self._groups[name] = form
-        self._fields.append(
-            (name, Annotated[form.kind, tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")], field())
-        )
+        self._fields.append((name, Annotated[form.kind, tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")], field()))
 
 
 def _dashed(name: str) -> str:
@@ -324,9 +294,7 @@ def _readable(hint: Any) -> bool:
         return True
     if origin in (Union, types.UnionType, tuple, list, dict, Mapping):
         return all(each is Ellipsis or _readable(each) for each in inner)
-    return isinstance(hint, type) and (
-        hint is types.NoneType or issubclass(hint, int | float | str | Path | Enum)
-    )
+    return isinstance(hint, type) and (hint is types.NoneType or issubclass(hint, int | float | str | Path | Enum))
 
 
 def _spelled(hint: Any) -> Any:
@@ -391,9 +359,7 @@ def typed_options(words: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def change[T](
-    value: T, words: Sequence[str], command: Callable[..., Any], *, prog: str, about: str
-) -> tuple[T, dict[str, Any]]:
+def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, prog: str, about: str) -> tuple[T, dict[str, Any]]:
     """Read options of `command` and of the settings `value` from `words`.
 
     Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`). A parameter of the command
@@ -476,9 +442,7 @@ def _own_parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]
     return {p.name: p for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name != "settings"}
 
 
-def _with_own_options(
-    command: Callable[..., Any], own: Mapping[str, inspect.Parameter], settings: type[Any], about: str
-) -> type[Any]:
+def _with_own_options(command: Callable[..., Any], own: Mapping[str, inspect.Parameter], settings: type[Any], about: str) -> type[Any]:
     """A dataclass with the options of `command`, and with those of its settings in the field `settings`."""
     fields: list[tuple[str, Any, Any]] = []
     for name, parameter in own.items():

@@ -59,15 +59,9 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
     if results is None:
         return True
     stored = Results.open(results, study).tables["trials"]
-    mine = (
-        (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed)
-        if stored
-        else None
-    )
+    mine = (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed) if stored else None
     if mine is None or not mine.any():
-        raise VantageError(
-            f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}; run the study first"
-        )
+        raise VantageError(f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}; run the study first")
     before = wilson(int(stored["success"][mine].sum()), int(mine.sum()))
     inside = before.low <= wins / n <= before.high
     console.print(f"stored: {before}\n{'inside' if inside else 'OUTSIDE'} its 95 % interval")

@@ -5,10 +5,13 @@ Gaussian (Imani and White 2018; Farebrother et al. 2024, arXiv 2403.03950). Both
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from vantage.config import Bounds, Positive, check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +22,12 @@ class Bins:
     """Lowest return; `ParentReward.lowest_return` gives a bound."""
     high: float = 0.0
     """Highest return."""
-    count: int = 201
+    count: Annotated[int, Bounds(least=2)] = 201
     """K, at least 2."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     @property
     def width(self) -> float:
@@ -47,8 +54,12 @@ class TwoHot:
 class HLGauss:
     """The mass that a Gaussian around the value puts on each bin, cut off at the support's ends and renormalised."""
 
-    sigma: float = 0.75
+    sigma: Positive = 0.75
     """Standard deviation in bin widths; 0.75 is Farebrother et al.'s."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, value: Float[Tensor, "*B"], bins: Bins) -> Float[Tensor, "*B K"]:
         """Probabilities over the bins."""

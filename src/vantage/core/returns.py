@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from vantage.config import Count, NotNegative, Share, check
 from vantage.core.segments import last_of_run
 from vantage.core.timeline import Timeline
 from vantage.types import VantageError
@@ -116,12 +117,16 @@ def mix[X: (np.ndarray, Tensor)](td: X, mc: X, mc_share: float) -> X:
 class EfficiencyTarget:
     """How V_e is taught. The defaults are the paper's; ``mc_share=0.5, stride=chunk`` is what a prototype found to converge."""
 
-    stride: int = 1
+    stride: Count = 1
     """k, control steps of fact before the bootstrap."""
-    mc_share: float = 0.0
+    mc_share: Share = 0.0
     """Share of the Monte-Carlo target."""
     across_handover: bool = True
     """Whether the bootstrap may look past a hand-over (always real frames, never past a cut in time)."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def ahead(self, frames: Timeline) -> LookAhead:
         """TD targets for a table of frames."""
@@ -137,10 +142,14 @@ class EfficiencyTarget:
 class ParentReward:
     """Rewards of the parent head (App. A): -1 per step, 0 at success; a failure costs C."""
 
-    failure_penalty: float = 100.0
+    failure_penalty: NotNegative = 100.0
     """C."""
     per_transition: bool = False
     """True: -C on every transition of a failed episode, as printed. False: -C once, at the failing end (docs/habc.md, deviation 13)."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, frames: Timeline) -> Float64[np.ndarray, "N"]:
         """One reward per frame; NaN in episodes whose outcome was not recorded."""
@@ -159,14 +168,18 @@ class ParentReward:
 class ParentTarget:
     """How the parent head is taught (Eq. 9): TD inside an episode, the Monte-Carlo return at its boundary."""
 
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per control step."""
-    stride: int = 1
+    stride: Count = 1
     """k, control steps of fact before the bootstrap."""
-    mc_share: float = 0.0
+    mc_share: Share = 0.0
     """Share of the Monte-Carlo return away from the boundary; 0 is the paper."""
     reward: ParentReward = ParentReward()
     """Rewards per frame."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def ahead(self, frames: Timeline) -> LookAhead:
         """TD targets for a table of frames; at an episode's boundary (c_t = 1) they are the Monte-Carlo return, as Eq. 9 wants."""

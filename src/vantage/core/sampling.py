@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
+from vantage.config import Share, check
 from vantage.types import Route, VantageError
 
 
@@ -33,10 +34,14 @@ class PoolShares:
 class SharesByNeed:
     """Batch mix that follows the policy: the worse its last rollouts went, the more of the batch is human (beyond the paper)."""
 
-    demo: float = 0.25
+    demo: Share = 0.25
     """Share of demonstrations."""
-    least: float = 0.1
+    least: Share = 0.1
     """Least share of interventions, and of rollouts."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, success_rate: float) -> PoolShares:
         """The rest of the batch is rollouts in proportion to `success_rate`, and interventions."""

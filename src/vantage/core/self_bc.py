@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from vantage.config import Count, NotNegative, Share, check
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -38,7 +40,11 @@ class NoSelfBC:
 class ConstantBC:
     """L = L_PPO + beta L_BC."""
 
-    beta: float = 0.1
+    beta: NotNegative = 0.1
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, now: Standing) -> Weights:
         """(1, beta)."""
@@ -49,8 +55,12 @@ class ConstantBC:
 class RampBC:
     """L = b L_PPO + (1 - b) L_BC with b = tanh(t / T): from imitation to reinforcement."""
 
-    over: int = 300_000
+    over: Count = 300_000
     """T, environment steps."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, now: Standing) -> Weights:
         """(b, 1 - b)."""
@@ -62,8 +72,12 @@ class RampBC:
 class SuccessBC:
     """L = L_PPO + beta_task L_BC with beta_task = beta_max max(floor, 1 - success of the task): it fades where the task is solved."""
 
-    beta_max: float = 0.3
-    floor: float = 0.0
+    beta_max: NotNegative = 0.3
+    floor: Share = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, now: Standing) -> Weights:
         """(1, beta of every task)."""
@@ -74,8 +88,12 @@ class SuccessBC:
 class GradientBC:
     """L_BC pulls with a share of PPO's own gradient norm, and less as success grows."""
 
-    share: float = 0.5
-    floor: float = 0.1
+    share: NotNegative = 0.5
+    floor: Share = 0.1
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, now: Standing) -> Weights:
         """(1, share max(floor, 1 - mean success) |g_PPO| / |g_BC|)."""

@@ -16,13 +16,19 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from vantage.config import NotNegative, Share, check
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discount:
     """Time costs what the discount takes: reward 1 on the success step, and a success n steps later is worth gamma^n of it."""
 
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Per control step."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     reads_potential = False
 
@@ -41,9 +47,13 @@ class Discount:
 class StepCost:
     """Every control step costs the same, beside the reward 1 on the success step."""
 
-    cost: float = 0.005
+    cost: NotNegative = 0.005
     """Per control step. A success is worth the price of 1 / cost steps."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     reads_potential = False
 
@@ -67,8 +77,12 @@ class Potential:
     -Phi(first state), because Phi is 0 where an episode ends. scale = 0: `Discount`.
     """
 
-    gamma: float = 0.99
-    scale: float = 1.0
+    gamma: Share = 0.99
+    scale: NotNegative = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     reads_potential = True
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
+from vantage.config import Positive, Share, check
 from vantage.core.returns import LookAhead, Strides, efficiency_ahead
 from vantage.types import Credit, Evidence, Route, Values, VantageError
 
@@ -202,6 +203,10 @@ class HABC(_Rule):
     certainty_price: float = 0.0
     """Beyond the paper: subtracted from A_e, so that states whose success is certain count less, and the doubtful ones more (docs/log)."""
 
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
+
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights; g (Eq. 7) is 1 where an advantage is missing."""
         a_v, a_e = evidence.a_v, evidence.a_e
@@ -233,7 +238,11 @@ class HABCV(_Rule):
 class Passing:
     """A threshold at the quantile that lets this share of the autonomous windows pass (the paper's passed 22, 27 and 19 of 100)."""
 
-    share: float = 0.25
+    share: Share = 0.25
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def eps(self, a_parent: Float[np.ndarray, "N"]) -> float:
         """The threshold for these autonomous windows."""
@@ -245,6 +254,10 @@ class Above:
     """A threshold given as a number, e.g. `passing_threshold` of a held-out set."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def eps(self, a_parent: Float[np.ndarray, "N"]) -> float:
         """The number, whatever the windows."""
@@ -284,10 +297,14 @@ class AWR(_Rule):
     credit: ClassVar[Credit] = Credit.WHOLE
     reads_parent: ClassVar[bool] = True
 
-    temperature: float = 1.0
+    temperature: Positive = 1.0
     """In units of return; towards infinity every labelled frame counts 1."""
-    clip: float = 20.0
+    clip: Positive = 20.0
     """Largest weight; Peng et al.'s."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
+from vantage.config import Count, Whole, check
 from vantage.types import Route
 
 
@@ -17,12 +18,16 @@ from vantage.types import Route
 class WindowRule:
     """How much of a window must be real."""
 
-    human_one_in: int = 5
+    human_one_in: Count = 5
     """An intervention window needs at least ceil(H / this) human steps: 10 of 50 in the paper (App. D)."""
-    policy_steps: int = 1
+    policy_steps: Count = 1
     """Any other window (policy, demonstration) needs at least this many valid steps."""
-    margin: int = 0
+    margin: Whole = 0
     """Control steps on both sides of a hand-over that anchor no window: a log may say a little too early or too late who drives."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def human_steps(self, horizon: int) -> int:
         """Human steps that an intervention window of `horizon` steps needs."""

@@ -18,6 +18,9 @@ from typing import Any
 
 from vantage.errors import VantageError
 
+LARGEST_JSON = 64 * 2**20
+"""Bytes; the largest that is written here, a page of statistics, has a thousandth of it."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -83,19 +86,34 @@ def whole_folder(path: Path) -> Generator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def final_place(folder: Path) -> Path:
+    """Where a folder that `whole_folder` is writing will stand in the end, as an absolute path; any other folder stays where it is."""
+    absolute = folder.absolute()
+    name = absolute.name
+    partial = name.startswith(".") and name.endswith(".partial")
+    return absolute.with_name(name.removeprefix(".").removesuffix(".partial")) if partial else absolute
+
+
 def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON with a stable layout (two spaces, keys as given), whole or not at all."""
     write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a missing or damaged file is one sentence."""
+    """Read JSON; a missing, damaged, endlessly nested or huge file is one sentence."""
     if not path.is_file():
         raise VantageError(f"{path} does not exist.")
     try:
+        size = path.stat().st_size
+        if size > LARGEST_JSON:
+            raise VantageError(f"{path} has {size:,} bytes, more than any JSON of ours ({LARGEST_JSON:,}); restore it.")
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise VantageError(f"{path} is not valid JSON ({error}); write it again.") from error
+    except RecursionError as error:
+        raise VantageError(f"{path} is not valid JSON (it is nested too deep to be read); write it again.") from error
+    except OSError as error:
+        raise VantageError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def sha256_file(path: Path) -> str:

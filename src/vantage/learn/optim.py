@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vantage.config import Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.schedules import Cosine
 
 
@@ -24,16 +25,16 @@ class Rate:
 class OptimConfig:
     """AdamW with warm-up, cosine decay, clipping and an exponential average of the weights."""
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Peak learning rate."""
-    warmup: int = 50
+    warmup: Whole = 50
     """Gradient steps of linear warm-up."""
-    weight_decay: float = 1e-4
-    clip: float | None = 1.0
+    weight_decay: NotNegative = 1e-4
+    clip: Positive | None = 1.0
     """Largest gradient norm; None: gradients are neither clipped nor measured."""
-    ema: float = 0.99
+    ema: Decay = 0.99
     """Decay of the averaged weights, which act and are saved; 0: no average, and no memory for one."""
-    floor: float = 0.0
+    floor: Share = 0.0
     """Share of the peak learning rate that is left at the last step; 1: constant after the warm-up."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of Adam's two moments."""
@@ -43,6 +44,10 @@ class OptimConfig:
     def schedule(self, peak: float, total_steps: int) -> Cosine:
         """Learning rate of every gradient step."""
         return Cosine(peak=peak, total=total_steps, warm_up=self.warmup, floor=self.floor)
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class Optimiser:

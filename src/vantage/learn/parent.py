@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import LookAhead, ParentTarget, bootstrap, mix
@@ -27,18 +28,22 @@ from vantage.types import VantageError
 class ParentFit:
     """How the distributional parent head is trained, on demonstrations and rollouts of known outcome."""
 
-    steps: int = 400
-    batch: int = 256
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    width: int = 128
-    dropout: float = 0.1
+    steps: Whole = 400
+    batch: Count = 256
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 1e-2
+    width: Count = 128
+    dropout: Decay = 0.1
     target: ParentTarget = ParentTarget(stride=8, mc_share=0.5)
     """TD/MC target (Eq. 9); stride 1 and mc_share 0 are the paper."""
     bins: Bins = Bins()
     projection: Projection = TwoHot()
-    polyak: float = 0.01
+    polyak: Share = 0.01
     """Step of the target network that TD bootstraps from."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def train_parent(

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vantage.config import Count, Whole, check
 from vantage.nets.blocks import ResidualBlock, mlp, time_features
 from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder
 from vantage.types import Observation
@@ -25,20 +26,28 @@ class Pixels:
     """See through cameras, as a real robot must."""
 
     cameras: tuple[str, ...] = ("corner4", "gripperPOV")
-    size: int = 48
+    size: Count = 48
     """Side of the pictures in pixels."""
-    width: int = 96
+    width: Count = 96
     """Vector per camera."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
 class TrueState:
     """Read the simulator's true state: for cheap research runs, never a VLA."""
 
-    dim: int = 39
+    dim: Count = 39
     """E, numbers in the environment state."""
-    width: int = 128
+    width: Count = 128
     """Vector of the state."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +55,26 @@ class NetConfig:
     """Sizes of the network; part of the checkpoint."""
 
     sight: Pixels | TrueState = Pixels()
-    state_dim: int = 4
+    state_dim: Count = 4
     """S, proprioception."""
-    action_dim: int = 4
+    action_dim: Count = 4
     """A."""
-    chunk: int = 16
+    chunk: Count = 16
     """H, steps predicted."""
-    execute: int = 8
+    execute: Count = 8
     """Steps executed before the next prediction."""
-    width: int = 256
+    width: Count = 256
     """D, width of phi and of the head."""
-    depth: int = 3
+    depth: Whole = 3
     """Residual layers of the head."""
-    text: int = 32
+    text: Count = 32
     """Vector of the prompt."""
-    proprioception: int = 32
+    proprioception: Count = 32
     """Vector of the proprioception."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class Backbone(nn.Module):

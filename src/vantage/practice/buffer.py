@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from vantage.config import Count, check
 from vantage.practice.trials import Trials
 from vantage.types import Batch, Observation
 
@@ -53,9 +54,13 @@ Admission = NoLongerThanMedian | ShorterThanLongest | OnlyDemonstrations
 class BufferRule:
     """What the buffer keeps."""
 
-    capacity: int = 40
+    capacity: Count = 40
     """Episodes per task; demonstrations count."""
     admission: Admission = NoLongerThanMedian()
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,14 @@ trials ──values──> advantages ──┬──> critic: clipped value los
 
 import copy
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from vantage.config import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, flow_loss
 from vantage.core.schedules import half_cosine
 from vantage.core.self_bc import Standing, Weights
@@ -39,19 +41,19 @@ from vantage.types import Observation, VantageError
 class PPOFit:
     """How one iteration learns."""
 
-    epochs: int = 6
+    epochs: Count = 6
     """Passes over the chunks, at most."""
-    batch: int = 512
+    batch: Count = 512
     """Chunks per gradient step."""
-    lr: float = 3e-5
+    lr: Positive = 3e-5
     """Of the policy in the first iteration. Later it is divided or multiplied by `adapt`, so that the passes
     over the chunks end near `kl_stop`: how far one step of Adam moves a policy depends on the network more
     than on anything else."""
-    adapt: float = 1.2
+    adapt: Annotated[float, Bounds(least=1)] = 1.2
     """1: the learning rate stays."""
-    std_lr: float = 1e-3
+    std_lr: NotNegative = 1e-3
     """Of its log standard deviation."""
-    clip: float = 0.4
+    clip: Positive = 0.4
     """epsilon of the surrogate."""
     pull_back: bool = False
     """Hold what is made less likely near its old ratio by a parabola in place of the clip, which lets go
@@ -61,35 +63,32 @@ class PPOFit:
     nats per chunk: big steps at first ..."""
     kl_end: float = 0.1
     """... and small ones at the end of practice, along half a cosine."""
-    grad_clip: float = 0.5
-    critic_lr: float = 1e-3
-    critic_epochs: int = 3
+    grad_clip: Positive = 0.5
+    critic_lr: Positive = 1e-3
+    critic_epochs: Whole = 3
     """Further passes of the critic alone."""
-    value_clip: float = 0.2
-    warm_up: int = 4
+    value_clip: Positive = 0.2
+    warm_up: Whole = 4
     """Iterations that teach the critic alone."""
-    lam: float = 0.99
+    lam: Share = 0.99
     """lambda of the advantages, per control step (0.95 per chunk of five)."""
     limit_bootstraps: bool = False
     """Whether an episode that ran into its limit is worth what the critic says, or 0."""
     price: TimePrice = Discount()
     """What time costs."""
-    average: float = 0.8
+    average: Decay = 0.8
     """Decay, per iteration, of the average of the policy's weights that is checked and kept; 0: the weights
     themselves. The policy that plays is never the average."""
-    efficiency_steps: int = 20
+    efficiency_steps: Whole = 20
     """Gradient steps per iteration of the efficiency head, where the price reads it."""
-    bc_batch: int = 256
+    bc_batch: Count = 256
     """Windows of the buffer per gradient step; also chunks per gradient step of the efficiency head."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for settings that cannot learn."""
+        check(self)
         if not 0 < self.kl_end <= self.kl_stop:
-            raise VantageError(
-                f"fit.kl_stop ({self.kl_stop:g}) must be above 0, fit.kl_end ({self.kl_end:g}) at most it",
-            )
-        if not 0 <= self.average < 1:
-            raise VantageError(f"fit.average is {self.average:g}; a decay lies between 0 and 1, 1 excluded")
+            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) between 0 and it")
 
     def kl_limit(self, progress: float) -> float:
         """Divergence at which an iteration ends, in nats per chunk. `progress`: share of practice that is

@@ -21,6 +21,7 @@ from jaxtyping import Float32, Float64, Int64
 from vantage.algorithms.habc import HABCRun, replay_of
 from vantage.collect.operators import DemonstrateStock
 from vantage.collect.pool import Pool
+from vantage.config import Count, NotNegative, Share, Whole, check
 from vantage.core.self_bc import NoSelfBC, SelfBCRule, SuccessBC
 from vantage.core.windows import window_index
 from vantage.data.v3.read import Table
@@ -50,10 +51,14 @@ from vantage.worlds.spec import WorldSpec
 class OperatorLead:
     """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where success is nearer."""
 
-    share: float = 0.5
+    share: Share = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
-    steps: int = 60
+    steps: Count = 60
     """Longest lead; each is drawn between 1 and this, in control steps."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +66,52 @@ class ReplayedLead:
     """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to some frame of it, and the
     policy takes over there."""
 
-    share: float = 0.5
+    share: Share = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
-    steps: int = 100
+    steps: Count = 100
     """Longest lead; each is drawn between 1 and this, or the frame before the demonstration's last one."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Practice:
     """How an iteration gathers experience."""
 
-    episodes: int = 120
+    episodes: Count = 120
     """Episodes per iteration, over all tasks."""
-    limit: int = 150
+    limit: Count = 150
     """Control steps before an unsolved episode ends as a failure."""
-    floor: float = 0.3
+    floor: Share = 0.3
     """Tasks are drawn in proportion to max(floor, 1 - running success)."""
-    memory: float = 0.9
+    memory: Share = 0.9
     """Decay of the running success rate, per iteration."""
-    side_by_side: int = 30
+    side_by_side: Count = 30
     """Episodes that one process plays together."""
     lead: OperatorLead | ReplayedLead | None = None
     """Begin some episodes of tasks that hardly ever succeed nearer to their goal; None: never."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
     """Trials on the way, on development starts: they choose the checkpoint that is kept, and nothing else."""
 
-    every: int = 100_000
+    every: Count = 100_000
     """Environment steps between checks."""
-    per_world: int = 20
-    limit: int = 200
-    alarm: float = 0.08
+    per_world: Count = 20
+    limit: Count = 200
+    alarm: NotNegative = 0.08
     """Say aloud when success falls by so much below its best."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +120,11 @@ class ChunkedPPORun:
 
     worlds: tuple[WorldSpec, ...]
     """The tasks; their limit is that of demonstrations."""
-    seed: int = 0
+    seed: Whole = 0
     actor: SmallConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
     demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
     supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
-    steps: int = 2_000_000
+    steps: Whole = 2_000_000
     """Environment steps of practice; the iteration that passes it is the last."""
     practice: Practice = Practice()
     fit: PPOFit = PPOFit()
@@ -115,8 +132,12 @@ class ChunkedPPORun:
     buffer: BufferRule = BufferRule()
     checks: Checks = Checks()
     evaluation: Evaluation = Evaluation(per_world=50)
-    limit: int = 500
+    limit: Count = 500
     """Of the evaluation: the cap of MetaWorld itself."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     @property
     def supervision(self) -> HABCRun:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
 from vantage.collect.pool import Job, Played, Pool
+from vantage.config import Count, NotNegative, check
 from vantage.data.episodes import journalled, load_episode
 from vantage.data.frames import frames_from_journal
 from vantage.data.v3.write import write_dataset
@@ -23,24 +24,32 @@ from vantage.worlds.spec import WorldSpec
 class Demonstrations:
     """Successful episodes of an operator; attempts that fail are discarded, and counted."""
 
-    per_world: int = 20
+    per_world: Count = 20
     """Demonstrations per world."""
     operator: OperatorSpec = Demonstrate()
-    attempts: int = 4
+    attempts: Count = 4
     """Give up after this many times `per_world` attempts."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
     """Episodes of the policy, with an operator standing by."""
 
-    per_world: int = 25
+    per_world: Count = 25
     """Episodes per world."""
     operator: OperatorSpec = Rescue()
     recorded_late: int = 0
     """Control steps by which the log is late in saying who drives (early if negative): what a slow button does to data."""
-    noise: float | None = None
+    noise: NotNegative | None = None
     """Scale of the noise that the flow acts from; None: what its checkpoint says (1, unless configured)."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def collect_demonstrations(

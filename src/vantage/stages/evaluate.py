@@ -11,6 +11,7 @@ import numpy as np
 
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, Pool
+from vantage.config import Count, NotNegative, Whole, check
 from vantage.core.stats import wilson
 from vantage.data.episodes import load_episode
 from vantage.data.v3.pictures import tile
@@ -27,14 +28,18 @@ from vantage.worlds.spec import WorldSpec
 class Evaluation:
     """How a policy is tried."""
 
-    per_world: int = 40
+    per_world: Count = 40
     """Trials per world."""
     suite: str = "evaluation"
     """Name of the set of starts. Choices are made on ``development``; ``evaluation`` is only for reporting."""
-    videos: int = 0
+    videos: Whole = 0
     """Trials per world whose video is kept, beside the table."""
-    noise: float | None = None
+    noise: NotNegative | None = None
     """Scale of the noise that the flow acts from; None: what its checkpoint says. 0: calm, the middle of what it would do."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Evaluation, *, pool: Pool, title: str = "evaluation") -> None:

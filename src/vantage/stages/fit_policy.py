@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from vantage.config import Count, Whole, check
 from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience
 from vantage.data.v3.schema import INDEX, ROUND
@@ -27,17 +28,21 @@ from vantage.types import VantageError
 class ActorFit:
     """How the actor is trained on weighted windows."""
 
-    steps: int = 600
+    steps: Whole = 600
     """Gradient steps."""
-    batch: int = 128
+    batch: Count = 128
     """B, windows per step."""
     optim: OptimConfig = OptimConfig()
-    shift: int = 1
+    shift: Whole = 1
     """Random shift of the pictures by up to so many pixels."""
-    log_every: int = 20
+    log_every: Count = 20
     """Steps between lines of metrics.jsonl."""
-    save_every: int = 200
+    save_every: Count = 200
     """Steps between saves of the training state."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def fit_actor(replay: Experience, weights: Path, actor: Policy, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:

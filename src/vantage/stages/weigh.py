@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 from safetensors.torch import load_file
 
+from vantage.config import Count, Positive, Whole, check
 from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
@@ -25,18 +26,22 @@ class Weighing:
 
     rule: Rule = HABC()
     """One of the weighting rules; methods differ in this value."""
-    stride: int = 8
+    stride: Count = 8
     """k, control steps between the two states of an advantage; 1 is the paper."""
     shares: PoolShares | SharesByNeed = PoolShares()
     """Batch mix of demonstrations, interventions and rollouts."""
-    recency: float = 1.0
+    recency: Positive = 1.0
     """How likely a frame is drawn relative to one of its pool that was recorded a round later (beyond the paper; 1: equally)."""
     windows: WindowRule = WindowRule()
     """Which frames may anchor a window."""
     draw_zero_weight: bool = False
     """Draw failed rollouts too (their weight stays 0 and counts in the mean)."""
-    stale_after: int = 10_000
+    stale_after: Whole = 10_000
     """Actor updates after which a rollout is no longer sampled."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     @property
     def reads_values(self) -> bool:

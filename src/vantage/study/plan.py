@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from vantage.algorithms.habc import HABCRun, Staged
 from vantage.algorithms.interleaved import Interleaved
-from vantage.config import brief
+from vantage.config import Count, NotNegative, Whole, brief, check
 from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
 from vantage.stages.fit_policy import ActorFit
@@ -39,7 +39,11 @@ class MoreSupervised:
 
     name: str
     after: str = "sft"
-    rounds: int = 3
+    rounds: Whole = 3
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class Online:
 
     name: str
     after: str = "sft"
-    rounds: int = 3
+    rounds: Whole = 3
     weighing: Weighing = Weighing()
     critic: CriticFit | None = None
     """None: the study's."""
@@ -59,6 +63,10 @@ class Online:
     anew: bool = False
     """Train every round's policy from its first weights (`HABCRun.anew`)."""
     schedule: Staged | Interleaved = Staged()
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,11 @@ class Acting:
 
     name: str
     after: str
-    noise: float = 0.0
+    noise: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 Arm = Supervised | MoreSupervised | Online | Gathered | Offline | Acting
@@ -100,7 +112,11 @@ class StudyTask:
     """A world, and how many demonstrations of it the supervised policy gets."""
 
     world: WorldSpec
-    demonstrations: int
+    demonstrations: Count
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

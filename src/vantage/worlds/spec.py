@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vantage.config import Count, Whole, check
 from vantage.worlds.protocol import World
 
 
@@ -16,13 +17,17 @@ class MetaWorldSpec:
     """Draw reach, push and pick-place as one scene, so that only the prompt tells them apart."""
     half_open: bool = False
     """Start drawers and windows half open, so that only the prompt tells open from close."""
-    limit: int = 160
+    limit: Whole = 160
     """Control steps before an unsolved episode ends as a failure."""
-    image_size: int = 96
+    image_size: Count = 96
     """Side of the recorded pictures in pixels."""
     fps: ClassVar[int] = 80
     """Control steps per second."""
     robot: ClassVar[str] = "sawyer"
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
     def __call__(self) -> World:
         """Build it (here and now: graphics contexts do not travel between processes)."""

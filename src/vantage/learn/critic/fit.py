@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, bootstrap, mix
 from vantage.learn.critic.problem import CriticProblem
@@ -25,46 +26,42 @@ from vantage.nets.critic import DualCritic
 from vantage.progress import Bar, bar
 from vantage.seeding import global_generator_kept
 from vantage.threads import one_thread
-from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
 class CriticFit:
     """How the dual-head critic is trained in the staged schedule."""
 
-    steps: int = 250
+    steps: Whole = 250
     """Gradient steps of each head at most; it keeps its best."""
-    batch: int = 256
+    batch: Count = 256
     """Frames per head and step."""
-    lr: float = 2e-3
-    weight_decay: float = 1e-2
-    width: int = 128
-    dropout: float | None = None
+    lr: Positive = 2e-3
+    weight_decay: NotNegative = 1e-2
+    width: Count = 128
+    dropout: Decay | None = None
     """None: early stopping is the only regulariser, besides weight decay."""
     target: EfficiencyTarget = EfficiencyTarget(stride=8, mc_share=0.5)
     """How V_e is taught."""
-    polyak: float = 0.01
+    polyak: Share = 0.01
     """Step of the target network that TD bootstraps from."""
-    held_out: float = 0.2
+    held_out: Decay = 0.2
     """Share of the episodes that choose the stopping point and report the quality."""
-    check_every: int = 10
+    check_every: Count = 10
     """Steps between looks at the held-out episodes."""
-    patience: int = 5
+    patience: Count = 5
     """Looks without a better head after which training stops."""
     keep_best: bool = True
     """Leave each head where held-out episodes liked it best; False: where training ended."""
-    folds: int = 1
+    folds: Count = 1
     """K > 1: cross-fitting. Episodes are dealt to K folds, and a frame is judged by critics that never saw
     its episode."""
-    members: int = 1
+    members: Count = 1
     """Critics per fold, from different initial weights and batches; their outputs are averaged."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for a panel without critics."""
-        if self.folds < 1 or self.members < 1:
-            raise VantageError(
-                f"a critic needs at least 1 fold and 1 member, not {self.folds} and {self.members}",
-            )
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def train_critic(

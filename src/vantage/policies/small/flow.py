@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vantage.config import from_json
+from vantage.config import Count, NotNegative, check, from_json
 from vantage.core.flow import draw_time, integrate_euler, path_point
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss
@@ -20,10 +20,14 @@ class FlowConfig:
     """A flow-matching policy on the small network."""
 
     net: NetConfig = NetConfig()
-    euler_steps: int = 5
+    euler_steps: Count = 5
     """Integration steps when acting."""
-    noise: float = 1.0
+    noise: NotNegative = 1.0
     """Scale of the noise that acting starts from: 1 samples a chunk; 0 is zero-noise inference (beyond the paper)."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class SmallFlow(SmallPolicy):

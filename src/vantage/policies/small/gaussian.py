@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vantage.config import from_json
+from vantage.config import Decay, check, from_json
 from vantage.core.noise import correlate, whiten
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss, StochasticPolicy
@@ -25,8 +25,12 @@ class GaussianConfig:
     """Initial log standard deviation, in the world's action units."""
     mean_only: bool = True
     """Act with the mean."""
-    correlation: float = 0.0
+    correlation: Decay = 0.0
     """Correlation of the noise between neighbouring steps of a chunk (AR(1))."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class GaussianPolicy(SmallPolicy, StochasticPolicy):

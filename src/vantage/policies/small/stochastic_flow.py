@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vantage.config import from_json
+from vantage.config import Count, NotNegative, Positive, check, from_json
 from vantage.core.flow import integrate_euler, path_point
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import StochasticPolicy
@@ -28,14 +28,18 @@ class FlowSDEConfig:
     """A flow that explores by a stochastic differential equation (Flow-SDE: pi_RL, arXiv 2510.25889; Liu et al., arXiv 2505.05470)."""
 
     net: NetConfig = NetConfig()
-    euler_steps: int = 4
+    euler_steps: Count = 4
     """K, when exploring and when deployed."""
-    noise: float = 0.0
+    noise: NotNegative = 0.0
     """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
-    level: float = 0.4
+    level: Positive = 0.4
     """a, strength of the noise that is added on the way: sigma_t = a sqrt(1 - t), in standardised action units."""
-    start: float = 1.0
+    start: NotNegative = 1.0
     """Scale of x_0 when exploring."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class FlowSDEPolicy(SmallFlow, StochasticPolicy):
@@ -101,15 +105,19 @@ class FPOConfig:
     """A flow whose ratio is the change of its own loss (FPO, arXiv 2507.21053; FPO++, arXiv 2602.02481)."""
 
     net: NetConfig = NetConfig()
-    euler_steps: int = 5
-    noise: float = 0.0
+    euler_steps: Count = 5
+    noise: NotNegative = 0.0
     """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
-    draws: int = 8
+    draws: Count = 8
     """Noises, each at a time of its own, by which the loss of a chunk is estimated; the same for the old and the new policy."""
     per_draw: bool = True
     """A ratio for every noise, clipped by itself (FPO++), rather than one of their mean loss (FPO)."""
-    start: float = 1.0
+    start: NotNegative = 1.0
     """Scale of x_0 when exploring: all the exploration there is."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 class FPOPolicy(SmallFlow, StochasticPolicy):
