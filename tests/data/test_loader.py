@@ -134,14 +134,14 @@ def test_observations_for_reading_are_never_shifted(loader: WindowLoader) -> Non
 
 
 def test_true_state_needs_no_pictures(loader: WindowLoader) -> None:
-    assert replace(loader, stores=(), cameras=()).batch(np.arange(3)).observation.images == {}
+    assert replace(loader, stores=(), cameras={}).batch(np.arange(3)).observation.images == {}
 
 
 def test_what_does_not_fit_is_refused(loader: WindowLoader) -> None:
     with pytest.raises(VantageError, match="hold 10 pictures for 19 frames"):
         replace(loader, stores=loader.stores[:1])
     with pytest.raises(VantageError, match="looks at camera top, which a dataset lacks"):
-        replace(loader, cameras=("top",))
+        replace(loader, cameras={"top": None})
 
 
 def test_prefetch_keeps_order_runs_ahead_and_surfaces_errors() -> None:
@@ -159,3 +159,51 @@ def test_prefetch_keeps_order_runs_ahead_and_surfaces_errors() -> None:
         next(stream)
     assert made[:6] == list(range(6)) and max(made) <= 7
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+
+
+# ------------------------------------------------------------------------------------- datasets whose pictures differ in size
+
+
+@pytest.fixture(scope="module")
+def two_sizes(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Table], list[Frames]]:
+    """Two datasets of the same camera at two sizes, and a third of the first one's."""
+    tables, stores = [], []
+    for number, (drivers, side) in enumerate([("PPPP", (16, 24)), ("PPPPPP", (32, 20)), ("PP", (16, 24))]):
+        folder = tmp_path_factory.mktemp(f"size-{number}")
+        save_episode(folder / "j", 0, episode(drivers=drivers, seed=number, cameras=("front",), side=side))
+        write_dataset(folder / "j", [0], folder / "d", 20)
+        tables.append(read_table(folder / "d"))
+        stores.append(frames_from_journal(folder / "j", [0], folder / "f"))
+    return tables, stores
+
+
+@pytest.fixture
+def mixed(two_sizes: tuple[list[Table], list[Frames]]) -> WindowLoader:
+    tables, stores = two_sizes
+    end = np.array([3] * 4 + [9] * 6 + [11] * 2)
+    return WindowLoader.over(tables, end, 2, stores, ("front",))
+
+
+def test_a_batch_holds_pictures_of_one_size(mixed: WindowLoader) -> None:
+    assert mixed.sizes == ({"front": (16, 24)}, {"front": (32, 20)})
+    assert mixed.size_group(np.arange(12)).tolist() == [0] * 4 + [1] * 6 + [0] * 2
+    small, large = mixed.batch(np.array([11, 0, 10])), mixed.batch(np.array([9, 4]))
+    assert small.observation.images["front"].shape == (3, 16, 24, 3) and large.observation.images["front"].shape == (2, 32, 20, 3)
+    assert np.array_equal(small.observation.images["front"][0], mixed.stores[2].gather(np.array([1]))["front"][0])
+    with pytest.raises(VantageError, match="come from datasets whose pictures differ in size"):
+        mixed.batch(np.array([3, 4]))
+
+
+def test_every_frame_is_drawn_as_often_as_it_should_be_whatever_its_size(mixed: WindowLoader) -> None:
+    probability = np.array([1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 4, 0]) / 20
+    batches = [mixed.drawn(probability, 3, step, 16) for step in range(400)]
+    counts = np.bincount(np.concatenate([batch.row for batch in batches]), minlength=12) / (400 * 16)
+    assert np.abs(counts - probability).max() < 0.05
+    sizes = {batch.observation.images["front"].shape[1:3] for batch in batches}
+    assert sizes == {(16, 24), (32, 20)}
+    assert same(batches[5], mixed.drawn(probability, 3, 5, 16)), "a pure function of seed and step"
+
+
+def test_a_policy_that_wants_one_size_is_told_which_dataset_has_another(mixed: WindowLoader) -> None:
+    with pytest.raises(VantageError, match=r"dataset 1 holds camera front at 20 x 32 px and the policy wants 24 x 16 px"):
+        replace(mixed, cameras={"front": (16, 24)})

@@ -7,9 +7,9 @@ A batch is a pure function of (seed, step): resuming at step k repeats what an u
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -76,6 +76,14 @@ def augmentation(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng((seed, step, 1))
 
 
+def _check_size(number: int, camera: str, have: tuple[int, int], want: tuple[int, int] | None) -> None:
+    if want is not None and have != want:
+        raise VantageError(
+            f"dataset {number} holds camera {camera} at {have[1]} x {have[0]} px and the policy wants {want[1]} x {want[0]} px; keep its "
+            "pictures at that size, or use a policy that resizes by itself."
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowLoader:
     """N frames of one or several datasets, end to end, served as windows."""
@@ -92,8 +100,8 @@ class WindowLoader:
     """H."""
     stores: tuple[Frames, ...] = ()
     """Pictures, dataset by dataset; empty for a policy on true state."""
-    cameras: tuple[str, ...] = ()
-    """Which cameras to serve, in the policy's order."""
+    cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict[str, tuple[int, int] | None])
+    """Which cameras to serve, in the policy's order -> the (height, width) that it must be given, or None where it resizes by itself."""
     commanded: Bool[np.ndarray, "A"] | Bool[np.ndarray, "N A"] | None = None
     """Action dimensions that somebody commanded, for the robot or for every frame; None: all."""
     shift: RandomShift | None = None
@@ -106,6 +114,9 @@ class WindowLoader:
         missing = {camera for store in self.stores for camera in self.cameras if camera not in store.cameras}
         if missing:
             raise VantageError(f"the policy looks at camera {', '.join(sorted(missing))}, which a dataset lacks; record it.")
+        for number, store in enumerate(self.stores):
+            for camera, size in self.cameras.items():
+                _check_size(number, camera, store.cameras[camera], size)
 
     def __len__(self) -> int:
         return len(self.action)
@@ -117,10 +128,10 @@ class WindowLoader:
         segment_end: Int64[np.ndarray, "N"],
         horizon: int,
         stores: Sequence[Frames] = (),
-        cameras: tuple[str, ...] = (),
+        cameras: Mapping[str, tuple[int, int] | None] | Sequence[str] = (),
         shift: RandomShift | None = None,
     ) -> "WindowLoader":
-        """Lay tables end to end, with their stores in the same order."""
+        """Lay tables end to end, with their stores in the same order. Cameras named without a size may have any."""
         prompts = tuple(dict.fromkeys(prompt for table in tables for prompt in table.prompts))
         truths = [table.environment_state for table in tables]
         known = [truth for truth in truths if truth is not None]
@@ -133,7 +144,7 @@ class WindowLoader:
             segment_end=segment_end,
             horizon=horizon,
             stores=tuple(stores),
-            cameras=cameras,
+            cameras=cameras if isinstance(cameras, Mapping) else dict.fromkeys(cameras),
             shift=shift,
         )
 
@@ -155,7 +166,7 @@ class WindowLoader:
     def pictures(self, rows: Int64[np.ndarray, "B"]) -> Pictures:
         """What the cameras saw at these rows, as stored. Raises VantageError for rows whose pictures differ in size."""
         if len(self.stores) == 1:
-            return self.stores[0].gather(rows, self.cameras)
+            return self.stores[0].gather(rows, tuple(self.cameras))
         groups = np.unique(self.size_group(rows))
         if len(groups) > 1:
             raise VantageError(
@@ -169,7 +180,7 @@ class WindowLoader:
         for number, store in enumerate(self.stores):
             places = np.flatnonzero(owner == number)
             if len(places):
-                for camera, pictures in store.gather(rows[places] - first, self.cameras).items():
+                for camera, pictures in store.gather(rows[places] - first, tuple(self.cameras)).items():
                     gathered[camera][places] = pictures
             first += len(store)
         return gathered

@@ -5,6 +5,7 @@
 Nothing is left black: a picture that never came is an error that names the file.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from jaxtyping import UInt8
 from vantage.core.images import area_downsample, divides
 from vantage.data.v3.meta import Camera, Episodes, Info, Video, check_episodes, fingerprint, read_episodes, read_info, videos_of
 from vantage.data.v3.pictures import stream_cells
-from vantage.data.v3.read import read_rows
+from vantage.data.v3.read import read_rows, whole_numbers
 from vantage.data.v3.schema import EPISODE, INDEX
 from vantage.data.v3.video import read_video, sample_video, video_size
 from vantage.errors import VantageError
@@ -64,7 +65,9 @@ def read_recording(root: Path, cameras: Mapping[str, Size | None] | None) -> Rec
     chosen = [info.camera(name) for name in wanted]
 
     rows = read_rows(info, [INDEX, EPISODE])
-    lengths = np.bincount(rows.column(EPISODE).to_numpy())
+    if not len(rows):
+        raise VantageError(f"{root} is an empty dataset; record at least one episode.")
+    _, lengths = np.unique(whole_numbers(rows, EPISODE, root), return_counts=True)
     episodes = None
     if any(camera.is_video for camera in chosen):
         episodes = read_episodes(info)
@@ -84,9 +87,7 @@ def read_recording(root: Path, cameras: Mapping[str, Size | None] | None) -> Rec
 def _native_size(info: Info, episodes: Episodes | None, camera: Camera) -> Size:
     """What the files hold; info.json may say something else, and nothing depends on it."""
     if episodes is None or not camera.is_video:
-        _, picture = next(stream_cells(info, camera), (0, None))
-        if picture is None:
-            raise VantageError(f"{info.root} is an empty dataset; record at least one episode.")
+        _, picture = next(stream_cells(info, camera))
         return picture.shape[0], picture.shape[1]
 
     sizes = {video.path: video_size(video.path) for video in videos_of(episodes, camera)}
@@ -107,7 +108,7 @@ def _kept_size(root: Path, name: str, native: Size, wanted: Size | None) -> Size
     return size
 
 
-def _px(size: Size) -> str:
+def _px(size: tuple[int, ...]) -> str:
     return f"{size[1]} x {size[0]} px"
 
 
@@ -117,17 +118,11 @@ def pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, Pictur
     Raises VantageError at the end where a frame got no picture, and at once for one of another size.
     """
     seen = np.zeros(recording.frames, np.bool_)
-    native, kept = recording.native[camera.name], recording.kept[camera.name]
     for row, picture in _raw_pictures(recording, camera):
-        if picture.shape[:2] != native:
-            raise VantageError(
-                f"camera {camera.name} of {recording.info.root} shows {_px(picture.shape[:2])} at frame {row:,} and {_px(native)} before; "
-                "record one camera at one size."
-            )
         if not 0 <= row < recording.frames or seen[row]:
             raise VantageError(f"camera {camera.name} of {recording.info.root} has two pictures for frame {row:,}; restore the dataset.")
         seen[row] = True
-        yield row, area_downsample(picture, kept)
+        yield row, _shrunk(recording, camera, picture, f"at frame {row:,}")
 
     if not seen.all():
         raise VantageError(
@@ -154,12 +149,21 @@ def _raw_pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, P
 
 def sample_pictures(recording: Recording, camera: Camera, count: int = 16) -> list[Picture]:
     """About `count` pictures from all over a camera's recording, at the size to keep: to judge how well they compress."""
-    kept = recording.kept[camera.name]
     if not camera.is_video:
         # The data files are read in order; a sample from their beginning is what can be had cheaply.
-        cells = stream_cells(recording.info, camera)
-        return [area_downsample(picture, kept) for _, (_, picture) in zip(range(count), cells, strict=False)]
+        cells = itertools.islice(stream_cells(recording.info, camera), count)
+        return [_shrunk(recording, camera, picture, f"at frame {row:,}") for row, picture in cells]
     videos = recording.videos(camera)
-    files = [videos[place] for place in np.unique(np.linspace(0, len(videos) - 1, 4).astype(int))]
+    files = [videos[place].path for place in np.unique(np.linspace(0, len(videos) - 1, 4).astype(int))]
     share = max(1, count // len(files))
-    return [area_downsample(picture, kept) for video in files for picture in sample_video(video.path, share)]
+    return [_shrunk(recording, camera, picture, f"in {path}") for path in files for picture in sample_video(path, share)]
+
+
+def _shrunk(recording: Recording, camera: Camera, picture: Picture, where: str) -> Picture:
+    """The picture at the size to keep. Raises VantageError for one that is not of the camera's size."""
+    size, native = picture.shape[:2], recording.native[camera.name]
+    if size != native:
+        raise VantageError(
+            f"camera {camera.name} of {recording.info.root} shows {_px(size)} {where} and {_px(native)} before; record it at one size."
+        )
+    return area_downsample(picture, recording.kept[camera.name])

@@ -376,10 +376,11 @@ def _check_numbers(number: Int64[np.ndarray, "M"], info: Info, folder: Path) -> 
     twice = np.flatnonzero(np.diff(number) == 0)
     if len(twice):
         raise VantageError(f"{folder} names episode {number[twice[0]]} twice; {RESTORE}.")
-    lacking = sorted(set(range(info.total_episodes or len(number))) - set(number.tolist()))
+    expected = len(number) if info.total_episodes is None else info.total_episodes
+    lacking = sorted(set(range(expected)) - set(number.tolist()))
     if lacking:
         raise VantageError(f"{folder} lacks episode {lacking[0]} ({len(number):,} are there); {RESTORE}.")
-    if len(number) and number[-1] != len(number) - 1:
+    if len(number) > expected:
         raise VantageError(f"{folder} names episode {number[-1]}, which {info.root / INFO_FILE} does not count; {RESTORE}.")
 
 

@@ -72,9 +72,10 @@ def _from_table(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.nda
 
 
 def stream_cells(info: Info, camera: Camera) -> Iterator[tuple[int, UInt8[np.ndarray, "_h _w 3"]]]:
-    """Yield (frame index, picture) for every picture of a camera that is stored in the data files, file by file, a few in memory at a time.
+    """Yield (frame index, picture) for every picture of a camera that is stored in the data files, file by file.
 
-    Raises VantageError for a cell that holds no picture, and for pictures of distances.
+    At most a row group is in memory, of which LeRobot writes one for every episode. Raises VantageError for a cell that holds no
+    picture, and for pictures of distances.
     """
     for path in visible_files(info.root, DATA_FOLDER):
         for row in _rows(path, camera):

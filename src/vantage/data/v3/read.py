@@ -50,10 +50,10 @@ from vantage.types import Trace, VantageError
 
 GAP = 1.5
 """A step in time longer than this many control periods may be a cut ..."""
-LATE = 0.5
+LATE = 0.6
 """... and is one where the frames behind it are late by more than this many periods against those before it."""
-AROUND = 5
-"""Frames on either side whose lateness is compared, by the median: a clock that jitters by less than half a period makes no cut."""
+AROUND = 10
+"""Frames on either side whose lateness is compared, by the median: a clock that jitters by 0.4 periods makes no cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
     except pa.ArrowException as error:
         raise VantageError(f"the data files of {info.root} disagree about their columns; record them with one set of features.") from error
 
-    order = _whole(table, INDEX, info.root)
+    order = whole_numbers(table, INDEX, info.root)
     return table if (np.diff(order) > 0).all() else table.sort_by(INDEX)
 
 
@@ -164,11 +164,11 @@ def read_table(root: Path, demos: bool = False) -> Table:
     if not len(table):
         raise VantageError(f"{root} is an empty dataset; record at least one episode.")
 
-    index, episode, frame = (_whole(table, name, root) for name in (INDEX, EPISODE, FRAME))
+    index, episode, frame = (whole_numbers(table, name, root) for name in (INDEX, EPISODE, FRAME))
     _check_order(index, episode, frame, info)
     check_videos(info, np.bincount(episode))
     timestamp = _seconds(table, info)
-    prompt = _whole(table, TASK_INDEX, root)
+    prompt = whole_numbers(table, TASK_INDEX, root)
     missing_version = np.full(len(table), -1 if demos else 0)
     return Table(
         root=root,
@@ -184,9 +184,9 @@ def read_table(root: Path, demos: bool = False) -> Table:
         action=_vectors(table, ACTION, info),
         policy_action=_vectors(table, POLICY_ACTION, info) if POLICY_ACTION in optional else None,
         intervention=_flag(table, driver, root) if driver else np.ones(len(table), np.bool_),
-        policy_version=_whole(table, POLICY_VERSION, root) if POLICY_VERSION in optional else missing_version,
+        policy_version=whole_numbers(table, POLICY_VERSION, root) if POLICY_VERSION in optional else missing_version,
         success=_flag(table, SUCCESS, root) if SUCCESS in optional else None,
-        cut=_cuts(timestamp, frame, info.fps),
+        cut=cuts_in_time(timestamp, frame, info.fps),
         prompt=prompt,
         prompts=read_prompts(info, prompt),
         state_names=info.features[STATE].names,
@@ -271,7 +271,8 @@ def _check_count(frames: int, info: Info) -> None:
 # -------------------------------------------------------------------------------------------------------------- columns
 
 
-def _whole(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
+def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
+    """A column of whole numbers. Raises VantageError for empty cells and for anything else."""
     column: pa.Array = table.column(name).combine_chunks()
     if column.null_count or not pa.types.is_integer(column.type):
         raise VantageError(f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}.")
@@ -392,8 +393,11 @@ def _strange_clock(seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarra
     return ""
 
 
-def _cuts(seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float) -> Bool[np.ndarray, "N"]:
-    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays late (or early)."""
+def cuts_in_time(seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float) -> Bool[np.ndarray, "N"]:
+    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays late (or early).
+
+    A frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter shifts none.
+    """
     step = np.diff(seconds, prepend=seconds[:1]) * fps
     lateness = seconds * fps - frame
     start = np.arange(len(frame)) - frame
