@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,12 @@ from vantage.core.stats import (
     calibration_error,
     effective_sample_size,
     explained_variance,
+    normal_quantile,
     paired_difference,
     reliability,
+    student_probability,
+    student_quantile,
+    t_interval,
     wilson,
 )
 from vantage.types import VantageError
@@ -151,3 +156,49 @@ def test_effective_sample_size_by_hand():
     assert effective_sample_size(np.array([1.0, 2.0, 1.0])) == pytest.approx(16 / 6)
     assert effective_sample_size(np.zeros(3)) == 0
     assert effective_sample_size(np.array([1.0, 2.0]), np.array([0.5, 0.25])) == 2  # contributions 0.5 and 0.5
+
+
+def test_students_quantiles_are_scipys():
+    for freedom in (1, 2, 3, 4, 5, 9, 10, 29, 30, 149, 1000):
+        for level in (0.5, 0.8, 0.9, 0.95, 0.99, 0.999):
+            expected = scipy.stats.t.ppf(0.5 + level / 2, freedom)
+            assert student_quantile(level, freedom) == pytest.approx(expected, rel=1e-9), (level, freedom)
+    for t in (0.0, 0.3, 1.0, 2.5, 40.0):
+        for freedom in (1, 2, 7, 8):
+            expected = 1 - 2 * scipy.stats.t.sf(t, freedom)
+            assert student_probability(t, freedom) == pytest.approx(expected, abs=1e-12), (t, freedom)
+    assert student_quantile(0.95, 100_000) == pytest.approx(normal_quantile(0.975), abs=1e-4)
+    assert normal_quantile(0.8) == pytest.approx(scipy.stats.norm.ppf(0.8), abs=1e-12)
+
+
+def test_students_quantile_of_nothing_is_refused():
+    for level, freedom in ((0.95, 0), (0.0, 3), (1.0, 3)):
+        with pytest.raises(VantageError, match="no quantile"):
+            student_quantile(level, freedom)
+
+
+def test_the_t_interval_by_hand_and_by_scipy():
+    # mean 2, s = 1, n = 3: 2 -+ 4.302653 / sqrt(3)
+    by_hand = t_interval(np.array([1.0, 2.0, 3.0]))
+    half = 4.302653 / 3**0.5
+    assert (by_hand.low, by_hand.estimate, by_hand.high) == (pytest.approx(2 - half, abs=1e-6), 2.0, pytest.approx(2 + half, abs=1e-6))
+
+    sample = np.random.default_rng(3).normal(5, 2, 10)
+    low, high = scipy.stats.t.interval(0.9, 9, loc=sample.mean(), scale=scipy.stats.sem(sample))
+    ours = t_interval(sample, level=0.9)
+    assert (ours.low, ours.high, ours.n) == (pytest.approx(low, rel=1e-9), pytest.approx(high, rel=1e-9), 10)
+
+
+def test_one_value_has_no_interval():
+    one, none = t_interval(np.array([0.7])), t_interval(np.empty(0))
+    assert one.estimate == 0.7 and one.n == 1 and math.isnan(one.low) and math.isnan(one.high)
+    assert none.n == 0 and math.isnan(none.estimate) and math.isnan(none.low)
+    same = t_interval(np.array([0.5, 0.5]))
+    assert (same.low, same.high) == (0.5, 0.5), "two equal values have an interval of no width, which is not the same"
+
+
+def test_the_t_interval_holds_the_mean_of_three_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(1.0, 0.3, (2000, 3))
+    inside = [t_interval(sample).low <= 1.0 <= t_interval(sample).high for sample in samples]
+    assert 0.935 < np.mean(inside) < 0.965, "1.96 standard errors would hold it 81 % of the time"

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from vantage.core.stats import Interval
+from vantage.core.stats import Interval, normal_quantile
 from vantage.study.measure import Table
 
 DRAWS = 4000
 """Bootstrap replications."""
 FLIPS = 20_000
 """Sign flips where there are too many cells to try all."""
+LEVEL, POWER = 0.95, 0.8
+"""Level of every interval, and the power that "detectable" speaks of."""
+DETECTABLE = normal_quantile(0.5 + LEVEL / 2) + normal_quantile(POWER)
+"""Standard errors that a difference must measure to be found at the level with the power: 1.96 + 0.84."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,7 @@ def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contras
         improvement=_improvement(pairs, weights, cells),
         shared_steps=shared,
         limit_steps=limit,
-        detectable=(1.959964 + 0.841621) * spread,
+        detectable=DETECTABLE * spread,
         p=_p_value(change, rng),
     )
 
