@@ -17,10 +17,11 @@ import pyarrow.dataset as arrow
 from experiments.publish_study import between
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
+from vantage.study.arms import evaluated, title
 from vantage.study.cells import Cell
 from vantage.study.rows import Results
 from vantage.study.statistics import contrast
-from vantage.study.tables import evaluated, span, title
+from vantage.study.words import span
 
 OUT = Path("docs/results/pixel-gap.parquet")
 TASK, SEEDS, ROUND = "pick-place-v3", (0, 1, 2), 3
@@ -84,7 +85,7 @@ def side_by_side() -> str:
         if found is not None:
             by_task = " | ".join(f"{found.by_task[task]:+.3f}" if task in found.by_task else "–" for task in tasks)
             gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
-            lines.append(f"| {title(arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
+            lines.append(f"| {title(studies["pixels"].study, arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
     return "\n".join(lines)
 
 

@@ -8,10 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from vantage.study.arms import title
 from vantage.study.page import write_study
 from vantage.study.rows import Results
 from vantage.study.statistics import hold_together
-from vantage.study.tables import contrasts, cost, span, title
+from vantage.study.tables import contrasts, cost
+from vantage.study.words import span
 
 RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
 HEADLINES = (
@@ -64,7 +66,7 @@ def headlines(name: str, pairs: tuple[tuple[str, str], ...], mark: str, form: st
         if found := known.get((ours, theirs)):
             gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
             gap = f"**{gap}**" if (ours, theirs) in sure else gap
-            lines.append(f"| {title(ours)} − {title(theirs)} | {gap} | {steps} | {found.difference.n} |")
+            lines.append(f"| {title(results.study, ours)} − {title(results.study, theirs)} | {gap} | {steps} | {found.difference.n} |")
     tasks = ", ".join(task.world.task for task in results.study.tasks)
     among = f"Bold: stands among all {len(everything)} differences of that study (Holm, 5 %)." if sure else ""
     again = f"`vantage study-report docs/results/study-{name}` draws all of it again."

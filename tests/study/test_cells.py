@@ -21,15 +21,19 @@ from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import ActorFit
 from vantage.stages.weigh import Weighing
+from vantage.study.arms import title
 from vantage.study.cells import Cell, finished, run_cell
-from vantage.study.exhibits import exhibit_figures, make_exhibits
-from vantage.study.figures import success_by_method
+from vantage.study.drawing import LIGHT
+from vantage.study.exhibit_rows import read_exhibits
+from vantage.study.exhibits import make_exhibits
+from vantage.study.figures import Group, success_by_method
+from vantage.study.filmstrip import draw_exhibit
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.study.rows import Results
 from vantage.study.run import run_study, wanted_cells
-from vantage.study.tables import title
+from vantage.study.tables import estimate
 from vantage.types import VantageError
 
 TASK = "push-v3"
@@ -182,7 +186,7 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(done: tuple[
     cells, trials = (tmp_path / "a/cells.svg").read_text(), done[1].tables["trials"]
     for arm in np.unique(trials["arm"]):
         won = trials["success"][(trials["arm"] == arm) & (trials["seed"] == 0)]
-        assert f"{title(str(arm))}, {TASK}, seed 0: {wilson(int(won.sum()), len(won))}<" in cells
+        assert f"{title(done[1].study, str(arm))}, {TASK}, seed 0: {wilson(int(won.sum()), len(won))}<" in cells
 
 
 def test_a_method_with_fewer_seeds_is_drawn_hollow(done: tuple[Path, Results]) -> None:
@@ -190,9 +194,11 @@ def test_a_method_with_fewer_seeds_is_drawn_hollow(done: tuple[Path, Results]) -
     mine = trials["arm"] == "habc"
     again = {name: column[mine] for name, column in trials.items()} | {"seed": np.ones(mine.sum(), np.int64)}
     more = Results(done[1].folder, done[1].study, {"trials": {k: np.concatenate([v, again[k]]) for k, v in trials.items()}})
-    drawn = success_by_method(more, 900, ["sft", "habc"]), success_by_method(done[1], 900, ["sft", "habc"])
-    assert [figure.count("dot hollow demo") for figure in drawn] == [1, 0], "habc has two seeds there, sft one"
-    assert all("hollow policy" not in figure for figure in drawn)
+    groups = [Group(heading="", arms=("sft", "habc"))]
+    drawn = [success_by_method(results, estimate(results).rates, groups) for results in (more, done[1])]
+    assert ["Hollow: fewer seeds" in figure for figure in drawn] == [True, False], "habc has two seeds there, sft one"
+    rings = {name: [figure.count(f"fill: {LIGHT['card']}; stroke: {LIGHT[name]}") for figure in drawn] for name in ("grey", "blue")}
+    assert rings == {"grey": [1, 0], "blue": [0, 0]}
 
 
 def test_measured_rounds_agree_with_the_ledger(done: tuple[Path, Results]) -> None:
@@ -219,8 +225,8 @@ def test_exhibits_replay_what_was_recorded(done: tuple[Path, Results], tmp_path:
         pictures = [Image.open(io.BytesIO(picture)) for picture in part.column("picture").to_pylist() if picture]
         assert len(pictures) == 8 and {picture.size for picture in pictures} == {(192, 192)}
         assert part.column("step").to_pylist() == list(range(len(part)))
-    drawn = exhibit_figures(tmp_path, 900)
-    assert set(drawn) == names and all(figure.count("<image") == 8 for _, figure in drawn.values())
+    drawn = [draw_exhibit(exhibit) for exhibit in read_exhibits(tmp_path)]
+    assert {figure.name for figure in drawn} == names and all(figure.svg.count("<image") == 8 for figure in drawn)
     with pytest.raises(VantageError, match="plays no rollouts"):
         make_exhibits(results.study, work, tmp_path, TASK, 0, arm="sft-more")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vantage.study.statistics import contrast, grids, hold_together, rate
-from vantage.study.tables import span
+from vantage.study.words import span
 
 
 def trials(**arms: np.ndarray) -> dict[str, np.ndarray]:

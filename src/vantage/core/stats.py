@@ -99,20 +99,34 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     return Interval(
-        estimate=p, low=0.0 if successes == 0 else max(0.0, centre - half), high=1.0 if successes == n else min(1.0, centre + half), n=n
+        estimate=p,
+        low=0.0 if successes == 0 else max(0.0, centre - half),
+        high=1.0 if successes == n else min(1.0, centre + half),
+        n=n,
     )
 
 
-def paired_difference(ours: Bool[np.ndarray, "N"], theirs: Bool[np.ndarray, "N"], *, level: float = 0.95) -> Interval:
+def paired_difference(
+    ours: Bool[np.ndarray, "N"],
+    theirs: Bool[np.ndarray, "N"],
+    *,
+    level: float = 0.95,
+) -> Interval:
     """Success rate of `ours` minus that of `theirs` on the same N starts, with Newcombe's score interval for paired proportions.
 
     Method 10 of Newcombe (1998), Statistics in Medicine 17:2635-2650: the Wilson limits of both rates, combined with the (continuity
     corrected) correlation phi of the pairs. Pairs narrow it; with phi = 0 it is his interval for independent samples.
     """
     if len(ours) != len(theirs) or len(ours) == 0:
-        raise VantageError(f"{len(ours)} and {len(theirs)} trials cannot be paired; evaluate both policies on the same starts")
+        raise VantageError(
+            f"{len(ours)} and {len(theirs)} trials cannot be paired; evaluate both policies on the same starts",
+        )
     n = len(ours)
-    both, only_ours, only_theirs = int((ours & theirs).sum()), int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    both, only_ours, only_theirs = (
+        int((ours & theirs).sum()),
+        int((ours & ~theirs).sum()),
+        int((~ours & theirs).sum()),
+    )
     neither = n - both - only_ours - only_theirs
     p, q = wilson(both + only_ours, n, level=level), wilson(both + only_theirs, n, level=level)
     margins = (both + only_ours) * (only_theirs + neither) * (both + only_theirs) * (only_ours + neither)
@@ -132,7 +146,13 @@ def paired_difference(ours: Bool[np.ndarray, "N"], theirs: Bool[np.ndarray, "N"]
     )
 
 
-def bootstrap_mean(sample: Float[np.ndarray, "N"], *, seed: int, level: float = 0.95, draws: int = 10_000) -> Interval:
+def bootstrap_mean(
+    sample: Float[np.ndarray, "N"],
+    *,
+    seed: int,
+    level: float = 0.95,
+    draws: int = 10_000,
+) -> Interval:
     """Mean with a percentile bootstrap interval (Efron 1979), a pure function of the seed. One value: no interval (NaN); none: all NaN."""
     n, nan = len(sample), float("nan")
     if n < 2:
@@ -196,7 +216,10 @@ def explained_variance(prediction: Float[np.ndarray, "N"], target: Float[np.ndar
     return 1.0 - float(np.var(target - prediction)) / spread if spread > 0 else float("nan")
 
 
-def effective_sample_size(weight: Float[np.ndarray, "N"], sampling: Float[np.ndarray, "N"] | None = None) -> float:
+def effective_sample_size(
+    weight: Float[np.ndarray, "N"],
+    sampling: Float[np.ndarray, "N"] | None = None,
+) -> float:
     """Kish's (sum w)^2 / sum w^2: how many equally weighted frames these are worth. N for equal weights, 1 if one holds all, 0 for none.
 
     With `sampling`, the probability of each draw: the frames' expected contributions ``sampling * weight`` take the weights' place.

@@ -11,7 +11,7 @@ from typing import Any
 _LINE_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_MARKDOWN = re.compile(r"[\\`|<>*]")
+_MARKDOWN = re.compile(r"[\\`|>*]|<(?=[A-Za-z/!?])")  # a "<" before anything else is no tag and stays
 _LINK = re.compile(r"\]\(")
 
 
@@ -30,8 +30,8 @@ def printable(text: str) -> str:
 def markdown(text: str) -> str:
     """Text as it can stand anywhere in a Markdown document, in a cell of a table too, and be read as it was.
 
-    Pipes, backticks, stars, angle brackets and backslashes are escaped, a link's "](" is broken, and control
-    characters are left out as in `printable`. Example: "a|b <c>" -> "a\\|b \\<c\\>".
+    Pipes, backticks, stars, angle brackets of tags and backslashes are escaped, a link's "](" is broken, and control
+    characters are left out as in `printable`. Example: "a|b <c>" -> "a\\|b \\<c\\>", and "p < 0.01" stays as it is.
     """
     return _LINK.sub(r"]\\(", _MARKDOWN.sub(r"\\\g<0>", printable(text)))
 

@@ -1,50 +1,19 @@
 """Stored rows -> the tables of a study, as rows of text that Markdown and the page share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
 
-from vantage.core.stats import Interval
-from vantage.study.board import hours
-from vantage.study.measure import Table
-from vantage.study.plan import Gathered, Online, Study
+from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
+from vantage.report.words import code, markdown
+from vantage.study.arms import Family, describe, evaluated, short_terms, title
+from vantage.study.measure import PATIENCE, Table
+from vantage.study.plan import Online
 from vantage.study.rows import Results
-from vantage.study.statistics import Contrast, contrast, hold_together, rate
-
-TITLES = {
-    "sft": "SFT",
-    "sft-more": "SFT, equal steps",
-    "filtered-bc": "filtered BC",
-    "awr": "AWR",
-    "imit-dagger": "Imit-DAgger",
-    "imit-recap": "Imit-Recap",
-    "habc-v": "HABC-V",
-    "habc": "HABC",
-    "habc-more": "HABC, continued",
-    "habc+ir": "HABC+IR",
-    "habc+ir-2": "HABC+IR, 5 rounds",
-    "habc+ir-3": "HABC+IR, 6 rounds",
-    "filtered-bc+rescues": "filtered BC, more rescues",
-    "interleaved": "HABC, interleaved",
-    "vantage": "Vantage",
-    "vantage-4": "Vantage, 4 rounds",
-    "vantage-anew": "Vantage, anew",
-    "vantage-anew-4": "Vantage, anew, 4 rounds",
-    "vantage-anew-6": "Vantage, anew, 6 rounds",
-    "habc-anew": "HABC, anew",
-    "habc-long": "HABC, 2,400 steps a round",
-    "filtered-bc-anew": "filtered BC, anew",
-    "filtered-bc+rescues-anew": "filtered BC, more rescues, anew",
-}
-"""Names that people know arms by."""
-PAPER_G = {
-    "mean g, successful rollouts": "0.76 / 0.68 / 0.86",
-    "mean g, rescues (IR)": "1.0 / 1.1 / 0.95",
-    "Recap passes": "22 / 27 / 19 %",
-}
-"""Appendix G and B of the paper, task by task (its own three tasks)."""
+from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
+from vantage.study.words import hours, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,83 +26,108 @@ class Sheet:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def markdown(self) -> str:
-        """The table as Markdown."""
-        lines = [f"### {self.title}", "", self.words, "", "| " + " | ".join(self.head) + " |", "|" + "---|" * len(self.head)]
-        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in self.rows)]) + "\n"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """What the trials of a study say, computed once for its tables and its figures."""
+
+    rates: dict[str, Rate]
+    """Evaluated arm -> its success, those with finished cells, in the study's order."""
+    contrasts: list[Contrast]
+    """Every comparison of the plan for which there are rows."""
 
 
-def title(arm: str) -> str:
-    """What people call an arm; an arm on shared data says so."""
-    plain = arm.removeprefix("shared-").removesuffix("-calm")
-    words = TITLES.get(plain, plain)
-    return words + (", shared data" if arm.startswith("shared-") else "") + (", calm" if arm.endswith("-calm") else "")
+def estimate(results: Results) -> Estimates:
+    """Rates and differences of a study."""
+    measured = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
+    return Estimates(
+        rates={arm: one for arm, one in measured.items() if one is not None},
+        contrasts=contrasts(results),
+    )
 
 
-def span(found: Interval, digits: int = 3, signed: bool = False) -> str:
-    """``0.713 [0.650, 0.771]``; a dash where there is nothing."""
-    if not np.isfinite(found.estimate):
-        return "–"
-    form = f"{{:{'+' if signed else ''}.{digits}f}}"
-    text = form.format(found.estimate)
-    return f"{text} [{form.format(found.low)}, {form.format(found.high)}]" if np.isfinite(found.low) else text
-
-
-def evaluated(study: Study) -> list[str]:
-    """Names of the arms that are evaluated, in the study's order."""
-    return [arm.name for arm in study.arms if not isinstance(arm, Gathered)]
+def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
+    """Every table of a study that has rows."""
+    drawn = [
+        success_sheet(results, estimates.rates),
+        contrast_sheet(results, estimates.contrasts),
+        weights_sheet(results),
+        critic_sheet(results),
+        collected_sheet(results),
+    ]
+    judge = stop_arm(results)
+    if judge is not None:
+        drawn.append(stops_sheet(results, judge))
+    return [sheet for sheet in drawn if sheet.rows]
 
 
 def contrasts(results: Results) -> list[Contrast]:
     """Every comparison of the plan for which there are rows."""
-    found = [contrast(results.tables["trials"], ours, theirs) for ours, theirs in results.study.pairs]
-    return [each for each in found if each is not None]
+    compared = [contrast(results.tables["trials"], ours, theirs) for ours, theirs in results.study.pairs]
+    return [one for one in compared if one is not None]
 
 
-def success_sheet(results: Results) -> Sheet:
+def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
     """Success and steps by arm and task."""
-    tasks = [task.world.task for task in results.study.tasks]
+    study = results.study
+    tasks = [place.world.task for place in study.tasks]
     rows: list[tuple[str, ...]] = []
-    for arm in evaluated(results.study):
-        found = rate(results.tables["trials"], arm)
-        if found is not None:
-            per_task = [span(found.by_task[task]) if task in found.by_task else "–" for task in tasks]
-            cost = f"{results.study.gradient_steps(results.study.arm(arm)):,}"
-            rows.append((title(arm), *per_task, f"**{span(found.overall)}**", f"{found.steps:.0f}", cost, str(found.overall.n)))
+    for arm, measured in rates.items():
+        rows.append(
+            (
+                title(study, arm),
+                *(span(measured.by_task[task]) if task in measured.by_task else "–" for task in tasks),
+                f"**{span(measured.overall)}**",
+                f"{measured.steps:.0f}",
+                f"{study.gradient_steps(study.arm(arm)):,}",
+                str(measured.overall.n),
+            )
+        )
+
+    words = (
+        "Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
+        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by "
+        "their differences. Gradient steps: after the supervised checkpoint, all rounds together. No interval where a "
+        f"task has one seed. {short_terms(study, rates)}"
+    )
     return Sheet(
         title="Success",
-        words="Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
-        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by their differences. "
-        "Gradient steps: after the supervised checkpoint, all rounds together. No interval where a task has one seed.",
+        words=words.rstrip(),
         head=("method", *tasks, "mean", "steps of successes", "gradient steps", "cells"),
         rows=tuple(rows),
     )
 
 
-def contrast_sheet(results: Results) -> Sheet:
+def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """Differences between neighbours of the order, and the further pairs of the plan."""
-    tasks = [task.world.task for task in results.study.tasks]
-    found = contrasts(results)
-    rows = [
-        (
-            f"{title(each.ours)} − {title(each.theirs)}",
-            f"**{span(each.difference, signed=True)}**" if stands else span(each.difference, signed=True),
-            " / ".join(f"{each.by_task[task]:+.3f}" for task in tasks if task in each.by_task),
-            span(each.improvement, 2),
-            span(each.shared_steps, 1, signed=True),
-            span(each.limit_steps, 1, signed=True),
-            f"{each.p:.4f}" if each.p >= 1e-4 else "< 0.0001",
-            f"{each.detectable:.3f}" if np.isfinite(each.detectable) else "–",
-            str(each.difference.n),
+    study = results.study
+    tasks = [place.world.task for place in study.tasks]
+    rows: list[tuple[str, ...]] = []
+    for one, stands in zip(compared, hold_together(compared), strict=True):
+        difference = span(one.difference, signed=True)
+        rows.append(
+            (
+                f"{title(study, one.ours)} − {title(study, one.theirs)}",
+                f"**{difference}**" if stands else difference,
+                " / ".join(f"{one.by_task[task]:+.3f}" for task in tasks if task in one.by_task),
+                span(one.improvement, 2),
+                span(one.shared_steps, 1, signed=True),
+                span(one.limit_steps, 1, signed=True),
+                f"{one.p:.4f}" if one.p >= 1e-4 else "< 0.0001",
+                f"{one.detectable:.3f}" if np.isfinite(one.detectable) else "–",
+                str(one.difference.n),
+            )
         )
-        for each, stands in zip(found, hold_together(found), strict=True)
-    ]
     return Sheet(
         title="Differences",
-        words="Paired by task, seed and start. P: probability that a run of the first beats a run of the second. Steps: on the starts that "
-        "both solve, then over all starts with failures at the limit. p: paired sign-flip test over cells. Bold: stands even when all "
-        "differences of this table are looked at together (Holm, 5 %). Detectable: what 80 % power would find at the 5 % level.",
-        head=("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit", "p", "detectable", "pairs"),
+        words="Paired by task, seed and start. P: probability that a run of the first beats a run of the second. Steps: "
+        "on the starts that both solve, then over all starts with failures at the limit. p: paired sign-flip test over "
+        "cells. Bold: stands even when all differences of this table are looked at together (Holm, 5 %). Detectable: what "
+        "80 % power would find at the 5 % level.",
+        head=(
+            *("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit"),
+            *("p", "detectable", "pairs"),
+        ),
         rows=tuple(rows),
     )
 
@@ -143,18 +137,23 @@ def weights_sheet(results: Results) -> Sheet:
     rounds = results.tables["rounds"]
     rows: list[tuple[str, ...]] = []
     for place in results.study.tasks:
-        task = place.world.task
         for arm in results.study.arms:
-            mine = _rows(rounds, arm.name, task)
+            mine = _rows(rounds, arm.name, place.world.task)
             if isinstance(arm, Online) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
-                values = [_mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")]
-                rows.append((task, title(arm.name), *(f"{value:.2f}" for value in values)))
+                values = [
+                    _mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")
+                ]
+                rows.append(
+                    (place.world.task, title(results.study, arm.name), *(f"{value:.2f}" for value in values))
+                )
+
+    success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
+    passing = " / ".join(f"{100 * share:.0f}" for share in RECAP_PASSING)
     return Sheet(
         title="Weights (App. G)",
-        words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own rollouts. Passing: share of "
-        "autonomous frames with a weight above 0. The paper's, on its three tasks: "
-        + "; ".join(f"{name} {value}" for name, value in PAPER_G.items())
-        + ".",
+        words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own rollouts. "
+        "Passing: share of autonomous frames with a weight above 0. The paper's, on its three tasks: mean g, successful "
+        f"rollouts {success}; mean g, rescues (IR) {rescue}; Recap passes {passing} %.",
         head=("task", "method", "mean g, successful rollouts", "mean g, rescues", "passing"),
         rows=tuple(rows),
     )
@@ -163,17 +162,21 @@ def weights_sheet(results: Results) -> Sheet:
 def critic_sheet(results: Results) -> Sheet:
     """How good the critics were on episodes they had not seen."""
     rounds = results.tables["rounds"]
-    names = ("auc", "bce", "bce_base_rate", "ece", "explained_variance")
+    columns = ("auc", "bce", "bce_base_rate", "ece", "explained_variance")
     rows: list[tuple[str, ...]] = []
     for arm in results.study.arms:
         mine = _rows(rounds, arm.name)
         if mine.any() and np.isfinite(rounds["auc"][mine]).any():
-            rows.append((title(arm.name), *(f"{_mean(rounds[name][mine]):.2f}" for name in names), str(int(mine.sum()))))
+            means = [f"{_mean(rounds[column][mine]):.2f}" for column in columns]
+            rows.append((title(results.study, arm.name), *means, str(int(mine.sum()))))
     return Sheet(
         title="Critics",
-        words="On held-out episodes of the round's data (the interleaved schedule holds none out: its numbers are in-sample). Mean over "
-        "rounds, seeds and tasks. BCE beside what knowing only the success rate would give.",
-        head=("method", "AUC of p_v", "BCE", "BCE of the base rate", "calibration error", "explained variance of V_e", "rounds"),
+        words="On held-out episodes of the round's data (the interleaved schedule holds none out: its numbers are "
+        "in-sample). Mean over rounds, seeds and tasks. BCE beside what knowing only the success rate would give.",
+        head=(
+            *("method", "AUC of p_v", "BCE", "BCE of the base rate", "calibration error"),
+            *("explained variance of V_e", "rounds"),
+        ),
         rows=tuple(rows),
     )
 
@@ -183,12 +186,17 @@ def collected_sheet(results: Results) -> Sheet:
     rounds = results.tables["rounds"]
     rows: list[tuple[str, ...]] = []
     for arm in results.study.arms:
-        for number in np.unique(rounds["round"][_rows(rounds, arm.name)]) if rounds else ():
-            mine = _rows(rounds, arm.name) & (rounds["round"] == number)
-            if number:
-                share = rounds["human_steps"][mine].sum() / rounds["robot_steps"][mine].sum()
-                means = [_mean(rounds[name][mine]) for name in ("episodes", "alone", "rescued")]
-                rows.append((title(arm.name), str(number), f"{means[0]:.0f}", f"{means[1]:.2f}", f"{means[2]:.2f}", f"{share:.2f}"))
+        own = _rows(rounds, arm.name)
+        for number in np.unique(rounds["round"][own]) if own.any() else ():
+            if number == 0:
+                continue  # demonstrations, not rollouts
+            mine = own & (rounds["round"] == number)
+            episodes, alone, rescued = (
+                _mean(rounds[column][mine]) for column in ("episodes", "alone", "rescued")
+            )
+            human = rounds["human_steps"][mine].sum() / rounds["robot_steps"][mine].sum()
+            words = (f"{episodes:.0f}", f"{alone:.2f}", f"{rescued:.2f}", f"{human:.2f}")
+            rows.append((title(results.study, arm.name), str(number), *words))
     return Sheet(
         title="Rollouts",
         words="Per round, mean over seeds and tasks. An operator may act in half of the episodes.",
@@ -198,21 +206,32 @@ def collected_sheet(results: Results) -> Sheet:
 
 
 def stop_arm(results: Results) -> str | None:
-    """The arm whose critics say when to stop: the best cross-fitted one that has rows, or the last; None where no arm has a critic."""
-    stops = results.tables["stops"]
-    known = [arm.name for arm in results.study.arms if _rows(stops, arm.name).any()]
-    wanted = [name for name in ("vantage-anew", "vantage", "cross-fitted", "habc") if name in known]
-    return next(iter(wanted + known[::-1]), None)
+    """The arm whose critics say when to stop; None where no arm has any.
+
+    Critics that never saw the episode which they judge (cross-fitted) come first, of those the ones of a policy trained from
+    scratch each round; without them HABC's as the paper has them, else those of the last arm.
+    """
+    study, stops = results.study, results.tables["stops"]
+    known = [arm for arm in study.arms if _rows(stops, arm.name).any()]
+    online = [arm for arm in known if isinstance(arm, Online)]
+    fitted = [arm for arm in online if arm.critic is not None and arm.critic.folds > 1]
+    scratch = [arm for arm in fitted if arm.anew]
+    paper = [arm for arm in online if describe(study, arm.name).family == Family.HABC]
+    for arms in (scratch, fitted, paper, known[-1:]):
+        if arms:
+            return arms[0].name
+    return None
 
 
 def stops_sheet(results: Results, arm: str) -> Sheet:
     """What stopping at low viability would have saved and lost."""
     stops = results.tables["stops"]
-    mine = _rows(stops, arm)
+    own = _rows(stops, arm)
     rows: list[tuple[str, ...]] = []
-    for threshold in np.unique(stops["threshold"][mine]) if stops else ():
-        here = mine & (stops["threshold"] == threshold)
-        total = {name: float(stops[name][here].sum()) for name in ("lost", "successes", "saved", "steps", "failed_steps", "untouched")}
+    for threshold in np.unique(stops["threshold"][own]) if own.any() else ():
+        mine = own & (stops["threshold"] == threshold)
+        columns = ("lost", "successes", "saved", "steps", "failed_steps", "untouched")
+        total = {column: float(stops[column][mine].sum()) for column in columns}
         rows.append(
             (
                 f"{threshold:.2f}",
@@ -223,46 +242,36 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
             )
         )
     return Sheet(
-        title=f"Stop and call for help ({title(arm)})",
-        words="If the robot had stopped once p_v had been below the threshold for 16 steps in a row: control steps saved (of all, and as a "
-        "share of the steps of failures) and successes lost, over its rollouts that nobody touched.",
+        title=f"Stop and call for help ({title(results.study, arm)})",
+        words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a row: control steps "
+        "saved (of all, and as a share of the steps of failures) and successes lost, over its rollouts that nobody touched.",
         head=("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"),
         rows=tuple(rows),
     )
 
 
 def cost(results: Results) -> str:
-    """One sentence: cells, trials, core hours, machine, commits."""
+    """One sentence of Markdown: cells, trials, core hours, machine, commits."""
     cells, trials = results.tables["cells"], results.tables["trials"]
     if not cells:
         return "No cell is finished."
+    per_cell = 0
+    if trials:
+        tried = set(
+            zip(trials["task"].tolist(), trials["arm"].tolist(), trials["seed"].tolist(), strict=True),
+        )
+        per_cell = len(trials["trial"]) // len(tried)
     commits = ", ".join(str(commit)[:8] for commit in dict.fromkeys(cells["commit"].tolist()))
     machines = ", ".join(dict.fromkeys(cells["machine"].tolist()))
-    seeds = len(np.unique(cells["seed"]))
-    per_cell = len(trials["trial"]) // max(
-        1, len(np.unique(np.char.add(np.char.add(trials["task"], trials["arm"]), trials["seed"].astype(str))))
-    )
     return (
-        f"{len(cells['seed'])} cells, {seeds} seeds, {per_cell} trials a cell (suite `{results.study.base.evaluation.suite}`), "
-        f"{hours(float(cells['seconds'].sum()))} of one core in all; machine: {machines} cores; commits {commits}."
+        f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
+        f"(suite {code(results.study.base.evaluation.suite)}), {hours(float(cells['seconds'].sum()))} of one core in all; "
+        f"machine: {markdown(machines)} cores; commits {markdown(commits)}."
     )
-
-
-def sheets(results: Results) -> Sequence[Sheet]:
-    """Every table of a study that has rows."""
-    judge = stop_arm(results)
-    drawn = [
-        success_sheet(results),
-        contrast_sheet(results),
-        weights_sheet(results),
-        critic_sheet(results),
-        collected_sheet(results),
-        *([stops_sheet(results, judge)] if judge else []),
-    ]
-    return [sheet for sheet in drawn if sheet.rows]
 
 
 def _rows(table: Table, arm: str, task: str | None = None) -> Bool[np.ndarray, "M"]:
+    """Which rows of a table are an arm's, on one task if one is named."""
     if not table:
         return np.zeros(0, bool)
     mine = table["arm"] == arm
@@ -270,5 +279,6 @@ def _rows(table: Table, arm: str, task: str | None = None) -> Bool[np.ndarray, "
 
 
 def _mean(values: np.ndarray) -> float:
+    """Mean of what is known (not NaN); NaN where nothing is."""
     known = values[~np.isnan(values.astype(np.float64))]
     return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,189 @@
+"""An arm and the plan that it stands in -> what people call it, the group it is shown in, and its family, which is its colour.
+
+    Acting(after=vantage-anew-4) ──> method "Vantage"   from scratch   4 rounds   zero-noise
+                                     title  "Vantage, from scratch, 4 rounds, zero-noise"
+                                     group  "training from scratch each round, zero-noise inference"
+
+An arm's name is a key of the stored rows and means nothing. How a policy was trained and how it acts is read from the arm's own
+settings; only the method at the root of a variant is called by a name, the one in `TITLES` or, where that has none, the arm's own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from vantage.core.weights import HABC, HABCV
+from vantage.stages.weigh import Weighing
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+
+TITLES = {
+    "sft": "SFT",
+    "sft-more": "SFT, equal steps",
+    "filtered-bc": "filtered BC",
+    "awr": "AWR",
+    "imit-dagger": "Imit-DAgger",
+    "imit-recap": "Imit-Recap",
+    "habc-v": "HABC-V",
+    "habc": "HABC",
+    "habc-more": "HABC, continued",
+    "habc+ir": "HABC+IR",
+    "filtered-bc+rescues": "filtered BC, more rescues",
+    "interleaved": "HABC, interleaved",
+    "vantage": "Vantage",
+    "calm-rollouts": "zero-noise rollouts",
+}
+"""What methods are called that a study's arms go by; the name of an arm that is not here is its title."""
+
+
+class Family(StrEnum):
+    """What kind of method an arm is; figures give each its colour."""
+
+    SUPERVISED = "supervised"
+    """Demonstrations alone."""
+    BASELINE = "other rules for experience"
+    """The rules that the paper compares HABC with."""
+    HABC = "HABC, as in the paper"
+    """The paper's own rules."""
+    BEYOND = "HABC, beyond the paper"
+    """HABC with a setting that the paper does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What is said of an arm."""
+
+    method: str
+    """The method, without what the other fields say."""
+    family: Family
+    rounds: int = 0
+    """How many rounds it has had in all, where it goes on with a method for longer than the study's own number; 0 elsewhere."""
+    steps: int = 0
+    """Gradient steps a round, where it trains the last round's policy on for more of them than the study does; 0 elsewhere."""
+    shared: bool = False
+    """It learned from rollouts that other arms learned from too."""
+    scratch: bool = False
+    """Training from scratch each round: every round's policy begins with its first weights."""
+    noise: float | None = None
+    """The scale of the noise that a trained policy acts from, where that is another than in training; 0 is zero-noise inference."""
+
+    @property
+    def name(self) -> str:
+        """The method and for how long, without how it is trained and how it acts: what stands beside a row of its group."""
+        words = [self.method]
+        if self.steps:
+            words.append(f"{self.steps:,} steps a round")
+        if self.rounds:
+            words.append(f"{self.rounds} rounds")
+        return ", ".join(words)
+
+    @property
+    def title(self) -> str:
+        """Everything, short enough for a table; `short_terms` explains the terms."""
+        words = [self.method]
+        if self.shared:
+            words.append("shared data")
+        if self.steps:
+            words.append(f"{self.steps:,} steps a round")
+        if self.scratch:
+            words.append("from scratch")
+        if self.rounds:
+            words.append(f"{self.rounds} rounds")
+        if self.noise is not None:
+            words.append(self._acting(short=True))
+        return ", ".join(words)
+
+    @property
+    def group(self) -> str:
+        """How the policy is trained and how it acts; empty for an arm that does both as the study does."""
+        words: list[str] = []
+        if self.shared:
+            words.append("one update on shared data")
+        if self.scratch:
+            words.append("training from scratch each round")
+        if self.noise is not None:
+            words.append(self._acting(short=False))
+        return ", ".join(words)
+
+    def _acting(self, *, short: bool) -> str:
+        if self.noise:
+            return f"noise {self.noise:g}"
+        return "zero-noise" if short else "zero-noise inference"
+
+
+def describe(study: Study, name: str) -> Label:
+    """What is said of the arm of that name. Raises VantageError where the study has none."""
+    arm = study.arm(name)
+    match arm:
+        case Supervised() | MoreSupervised():
+            return Label(method=_method(study, arm), family=Family.SUPERVISED)
+        case Gathered():
+            return Label(method=TITLES.get(arm.name, arm.name), family=Family.BASELINE)
+        case Acting():
+            return replace(describe(study, arm.after), noise=arm.noise)
+        case Offline():
+            return Label(method=_method(study, arm), family=_family(arm), shared=True)
+        case Online():
+            return Label(
+                method=_method(study, arm),
+                family=_family(arm),
+                rounds=_rounds(study, arm),
+                steps=0 if arm.fit is None or arm.anew else arm.fit.steps,
+                scratch=arm.anew,
+            )
+
+
+def title(study: Study, name: str) -> str:
+    """What people call the arm of that name."""
+    return describe(study, name).title
+
+
+def short_terms(study: Study, names: Iterable[str]) -> str:
+    """What the short terms in the titles of some arms mean, as sentences for the caption of a table; empty where there are none."""
+    labels = [describe(study, name) for name in names]
+    sentences: list[str] = []
+    if any(label.scratch for label in labels):
+        sentences.append("From scratch: training from scratch each round.")
+    if any(label.noise == 0 for label in labels):
+        sentences.append("Zero-noise: zero-noise inference.")
+    return " ".join(sentences)
+
+
+def evaluated(study: Study) -> list[str]:
+    """Names of the arms that are evaluated, in the study's order."""
+    return [arm.name for arm in study.arms if not isinstance(arm, Gathered)]
+
+
+def _method(study: Study, arm: Arm) -> str:
+    """The arm's own title, or that of the first arm which learns by the same settings and trains as the study does; else its name."""
+    if arm.name in TITLES:
+        return TITLES[arm.name]
+    if isinstance(arm, Online | Offline):
+        for other in study.arms:
+            if isinstance(other, Online) and not other.anew and other.fit is None and _same_rule(arm, other):
+                return TITLES.get(other.name, other.name)
+    return TITLES.get(arm.name, arm.name)
+
+
+def _same_rule(arm: Online | Offline, other: Online) -> bool:
+    """Whether two arms learn from experience in the same way; an `Offline` arm plays no rollouts that could differ."""
+    same = (arm.weighing, arm.critic, arm.schedule) == (other.weighing, other.critic, other.schedule)
+    return same and (isinstance(arm, Offline) or arm.rollouts == other.rollouts)
+
+
+def _rounds(study: Study, arm: Online) -> int:
+    """Rounds in all of an arm that goes on with its parent's method under no title of its own; 0 for every other arm."""
+    parent = study.arm(arm.after)
+    goes_on = isinstance(parent, Online) and _same_rule(arm, parent) and parent.anew == arm.anew
+    if not goes_on or arm.name in TITLES:
+        return 0
+    return study.first_round(arm) + arm.rounds - 1
+
+
+def _family(arm: Online | Offline) -> Family:
+    """HABC is the paper's as long as nothing but the stride k and the schedule differs from one of its own rules."""
+    if not isinstance(arm.weighing.rule, HABC | HABCV):
+        return Family.BASELINE
+    paper = (Weighing(rule=HABC()), Weighing(rule=HABC(reweight_interventions=True)), Weighing(rule=HABCV()))
+    plain = replace(arm.weighing, stride=Weighing().stride) in paper
+    one_critic = arm.critic is None or (arm.critic.folds, arm.critic.members) == (1, 1)
+    return Family.HABC if plain and one_critic else Family.BEYOND

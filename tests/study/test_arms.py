@@ -1,0 +1,104 @@
+"""What is said of an arm comes from its settings; names on disk may be anything."""
+
+from dataclasses import replace
+
+import pytest
+
+from vantage.core.weights import AWR, HABC, FilteredBC
+from vantage.learn.critic.fit import CriticFit
+from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
+from vantage.stages.fit_policy import ActorFit
+from vantage.stages.weigh import Weighing
+from vantage.study.arms import TITLES, Family, describe, short_terms, title
+from vantage.study.plan import Acting, Gathered, Offline, Online, Study, Supervised
+
+
+def renamed(study: Study) -> Study:
+    """The same plan with arms called a0, a1, ..."""
+    names = {arm.name: f"a{number}" for number, arm in enumerate(study.arms)}
+    arms = tuple(replace(arm, name=names[arm.name], after=names.get(arm.after, "")) for arm in study.arms)
+    return replace(study, arms=arms, order=(), contrasts=())
+
+
+@pytest.mark.parametrize("study", [study_state(), study_pixels(), study_screen(), study_debug()])
+def test_what_arms_are_does_not_depend_on_their_names(study: Study) -> None:
+    other = renamed(study)
+    for arm, blind in zip(study.arms, other.arms, strict=True):
+        ours, theirs = describe(study, arm.name), describe(other, blind.name)
+        assert (ours.family, ours.group, ours.steps) == (theirs.family, theirs.group, theirs.steps), arm.name
+        if arm.name not in TITLES and getattr(arm, "after", "") not in TITLES:
+            assert ours.rounds == theirs.rounds, arm.name
+
+
+def test_titles_by_hand() -> None:
+    study = study_state()
+    by_hand = {
+        "sft": "SFT",
+        "habc-more": "HABC, continued",
+        "habc+ir": "HABC+IR",
+        "habc+ir-3": "HABC+IR, 6 rounds",
+        "habc-calm": "HABC, zero-noise",
+        "habc-long": "HABC, 2,400 steps a round",
+        "habc-long-calm": "HABC, 2,400 steps a round, zero-noise",
+        "vantage-4-calm": "Vantage, 4 rounds, zero-noise",
+        "vantage-anew-6-calm": "Vantage, from scratch, 6 rounds, zero-noise",
+        "filtered-bc+rescues-anew-calm": "filtered BC, more rescues, from scratch, zero-noise",
+        "shared-imit-recap": "Imit-Recap, shared data",
+        "shared-vantage": "Vantage, shared data",
+    }
+    assert {name: title(study, name) for name in by_hand} == by_hand
+    assert (
+        describe(study, "vantage-anew-calm").group == "training from scratch each round, zero-noise inference"
+    )
+    assert title(study_screen(), "doubt+rescues-calm") == "doubt+rescues, zero-noise"
+    for plan in (study, study_pixels(), study_screen()):
+        titles = [title(plan, arm.name) for arm in plan.arms]
+        assert len(set(titles)) == len(titles), "no two arms of a study are called the same"
+        assert not any("calm" in words or "anew" in words for words in titles)
+
+
+def test_a_plan_with_names_of_its_own() -> None:
+    study = Study(
+        base=study_debug().base,
+        tasks=study_debug().tasks,
+        arms=(
+            Supervised(),
+            Online(name="calm-anew-shared", weighing=Weighing(rule=AWR())),
+            Online(name="again", weighing=Weighing(rule=AWR()), anew=True),
+            Acting(name="quiet", after="again"),
+            Acting(name="loud", after="again", noise=0.5),
+            Online(name="longer", weighing=Weighing(rule=AWR()), fit=ActorFit(steps=1234)),
+            Gathered(name="pot"),
+            Offline(name="once", after="pot", weighing=Weighing(rule=FilteredBC())),
+            Online(name="printed", weighing=Weighing(stride=1)),
+            Online(name="folds", critic=CriticFit(folds=5)),
+            Online(name="doubt", weighing=Weighing(rule=HABC(certainty_price=1.0))),
+        ),
+    )
+    assert [title(study, arm.name) for arm in study.arms] == [
+        "SFT",
+        "calm-anew-shared",
+        "calm-anew-shared, from scratch",
+        "calm-anew-shared, from scratch, zero-noise",
+        "calm-anew-shared, from scratch, noise 0.5",
+        "calm-anew-shared, 1,234 steps a round",
+        "pot",
+        "once, shared data",
+        "printed",
+        "folds",
+        "doubt",
+    ]
+    families = {arm.name: describe(study, arm.name).family for arm in study.arms}
+    assert families["sft"] == Family.SUPERVISED
+    assert families["quiet"] == families["once"] == Family.BASELINE
+    assert families["printed"] == Family.HABC, "stride 1 is the paper's own"
+    assert families["folds"] == families["doubt"] == Family.BEYOND
+
+
+def test_terms_are_explained_where_they_stand() -> None:
+    study = study_state()
+    assert short_terms(study, ["sft", "habc"]) == ""
+    assert short_terms(study, ["sft-calm"]) == "Zero-noise: zero-noise inference."
+    assert short_terms(study, ["vantage-anew-calm"]) == (
+        "From scratch: training from scratch each round. Zero-noise: zero-noise inference."
+    )
