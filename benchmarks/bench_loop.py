@@ -5,38 +5,34 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vantage.algorithms.habc import HABCRun, fit_round_critic, label_round, replay_of, supervise, train_seed, version_entering, weigh_round
+from vantage.algorithms.habc import HABCRun, collect_round, improver, label_round, supervise
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
+from vantage.algorithms.supervised import Supervision, sources_up_to
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, open_pool
 from vantage.disk.layout import Round
-from vantage.policies.load import load_policy
+from vantage.learn.start import FromCheckpoint
 from vantage.recipes.quickstart import quickstart
 from vantage.seeding import seed_for
-from vantage.stages.collect import Demonstrations, Rollouts, collect_rollouts
+from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit, fit_actor
+from vantage.stages.fit_policy import PolicyFit, fit_policy
+
+
+def _short(*, demonstrations: int, steps: int) -> HABCRun:
+    """The quickstart's sizes with less supervision."""
+    plain = quickstart()
+    supervision = Supervision(demonstrations=Demonstrations(per_world=demonstrations), supervised=PolicyFit(steps=steps))
+    return replace(plain, supervision=supervision, evaluation=Evaluation(per_world=1))
 
 
 def _prepared(run: Path) -> tuple[HABCRun, Round]:
     """A quickstart whose first round is collected: its real sizes, little training."""
-    settings = replace(
-        quickstart(), supervised=ActorFit(steps=150), evaluation=Evaluation(per_world=1), demonstrations=Demonstrations(per_world=8)
-    )
+    settings = _short(demonstrations=8, steps=150)
     here = Round.of(run, 1)
     with open_pool(2) as pool:
         supervise(run, settings, pool)
-        collect_rollouts(
-            here,
-            settings.worlds,
-            Rollouts(per_world=30),
-            actor=Round.of(run, 0),
-            policy_version=version_entering(here, settings),
-            seed=0,
-            pictures=True,
-            frame_size=settings.frame_size,
-            pool=pool,
-        )
+        collect_round(here, settings, pool)
     label_round(here, settings)
     return settings, here
 
@@ -50,33 +46,34 @@ def habc_step_overhead(timed_steps: int = 200) -> dict[str, float]:
         run = Path(scratch)
         settings, here = _prepared(run)
         start = Round.of(run, 0)
-        how = ActorFit(steps=timed_steps, save_every=10**9)
+        how = PolicyFit(steps=timed_steps, save_every=10**9)
 
-        def seconds(replay_round: Round, weights: Path, name: str) -> float:
-            replay = replay_of(replay_round, settings)
-            actor = load_policy(start.actor)
+        def seconds(trained_on: Round, name: str) -> float:
+            sources = sources_up_to(trained_on, settings.interface)
             begin = time.perf_counter()
-            fit_actor(replay, weights, actor, run / name, how, seed=0, title=name)
+            fit_policy(sources, trained_on.weights, FromCheckpoint(start.actor), run / name, how, seed=0, title=name)
             return (time.perf_counter() - begin) / timed_steps
 
-        plain = min(seconds(start, start.weights, f"plain-{i}") for i in range(2))
+        plain = min(seconds(start, f"plain-{i}") for i in range(2))
+        learner = improver(here, settings)
         begin = time.perf_counter()
-        fit_round_critic(here, settings)
-        weigh_round(here, settings)
-        extra = (time.perf_counter() - begin) / settings.fit.steps
-        weighted = min(seconds(here, here.weights, f"weighted-{i}") for i in range(2))
+        learner.fit_critic()
+        learner.weigh()
+        extra = (time.perf_counter() - begin) / settings.improvement.fit.steps
+        weighted = min(seconds(here, f"weighted-{i}") for i in range(2))
         begin = time.perf_counter()
         fit_interleaved(
-            replay_of(here, settings),
-            load_policy(start.actor),
+            learner.sources,
+            FromCheckpoint(start.actor),
             run / "i-critic",
             run / "i-actor",
             Interleaved(),
-            settings.weighing,
+            settings.improvement.weighing,
             how,
-            settings.critic,
+            settings.improvement.critic,
             t_max=settings.t_max,
-            seed=train_seed(here, settings),
+            policy_version=learner.version,
+            seed=learner.train_seed,
         )
         together = (time.perf_counter() - begin) / timed_steps
     return {"ours": weighted + extra, "peer": plain, "ratio": (weighted + extra) / plain, "interleaved_ratio": together / plain}
@@ -86,9 +83,7 @@ def two_workers(episodes: int = 90) -> dict[str, float]:
     """Episodes per second (pixels, wall clock) of two workers over one, the pools warm."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch)
-        settings = replace(
-            quickstart(), supervised=ActorFit(steps=20), evaluation=Evaluation(per_world=1), demonstrations=Demonstrations(per_world=2)
-        )
+        settings = _short(demonstrations=2, steps=20)
         with open_pool(1) as pool:
             supervise(run, settings, pool)
         actor = Round.of(run, 0).actor

@@ -18,18 +18,20 @@ import numpy as np
 import torch
 
 from experiments.publish_study import between
-from vantage.algorithms.habc import HABCRun, before, fresh_actor, replay_of, train_seed
+from vantage.algorithms.habc import HABCRun, before, experience_of, improver
 from vantage.collect.pool import play_here
 from vantage.commands.studies import find_study
 from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.start import FromCheckpoint, FromScratch, Start
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.progress import console
+from vantage.seeding import seed_for
 from vantage.stages.evaluate import Evaluation, evaluate
-from vantage.stages.fit_policy import fit_actor
+from vantage.stages.fit_policy import fit_policy
 from vantage.study.cells import Cell, finished, run_cell
 from vantage.study.plan import Study
 from vantage.types import Route
@@ -67,15 +69,15 @@ def last_round(task: str, seed: int) -> tuple[Round, HABCRun]:
     return here, plan.settings(arm, plan.task(task), seed)
 
 
-def begin(where: str, here: Round, settings: HABCRun, replay: Experience) -> Policy:
+def begin(where: str, here: Round, settings: HABCRun) -> Start:
     """The policy that a fit begins with."""
     match where:
         case "further":
-            return load_policy(before(here).actor)
+            return FromCheckpoint(before(here).actor)
         case "supervised":
-            return load_policy(Round.of(here.run, 0).actor)
+            return FromCheckpoint(Round.of(here.run, 0).actor)
         case _:
-            return fresh_actor(settings, replay)
+            return FromScratch(settings.policy, seed_for("initial weights", settings.seed))
 
 
 def fit_all(task: str, seed: int) -> list[dict[str, object]]:
@@ -84,12 +86,13 @@ def fit_all(task: str, seed: int) -> list[dict[str, object]]:
     torch.set_num_threads(1)
     here, settings = last_round(task, seed)
     theirs, other = last_round(task, SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)])
-    mine, unseen = replay_of(here, settings), replay_of(theirs, other)
+    mine, unseen = experience_of(here, settings), experience_of(theirs, other)
+    learner = improver(here, settings)
     rows: list[dict[str, object]] = []
     for where, steps in FITS:
         out = WORK / "out" / task / str(seed) / f"{where}-{steps}"
-        how = replace(settings.fit, steps=steps)
-        fit_actor(mine, here.weights, begin(where, here, settings, mine), out, how, seed=train_seed(here, settings))
+        how = replace(settings.improvement.fit, steps=steps)
+        fit_policy(learner.sources, here.weights, begin(where, here, settings), out, how, seed=learner.train_seed)
         trials = out.with_suffix(".parquet")
         evaluate(out, trials, settings.worlds, replace(settings.evaluation, noise=0.0), pool=play_here)
         found, actor = read_parquet(trials, ("success", "steps")), load_policy(out)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vantage.algorithms.habc import before, replay_of
+from vantage.algorithms.habc import before, experience_of
 from vantage.commands.studies import find_study
 from vantage.core.returns import EfficiencyTarget
 from vantage.disk.layout import Round
@@ -22,9 +22,9 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.critic.panel import train_panel
 from vantage.learn.critic.quality import assess
+from vantage.learn.features import compute_features
 from vantage.policies.load import load_policy
 from vantage.progress import console
-from vantage.stages.fit_critic import compute_features
 from vantage.study.cells import Cell
 
 OUT = Path("docs/results/critic.parquet")
@@ -59,7 +59,7 @@ def measure(work: Path) -> dict[str, np.ndarray]:
         for seed in SEEDS:
             folder = Cell(task=task.world.task, arm="habc", seed=seed).folder(work)
             here, settings = Round.of(folder, 3), study.settings(study.arm("habc"), task, seed)
-            replay = replay_of(here, settings)
+            replay = experience_of(here, settings)
             features = compute_features(replay, load_policy(before(here).actor))
             for name, fit in variants().items():
                 panel, fold, _, problem = train_panel(replay, features, fit, t_max=settings.t_max, seed=seed)

@@ -85,7 +85,7 @@ def side_by_side() -> str:
         if found is not None:
             by_task = " | ".join(f"{found.by_task[task]:+.3f}" if task in found.by_task else "–" for task in tasks)
             gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
-            lines.append(f"| {title(studies["pixels"].study, arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
+            lines.append(f"| {title(studies['pixels'].study, arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
     return "\n".join(lines)
 
 

@@ -25,14 +25,14 @@ import numpy as np
 from experiments.ppo_cells import CELLS, GROUPS, OUT, folder_of, keep, run_cell, settings_of, stored, trials_of
 from experiments.publish_study import between
 from vantage.collect.pool import leave_with_parent
+from vantage.commands.metaworld_score import score
 from vantage.core.stats import wilson
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.practice.lockstep import Group, Start, play_group
 from vantage.report.svg import axes, line, plot, rule, save_svg, svg, text, ticks
 from vantage.seeding import seed_for
-from vantage.stages.evaluate import place_of
-from vantage.stages.metaworld_protocol import score
 from vantage.study.statistics import contrast
+from vantage.worlds.spec import place_of
 
 LONGEST_CELL = "10 demos, 11 M steps, PPO alone, two cores"
 RESULTS, README = Path("docs/results.md"), Path("README.md")

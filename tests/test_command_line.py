@@ -290,7 +290,7 @@ def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[.
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
-    for stage in ("fit-critic", "fit-actor"):
+    for stage in ("fit-critic", "fit-policy"):
         code, _, err = vantage(stage, tmp_path / "run" / "round-01")
         assert code == 2 and "trains critic and actor together" in " ".join(err.split())
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
@@ -315,12 +315,12 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Round 0 of the debug recipe, with its recipe.json."""
     from vantage.algorithms.habc import run_habc
     from vantage.commands.runs import claim
-    from vantage.stages.fit_policy import ActorFit
+    from vantage.stages.fit_policy import PolicyFit
 
     run = tmp_path_factory.mktemp("run") / "run"
     settings = RECIPES["debug"]()
     claim(run, "debug", settings)
-    run_habc(run, replace(settings, rounds=0, supervised=ActorFit(steps=5)), workers=1)
+    run_habc(run, replace(settings, rounds=0, supervision=replace(settings.supervision, supervised=PolicyFit(steps=5))), workers=1)
     return run
 
 
@@ -349,7 +349,7 @@ def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callabl
     assert code == 2 and "is there already" in " ".join(err.split())
     labels = pq.read_table(here / "2-labels.parquet")
     pq.write_table(labels.slice(0, len(labels) - 8), here / "2-labels.parquet")
-    code, _, err = vantage("fit-actor", here)
+    code, _, err = vantage("fit-policy", here)
     assert code == 2 and "2-labels.parquet covers" in " ".join(err.split()) and "vantage label" in err
     assert not (here / "5-actor").exists()
 

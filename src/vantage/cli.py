@@ -73,7 +73,7 @@ COMMANDS = (
     Command(STAGE, stages.collect),
     Command(STAGE, stages.fit_critic),
     Command(STAGE, stages.weigh),
-    Command(STAGE, stages.fit_actor),
+    Command(STAGE, stages.fit_policy),
     Command(STAGE, stages.evaluate),
 )
 """Every command, in the order of the overview."""

@@ -11,7 +11,9 @@ from line_world import LineSpec
 from tiny import fingerprint
 
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
+from vantage.algorithms.supervised import Supervision, sources_up_to
 from vantage.collect.episode import run_episode
+from vantage.collect.observe import interface_in
 from vantage.collect.operators import DemonstrateStock, NoOne
 from vantage.core.self_bc import NoSelfBC
 from vantage.core.surrogate import Potential
@@ -19,18 +21,20 @@ from vantage.data.v3.read import read_table
 from vantage.disk.layout import Round
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, Pixels, TrueState
-from vantage.policies.load import SmallConfig, load_policy
+from vantage.policies.build import SmallConfig
+from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer
 from vantage.practice.lockstep import Driven, Group, Start, play_group
 from vantage.practice.ppo import ChunkedPPO, PPOFit
-from vantage.practice.trainer import Checks, OperatorLead, Practice, ReplayedLead, Trainer, by_task, deal
+from vantage.practice.settings import Checks, OperatorLead, Play, Practice, ReplayedLead
+from vantage.practice.trainer import PracticeTask, Trainer, by_task, deal
 from vantage.recipes.debug import debug_ppo
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.types import Observation, VantageError
 from vantage.worlds.metaworld.experts.stock import StockExpert
 from vantage.worlds.spec import MetaWorldSpec
@@ -40,11 +44,16 @@ def tiny() -> ChunkedPPORun:
     """Some seconds of everything."""
     return replace(
         debug_ppo(),
-        demonstrations=Demonstrations(per_world=2, operator=debug_ppo().demonstrations.operator),
-        supervised=ActorFit(steps=60, batch=32, log_every=20),
-        steps=5_000,
-        practice=Practice(episodes=8, limit=100, side_by_side=4),
-        checks=Checks(every=1_500, per_world=2, limit=100),
+        supervision=Supervision(
+            demonstrations=Demonstrations(per_world=2, operator=DemonstrateStock()),
+            supervised=PolicyFit(steps=60, batch=32, log_every=20),
+        ),
+        practice=replace(
+            debug_ppo().practice,
+            steps=5_000,
+            play=Play(episodes=8, limit=100, side_by_side=4),
+            checks=Checks(every=1_500, per_world=2, limit=100),
+        ),
         evaluation=Evaluation(per_world=2),
         limit=100,
     )
@@ -96,12 +105,14 @@ def test_every_actor_practises(config: SmallConfig, tmp_path: Path) -> None:
     settings = replace(
         tiny(),
         worlds=(MetaWorldSpec("push-v3", limit=120, image_size=48),),
-        actor=config,
-        supervised=ActorFit(steps=10, batch=16),
-        steps=900,
-        fit=PPOFit(warm_up=0, epochs=2, batch=64, bc_batch=16),
-        practice=Practice(episodes=4, limit=60, side_by_side=4),
-        checks=Checks(every=400, per_world=1, limit=60),
+        policy=config,
+        supervision=replace(tiny().supervision, supervised=PolicyFit(steps=10, batch=16)),
+        practice=Practice(
+            steps=900,
+            fit=PPOFit(warm_up=0, epochs=2, batch=64, bc_batch=16),
+            play=Play(episodes=4, limit=60, side_by_side=4),
+            checks=Checks(every=400, per_world=1, limit=60),
+        ),
         evaluation=Evaluation(per_world=1),
         limit=60,
     )
@@ -194,12 +205,25 @@ def test_settings_that_cannot_learn_are_named(settings: dict[str, float]) -> Non
 
 def test_a_plain_flow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VantageError, match="a plain flow has no density"):
-        run_chunked_ppo(tmp_path, replace(tiny(), actor=FlowConfig()), workers=1)
+        run_chunked_ppo(tmp_path, replace(tiny(), policy=FlowConfig()), workers=1)
+
+
+def trainer_that_plays(play: Play, finished: Path, folder: Path) -> Trainer:
+    """A trainer on the finished run's supervised policy."""
+    settings, start = tiny(), Round.of(finished, 0)
+    task = PracticeTask(
+        worlds=settings.worlds,
+        policy=start.actor,
+        sources=sources_up_to(start, interface_in(settings.policy, settings.worlds[0])),
+        demonstrator=settings.supervision.demonstrations.operator,
+        practice=replace(settings.practice, play=play),
+        seed=settings.seed,
+    )
+    return Trainer.begin(task, folder / ".practice")
 
 
 def test_unsolved_tasks_are_led_and_drawn_more_often(finished: Path, tmp_path: Path) -> None:
-    settings = replace(tiny(), practice=Practice(episodes=400, limit=100, lead=OperatorLead(share=0.8, steps=30)))
-    trainer = Trainer.begin(Round.of(finished, 0), Round.of(tmp_path, 1), settings)
+    trainer = trainer_that_plays(Play(episodes=400, limit=100, lead=OperatorLead(share=0.8, steps=30)), finished, tmp_path)
     trainer.iteration, trainer.success = 1, np.array([0.2, 1.0])
     starts = trainer.draw_starts()
     tasks, leads = np.array([s.task for s in starts]), np.array([s.lead.steps if s.lead else 0 for s in starts])
@@ -209,8 +233,7 @@ def test_unsolved_tasks_are_led_and_drawn_more_often(finished: Path, tmp_path: P
 
 
 def test_a_replayed_demonstration_leads_to_where_it_was(finished: Path, tmp_path: Path) -> None:
-    settings = replace(tiny(), practice=Practice(episodes=200, limit=40, lead=ReplayedLead(share=1, steps=1000)))
-    trainer = Trainer.begin(Round.of(finished, 0), Round.of(tmp_path, 1), settings)
+    trainer = trainer_that_plays(Play(episodes=200, limit=40, lead=ReplayedLead(share=1, steps=1000)), finished, tmp_path)
     trainer.iteration, trainer.success = 1, np.array([0.0, 1.0])
     starts = trainer.draw_starts()
     led = [s for s in starts if s.lead]

@@ -10,7 +10,7 @@ from tiny import tiny
 from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 
-K, H = tiny().weighing.stride, tiny().actor.net.chunk
+K, H = tiny().improvement.weighing.stride, tiny().policy.net.chunk
 
 
 def rows(path: Path) -> list[dict]:

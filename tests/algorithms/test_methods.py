@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import tiny
+from tiny import improved, tiny
 
-from vantage.algorithms.habc import HABCRun, actor_to_train, improve, replay_of
+from vantage.algorithms.habc import HABCRun, experience_of, improve, improver
 from vantage.algorithms.interleaved import Interleaved, _Learner
 from vantage.collect.pool import play_here
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
@@ -19,7 +19,9 @@ from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
-from vantage.policies.load import build_policy, load_policy
+from vantage.learn.start import begin
+from vantage.policies.build import build_policy
+from vantage.policies.load import load_policy
 from vantage.seeding import seed_for
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
@@ -54,7 +56,7 @@ def raw_by_route(here: Path) -> dict[str, np.ndarray]:
 def test_raw_weights_by_route(
     rule: Rule, success: set[float] | None, failure: set[float], intervention: set[float] | None, finished: Path, tmp_path: Path
 ) -> None:
-    here = one_round(finished, tmp_path, replace(tiny(), weighing=Weighing(rule=rule)))
+    here = one_round(finished, tmp_path, improved(weighing=Weighing(rule=rule)))
     raw = raw_by_route(here)
     assert set(raw["demo"]) == {1.0} and set(raw["unlabelled"]) == {0.0}
     for route, wanted in (("rollout_success", success), ("rollout_failure", failure), ("intervention", intervention)):
@@ -68,7 +70,7 @@ def test_raw_weights_by_route(
 
 @pytest.mark.parametrize("rule", [ImitRecap(), AWR()])
 def test_the_parent_head_serves_those_who_read_it(rule: Rule, finished: Path, tmp_path: Path) -> None:
-    here = one_round(finished, tmp_path, replace(tiny(), weighing=Weighing(rule=rule), parent=ParentFit(steps=60)))
+    here = one_round(finished, tmp_path, improved(weighing=Weighing(rule=rule), parent=ParentFit(steps=60)))
     rows = read_parquet(here / "4-weights.parquet")
     assert np.isfinite(rows["v_parent"]).all()
     human = read_parquet(here / "2-labels.parquet", ("controller",))["controller"] == "human"
@@ -85,7 +87,7 @@ def test_the_parent_head_serves_those_who_read_it(rule: Rule, finished: Path, tm
 
 
 def test_the_interleaved_schedule_writes_the_same_files(finished: Path, tmp_path: Path) -> None:
-    settings = replace(tiny(), schedule=Interleaved(warm_up=10), weighing=Weighing(stride=1))
+    settings = improved(schedule=Interleaved(warm_up=10), weighing=Weighing(stride=1))
     here = one_round(finished, tmp_path, settings)
     assert read_json(here / "3-critic" / "quality.json")["schedule"] == "interleaved"
     assert "for reading" in read_json(here / "round.json")["weights"]
@@ -100,27 +102,28 @@ def test_the_interleaved_schedule_writes_the_same_files(finished: Path, tmp_path
 
 def test_a_round_goes_on_from_the_last_policy_or_begins_anew(finished: Path, tmp_path: Path) -> None:
     here, settings = Round.of(finished, 1), tiny()
-    replay = replay_of(here, settings)
+    replay = experience_of(here, settings)
     entering = load_policy(finished / "round-00" / "5-actor").state_dict()
-    further, anew = (actor_to_train(here, replace(settings, anew=new), replay).state_dict() for new in (False, True))
-    first = build_policy(settings.actor, seed_for("initial weights", settings.seed))
+    starts = (improver(here, improved(from_scratch=new)).start for new in (False, True))
+    further, anew = (begin(start, replay).state_dict() for start in starts)
+    first = build_policy(settings.policy, seed_for("initial weights", settings.seed))
     assert all(torch.equal(further[name], tensor) for name, tensor in entering.items())
     for name, parameter in first.named_parameters():
         assert torch.equal(anew[name], parameter), f"{name} begins where round 0 began"
     scales = set(first.state_dict()) - {name for name, _ in first.named_parameters()}
     assert any(not torch.equal(anew[name], entering[name]) for name in scales), "its scales come from the rollouts too"
-    made = one_round(finished, tmp_path, replace(settings, anew=True))
+    made = one_round(finished, tmp_path, improved(from_scratch=True))
     weights = (load_policy(made / "5-actor"), load_policy(finished / "round-01" / "5-actor"))
     assert not any(torch.equal(a, b) for a, b in zip(*(list(m.parameters()) for m in weights), strict=True))
 
 
 def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale(finished: Path) -> None:
     here, settings = Round.of(finished, 2), tiny()
-    replay, actor = replay_of(here, settings), load_policy(finished / "round-01" / "5-actor")
-    weighing, version = Weighing(stride=1, stale_after=30), settings.fit.steps
+    replay, actor = experience_of(here, settings), load_policy(finished / "round-01" / "5-actor")
+    weighing, version = Weighing(stride=1, stale_after=30), settings.improvement.fit.steps
 
     def drawn(weighing: Weighing) -> np.ndarray:
-        how = (replay, actor, Interleaved(), weighing, settings.fit, settings.critic)
+        how = (replay, actor, Interleaved(), weighing, settings.improvement.fit, settings.improvement.critic)
         return _Learner(*how, t_max=settings.t_max, policy_version=version, seed=0).sampling > 0
 
     route = replay.labels.route
@@ -138,5 +141,5 @@ def test_the_interleaved_schedule_says_what_it_lacks(
     weighing: Weighing, critic: CriticFit, says: str, finished: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(VantageError, match=says):
-        one_round(finished, tmp_path, replace(tiny(), schedule=Interleaved(), weighing=weighing, critic=critic))
+        one_round(finished, tmp_path, improved(schedule=Interleaved(), weighing=weighing, critic=critic))
     assert not (tmp_path / "round-01" / "5-actor").exists()

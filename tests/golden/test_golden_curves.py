@@ -9,7 +9,7 @@ import torch
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import OptimConfig, Optimiser
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import SmallConfig, build_policy
+from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.threads import one_thread
 from vantage.types import Batch, Observation

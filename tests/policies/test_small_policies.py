@@ -8,7 +8,8 @@ import torch
 from contract import check_policy, overfit
 
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import SmallConfig, build_policy, load_policy
+from vantage.policies.build import SmallConfig, build_policy
+from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.types import Batch, Observation, VantageError

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import build_policy, load_policy
+from vantage.policies.build import build_policy
+from vantage.policies.load import load_policy
 from vantage.policies.protocol import StochasticPolicy
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
 from vantage.types import Observation

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vantage.algorithms.habc import HABCRun, run_habc
+from vantage.algorithms.supervised import Supervision
 from vantage.collect.operators import Demonstrate
 from vantage.core.images import area_downsample
 from vantage.disk.layout import Round
@@ -15,7 +16,7 @@ from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.types import Observation
 from vantage.worlds.metaworld.world import MetaWorld
 from vantage.worlds.spec import MetaWorldSpec
@@ -29,8 +30,10 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("prompt")
     settings = HABCRun(
         worlds=(MetaWorldSpec("reach-v3", alike=True), MetaWorldSpec("push-v3", alike=True)),
-        demonstrations=Demonstrations(per_world=10, operator=Demonstrate(clean_share=1.0)),
-        supervised=ActorFit(steps=400, batch=64),
+        supervision=Supervision(
+            demonstrations=Demonstrations(per_world=10, operator=Demonstrate(clean_share=1.0)),
+            supervised=PolicyFit(steps=400, batch=64),
+        ),
         rounds=0,
         evaluation=Evaluation(per_world=1),
         control=False,

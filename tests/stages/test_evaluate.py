@@ -10,7 +10,7 @@ from vantage.collect.pool import play_here
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import build_policy
+from vantage.policies.build import build_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.worlds.spec import MetaWorldSpec

@@ -7,7 +7,7 @@ import pytest
 from vantage.core.weights import AWR, HABC, FilteredBC
 from vantage.learn.critic.fit import CriticFit
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.arms import TITLES, Family, describe, short_terms, title
 from vantage.study.plan import Acting, Gathered, Offline, Online, Study, Supervised
@@ -47,9 +47,7 @@ def test_titles_by_hand() -> None:
         "shared-vantage": "Vantage, shared data",
     }
     assert {name: title(study, name) for name in by_hand} == by_hand
-    assert (
-        describe(study, "vantage-anew-calm").group == "training from scratch each round, zero-noise inference"
-    )
+    assert describe(study, "vantage-anew-calm").group == "training from scratch each round, zero-noise inference"
     assert title(study_screen(), "doubt+rescues-calm") == "doubt+rescues, zero-noise"
     for plan in (study, study_pixels(), study_screen()):
         titles = [title(plan, arm.name) for arm in plan.arms]
@@ -64,10 +62,10 @@ def test_a_plan_with_names_of_its_own() -> None:
         arms=(
             Supervised(),
             Online(name="calm-anew-shared", weighing=Weighing(rule=AWR())),
-            Online(name="again", weighing=Weighing(rule=AWR()), anew=True),
+            Online(name="again", weighing=Weighing(rule=AWR()), from_scratch=True),
             Acting(name="quiet", after="again"),
             Acting(name="loud", after="again", noise=0.5),
-            Online(name="longer", weighing=Weighing(rule=AWR()), fit=ActorFit(steps=1234)),
+            Online(name="longer", weighing=Weighing(rule=AWR()), fit=PolicyFit(steps=1234)),
             Gathered(name="pot"),
             Offline(name="once", after="pot", weighing=Weighing(rule=FilteredBC())),
             Online(name="printed", weighing=Weighing(stride=1)),

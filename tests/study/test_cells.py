@@ -19,7 +19,7 @@ from vantage.disk.tables import read_arrow, read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.arms import title
 from vantage.study.cells import Cell, finished, run_cell
@@ -41,13 +41,13 @@ OPERATOR = Rescue(permission=0.8, stuck_after=15, late_at=0.5, extension=60)
 
 
 def tiny_study() -> Study:
+    shared = find_study("debug").base
     base = replace(
-        find_study("debug").base,
-        supervised=ActorFit(steps=60, batch=32),
-        fit=ActorFit(steps=20, batch=32),
+        shared,
+        supervision=replace(shared.supervision, supervised=PolicyFit(steps=60, batch=32)),
+        improvement=replace(shared.improvement, fit=PolicyFit(steps=20, batch=32), critic=CriticFit(steps=20, folds=2)),
         rollouts=Rollouts(per_world=8, operator=OPERATOR),
         evaluation=Evaluation(per_world=4),
-        critic=CriticFit(steps=20, folds=2),
     )
     debug = find_study("debug")
     return Study(
@@ -135,6 +135,12 @@ def test_a_cell_is_rebuilt_from_recipe_and_seed(done: tuple[Path, Results], tmp_
     assert fresh["steps"].tolist() == stored["steps"].tolist() and fresh["success"].tolist() == stored["success"].tolist()
 
 
+def with_other_steps(study: Study) -> Study:
+    """The same study with one more gradient step a round."""
+    improvement = replace(study.base.improvement, fit=PolicyFit(steps=21, batch=32))
+    return replace(study, base=replace(study.base, improvement=improvement))
+
+
 def test_machines_are_merged_cell_by_cell(done: tuple[Path, Results], tmp_path: Path) -> None:
     mine = Results.open(tmp_path / "mine", done[1].study)
     assert mine.merge(done[1]) == len(done[1].done()) and mine.merge(done[1]) == 0
@@ -143,14 +149,15 @@ def test_machines_are_merged_cell_by_cell(done: tuple[Path, Results], tmp_path: 
     for name, table in done[1].tables.items():
         assert {key: column.tolist() for key, column in again.tables[name].items()}.keys() == table.keys()
         assert len(next(iter(again.tables[name].values()))) == len(next(iter(table.values()))), name
-    other = replace(done[1].study, base=replace(done[1].study.base, fit=ActorFit(steps=21, batch=32)))
+    other = with_other_steps(done[1].study)
     with pytest.raises(VantageError, match="other settings"):
         Results.open(tmp_path / "other", other).merge(done[1])
 
 
 def test_a_folder_that_other_settings_made_is_made_again(done: tuple[Path, Results], tmp_path: Path) -> None:
     cell, study = Cell(task=TASK, arm="sft", seed=0), done[1].study
-    other = replace(study, base=replace(study.base, supervised=ActorFit(steps=5, batch=32)))
+    shorter = replace(study.base.supervision, supervised=PolicyFit(steps=5, batch=32))
+    other = replace(study, base=replace(study.base, supervision=shorter))
     assert finished(study, cell, done[0]) and not finished(other, cell, done[0])
     shutil.copytree(cell.folder(done[0]), cell.folder(tmp_path))
     checkpoint = cell.folder(tmp_path) / "round-00/5-actor/model.safetensors"
@@ -168,7 +175,7 @@ def test_two_studies_do_not_write_to_one_folder(done: tuple[Path, Results]) -> N
 
 
 def test_rows_of_other_settings_are_refused(done: tuple[Path, Results]) -> None:
-    other = replace(done[1].study, base=replace(done[1].study.base, fit=ActorFit(steps=21, batch=32)))
+    other = with_other_steps(done[1].study)
     with pytest.raises(VantageError, match=r"rows of '.*' on push-v3 that other settings have made"):
         Results.open(done[1].folder, other)
     with pytest.raises(VantageError, match=r"study\.json is missing"):

@@ -7,7 +7,7 @@ import pytest
 from vantage.commands.studies import find_study
 from vantage.core.weights import HABC
 from vantage.recipes import STUDIES
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.types import VantageError
@@ -29,7 +29,7 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
     first = {arm.name: plan.first_round(arm) for arm in plan.arms}
     assert first == {"sft": 0, "more": 1, "habc": 1, "ir": 4, "shared": 1, "rule": 2, "calm": 6}
     assert [arm.name for arm in plan.ancestry(plan.arm("calm"))] == ["sft", "habc", "ir", "calm"]
-    fit = plan.base.fit.steps
+    fit = plan.base.improvement.fit.steps
     steps = {arm.name: plan.gradient_steps(arm) for arm in plan.arms}
     assert steps == {"sft": 0, "more": 3 * fit, "habc": 3 * fit, "ir": 5 * fit, "shared": 0, "rule": fit, "calm": 5 * fit}
 
@@ -70,11 +70,12 @@ def test_the_fingerprint_is_of_every_choice_along_the_ancestry() -> None:
 
 
 def test_an_arm_may_train_longer_and_begin_anew() -> None:
-    plan = study(Online(name="habc"), Online(name="anew", anew=True, fit=ActorFit(steps=7)))
-    further, anew = (plan.settings(plan.arm(name), plan.tasks[0], 0) for name in ("habc", "anew"))
-    assert not further.anew and further.fit == plan.base.fit
+    plan = study(Online(name="habc"), Online(name="anew", from_scratch=True, fit=PolicyFit(steps=7)))
+    further, anew = (plan.settings(plan.arm(name), plan.tasks[0], 0).improvement for name in ("habc", "anew"))
+    fit = plan.base.improvement.fit
+    assert not further.from_scratch and further.fit == fit
     assert plan.gradient_steps(plan.arm("anew")) == 3 * 7
-    assert replace(anew, anew=False, fit=plan.base.fit) == further and anew.anew and anew.fit.steps == 7
+    assert replace(anew, from_scratch=False, fit=fit) == further and anew.from_scratch and anew.fit.steps == 7
     assert len({plan.fingerprint(arm, plan.tasks[0]) for arm in plan.arms}) == 3
 
 

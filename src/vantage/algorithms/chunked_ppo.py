@@ -4,59 +4,122 @@
     round-01   practise: play with noise ──> advantages ──> PPO + self-cloning of the best trials ──> ...
                the checkpoint that did best on development starts ──> evaluate
 
-A run that was killed goes on where it was.
+PPO is supervision, worlds and practice. A run that was killed goes on where it was.
 """
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from vantage.algorithms.habc import evaluate_round, supervise_policy
+import tyro
+
+from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
+from vantage.collect.observe import interface_in
+from vantage.collect.operators import DemonstrateStock
 from vantage.collect.pool import Pool, open_pool
+from vantage.config import Count, Whole, check
 from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
+from vantage.learn.optim import OptimConfig
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.build import PolicySpec
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig
+from vantage.policies.small.gaussian import GaussianConfig
 from vantage.practice.board import PracticeBoard
-from vantage.practice.trainer import ChunkedPPORun as ChunkedPPORun
-from vantage.practice.trainer import Trainer
+from vantage.practice.settings import Practice
+from vantage.practice.trainer import PracticeTask, Trainer
+from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import Evaluation, evaluate
+from vantage.stages.fit_policy import PolicyFit
 from vantage.types import VantageError
+from vantage.worlds.spec import WorldSpec
+
+GAUSSIAN = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
+"""From true state, in chunks of five."""
+
+SUPERVISION = Supervision(
+    demonstrations=Demonstrations(per_world=10, operator=DemonstrateStock()),
+    supervised=PolicyFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3)),
+)
+"""Ten demonstrations a task of MetaWorld's own scripted policies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkedPPORun:
+    """Everything that decides what a run does; its JSON form is recipe.json."""
+
+    worlds: tuple[WorldSpec, ...]
+    """The tasks; their limit is that of demonstrations."""
+    seed: Whole = 0
+    policy: PolicySpec = GAUSSIAN
+    supervision: Annotated[Supervision, tyro.conf.arg(name="")] = SUPERVISION
+    """Round 0: demonstrations, and supervised fine-tuning on them."""
+    practice: Practice = Practice()
+    """Round 1: reinforcement learning."""
+    evaluation: Evaluation = Evaluation(per_world=50)
+    limit: Count = 500
+    """Of the evaluation: the cap of MetaWorld itself."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
-    """Do whatever of the run is not on disk yet."""
-    if isinstance(settings.actor, FlowConfig):
-        raise VantageError("a plain flow has no density; set actor to a FlowSDEConfig, an FPOConfig or a GaussianConfig")
-    tried = replace(settings.supervision, worlds=tuple(replace(world, limit=settings.limit) for world in settings.worlds))
+    """Do whatever of the run is not on disk yet. Raises VantageError for a policy without a density."""
+    if isinstance(settings.policy, FlowConfig):
+        raise VantageError("a plain flow has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig")
+
+    start, after = Round.of(run, 0), Round.of(run, 1)
     with open_pool(workers) as pool:
-        start, after = Round.of(run, 0), Round.of(run, 1)
-        supervise_policy(start, settings.supervision, pool)
-        evaluate_round(start, tried, pool)
+        supervise_policy(start, settings.worlds, settings.policy, settings.supervision, seed=settings.seed, pool=pool)
+        evaluate_round(start, settings, pool)
         write_record(start.folder, settings.seed)
+
         if not after.actor.exists():
             practise(start, after, settings, pool)
-        evaluate_round(after, tried, pool)
+        evaluate_round(after, settings, pool)
         write_record(after.folder, settings.seed)
 
 
 def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> None:
     """From the supervised policy to `here`/5-actor: the checkpoint that did best on the development starts."""
-    trainer = Trainer.begin(start, here, settings)
-    with PracticeBoard(settings.steps) as board:
+    task = PracticeTask(
+        worlds=settings.worlds,
+        policy=start.actor,
+        sources=sources_up_to(start, interface_in(settings.policy, settings.worlds[0])),
+        demonstrator=settings.supervision.demonstrations.operator,
+        practice=settings.practice,
+        seed=settings.seed,
+    )
+    trainer = Trainer.begin(task, here.folder / ".practice")
+    steps = settings.practice.steps
+
+    with PracticeBoard(steps) as board:
         if not trainer.checked:
             board.checked(trainer.check(pool))
             trainer.save()
-        while trainer.spent < settings.steps:
+        while trainer.spent < steps:
             board.iterated(trainer.iterate(pool))
-            if trainer.spent >= trainer.next_check or trainer.spent >= settings.steps:
+            if trainer.spent >= trainer.next_check or trainer.spent >= steps:
                 board.checked(trainer.check(pool))
                 trainer.save()
+
     best = load_policy(trainer.best)
     with whole_folder(here.actor) as folder:
         best.save(folder)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in trainer.lines))
         write_json(folder / "checks.json", trainer.checked)
+
     played, learned = trainer.seconds.tolist()
     write_json(here.folder / "speed.json", {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned})
     trainer.forget()
+
+
+def evaluate_round(here: Round, settings: ChunkedPPORun, pool: Pool) -> None:
+    """6-eval.parquet, played to the cap."""
+    worlds = tuple(replace(world, limit=settings.limit) for world in settings.worlds)
+    evaluate(here.actor, here.evaluation, worlds, settings.evaluation, pool=pool, title=f"evaluation, round {here.number}")

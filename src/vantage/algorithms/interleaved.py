@@ -8,6 +8,7 @@ the default: there the critic stops on held-out episodes and the weights can be 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,20 +23,22 @@ from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viabili
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
 from vantage.core.weights import fresh, gather_evidence, hide_advantages, normalise_batch, warmed_up
-from vantage.data.experience import Experience
+from vantage.data.experience import Experience, load_experience
 from vantage.data.loader import augmentation, prefetch
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder, write_json
+from vantage.disk.layout import Source
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.critic.panel import Panel, save_panel
 from vantage.learn.critic.problem import CriticProblem
 from vantage.learn.critic.quality import assess
+from vantage.learn.features import compute_features
 from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.learn.start import Start, begin
 from vantage.nets.critic import DualCritic
 from vantage.policies.protocol import Policy
 from vantage.progress import bar
-from vantage.stages.fit_critic import compute_features
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing, anchors, sampling_of
 from vantage.types import Batch, Observation, Values, VantageError
 
@@ -56,20 +59,20 @@ class Interleaved:
 
 
 def fit_interleaved(
-    replay: Experience,
-    actor: Policy,
+    sources: Sequence[Source],
+    start: Start,
     critic_out: Path,
     actor_out: Path,
     schedule: Interleaved,
     weighing: Weighing,
-    fit: ActorFit,
+    fit: PolicyFit,
     critic_fit: CriticFit,
     *,
     t_max: int,
     policy_version: int,
     seed: int,
 ) -> None:
-    """Train actor and critic together on `replay`. Goes on exactly where it was killed.
+    """Train policy and critic together on the frames of `sources`. Goes on exactly where it was killed.
 
     Failures are drawn (they teach f_v) and unlabelled windows are not. `policy_version`: actor updates so far, for the stale cutoff. Raises
     VantageError for what this schedule does not have: a parent head, several critics.
@@ -80,6 +83,8 @@ def fit_interleaved(
         raise VantageError("the interleaved schedule trains no parent head; use the staged one (`Staged`) for Imit-Recap and AWR")
     if critic_fit.folds > 1 or critic_fit.members > 1:
         raise VantageError("the interleaved schedule trains one critic; use the staged one (`Staged`) for folds and members")
+    replay = load_experience(sources)
+    actor = begin(start, replay)
     learner = _Learner(replay, actor, schedule, weighing, fit, critic_fit, t_max=t_max, policy_version=policy_version, seed=seed)
     resume = actor_out.with_name(".interleaved.safetensors")
     learner.load(load_state(resume))
@@ -109,7 +114,7 @@ class _Learner:
         actor: Policy,
         schedule: Interleaved,
         weighing: Weighing,
-        fit: ActorFit,
+        fit: PolicyFit,
         critic_fit: CriticFit,
         *,
         t_max: int,

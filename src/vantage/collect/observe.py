@@ -1,17 +1,43 @@
 """Worlds as they are now -> one batch of what a policy may see of them."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from vantage.core.images import area_downsample
+from vantage.policies.build import PolicySpec, interface_of
 from vantage.policies.protocol import Interface
+from vantage.policies.spec import DataFacts, Scale
 from vantage.types import Observation, VantageError
 from vantage.worlds.protocol import World
+from vantage.worlds.spec import WorldSpec
 
 Pictures = Mapping[str, UInt8[np.ndarray, "_h _w 3"]]
+"""What the cameras of one world show."""
+
+
+def facts_of_world(world: WorldSpec) -> DataFacts:
+    """What a world will offer to a policy, before anything has been recorded in it.
+
+    Cameras and dimensions are the world's. Nothing is known of scales yet: the statistics are placeholders of the right shape.
+    """
+    side = world.image_size
+    return DataFacts(
+        cameras={camera: (side, side) for camera in world.cameras},
+        action=Scale.of(np.zeros((1, world.action_dim))),
+        state=Scale.of(np.zeros((1, world.state_dim))),
+        environment_state=Scale.of(np.zeros((1, world.environment_dim))),
+        fps=float(world.fps),
+    )
+
+
+@lru_cache(maxsize=64)
+def interface_in(spec: PolicySpec, world: WorldSpec) -> Interface:
+    """What a policy will look at in a world, and what it will return there. Raises VantageError where the two do not fit."""
+    return interface_of(spec, facts_of_world(world))
 
 
 def observe(interface: Interface, worlds: Sequence[World], pictures: Sequence[Pictures] | None = None) -> Observation:

@@ -107,10 +107,10 @@ def metaworld(
         workers: Processes that play episodes.
     """
     from vantage.collect.pool import open_pool
+    from vantage.commands import metaworld_score as protocol
     from vantage.commands.numbers import protocol_numbers
     from vantage.commands.runs import cores
     from vantage.progress import print_table
-    from vantage.stages import metaworld_protocol as protocol
     from vantage.stages.evaluate import Evaluation
 
     settings = Evaluation(per_world=per_task, suite=starts)

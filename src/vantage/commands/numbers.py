@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vantage.commands.metaworld_score import CAP, RULES, score
 from vantage.disk.tables import Column
 from vantage.report.folder import read_run
 from vantage.report.numbers import Arm, collected, common_starts, compare
-from vantage.stages.metaworld_protocol import CAP, RULES, score
 from vantage.study.rows import Results
 from vantage.study.statistics import hold_together, rate
 from vantage.study.tables import contrasts, evaluated

@@ -9,12 +9,11 @@ from vantage.algorithms.habc import (
     HABCRun,
     collect_round,
     evaluate_round,
-    fit_round_actor,
-    fit_round_critic,
+    improver,
     run_habc,
-    weigh_round,
 )
 from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
 from vantage.commands.names import Named, find
 from vantage.config import from_json, to_json
@@ -89,10 +88,10 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
         "collect": here.episodes,
         "fit-critic": here.critic,
         "weigh": here.weights,
-        "fit-actor": here.actor,
+        "fit-policy": here.actor,
         "evaluate": here.evaluation,
     }[stage]
-    if isinstance(settings.schedule, Interleaved) and stage in ("fit-critic", "fit-actor"):
+    if isinstance(settings.improvement.schedule, Interleaved) and stage in ("fit-critic", "fit-policy"):
         raise VantageError(
             f"{here.run} trains critic and actor together (the interleaved schedule), so {stage} cannot run alone; go on with "
             f"`vantage run RECIPE --out {here.run}`"
@@ -103,11 +102,15 @@ def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> Non
         settings = dataclasses.replace(settings, evaluation=dataclasses.replace(settings.evaluation, videos=videos))
     match stage:
         case "fit-critic":
-            fit_round_critic(here, settings)
+            improver(here, settings).fit_critic()
+        case "weigh" if here.number == 0:
+            weigh_demonstrations(here, settings.interface)
         case "weigh":
-            weigh_round(here, settings)
-        case "fit-actor":
-            fit_round_actor(here, settings)
+            improver(here, settings).weigh()
+        case "fit-policy" if here.number == 0:
+            fit_supervised(here, settings.policy, settings.interface, settings.supervision.supervised, seed=settings.seed)
+        case "fit-policy":
+            improver(here, settings).fit_policy()
         case _:
             with open_pool(workers or cores()) as pool:
                 collect_round(here, settings, pool) if stage == "collect" else evaluate_round(here, settings, pool)

@@ -37,7 +37,7 @@ def weigh(round: Folder, /) -> None:
     one_stage("weigh", round, workers=1)
 
 
-def fit_actor(round: Folder, /) -> None:
+def fit_policy(round: Folder, /) -> None:
     """5-actor: train the policy on weighted windows.
 
     Args:
@@ -45,7 +45,7 @@ def fit_actor(round: Folder, /) -> None:
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("fit-actor", round, workers=1)
+    one_stage("fit-policy", round, workers=1)
 
 
 def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0) -> None:

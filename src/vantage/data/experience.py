@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from vantage.core.credit import join_labels
 from vantage.core.segments import last_of_segment
@@ -45,6 +45,30 @@ class Experience:
     def __len__(self) -> int:
         """N."""
         return len(self.index)
+
+    @property
+    def state(self) -> Float32[np.ndarray, "N S"]:
+        """Proprioception of every frame."""
+        return np.concatenate([table.state for table in self.tables])
+
+    @property
+    def action(self) -> Float32[np.ndarray, "N A"]:
+        """What was executed on every frame."""
+        return np.concatenate([table.action for table in self.tables])
+
+    @property
+    def environment_state(self) -> Float32[np.ndarray, "N E"] | None:
+        """True state of every frame; None unless every data set recorded it."""
+        recorded = [table.environment_state for table in self.tables]
+        known = [truth for truth in recorded if truth is not None]
+        return np.concatenate(known) if len(known) == len(recorded) else None
+
+    @property
+    def cameras(self) -> dict[str, tuple[int, int]]:
+        """Camera name -> (height, width) of its pictures; empty where no pictures were kept."""
+        if not self.stores:
+            return {}
+        return dict(self.stores[0].cameras)
 
     def loader(self, horizon: int, cameras: tuple[str, ...], shift: int = 0) -> WindowLoader:
         """Windows of `horizon` steps over these frames; `shift`: random shift of the pictures by up to so many pixels."""

@@ -9,6 +9,7 @@ runs/quickstart/
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,11 @@ class Round:
     def of(cls, run: Path, number: int) -> "Round":
         """Round `number` of a run."""
         return cls(run / f"round-{number:02d}")
+
+    @classmethod
+    def control(cls, run: Path) -> "Round":
+        """The supervised policy trained on for as many steps: its policy and its trials stand where a round's would."""
+        return cls(run / "control-sft")
 
     @classmethod
     def at(cls, folder: Path) -> "Round":
@@ -83,9 +89,15 @@ class Round:
         """Episodes as they were played, one file each, until the data set is whole."""
         return self.folder / ".journal"
 
-    def frames(self, size: int) -> Path:
-        """The memory-mapped pictures at the policy's resolution, lossless; every later stage reads them."""
-        return self.folder / f".frames-{size}"
+    def frames(self, cameras: Mapping[str, tuple[int, int] | None]) -> Path:
+        """The memory-mapped pictures at the policy's resolution, lossless; every later stage reads them.
+
+        `cameras`: what the policy looks at, with the sizes that it must be given. The sizes are part of the name, so that policies of
+        different eyes may read the same episodes; pictures kept as they were recorded are simply `.frames`.
+        """
+        sizes = sorted({size for size in cameras.values() if size is not None})
+        names = [str(height) if height == width else f"{width}x{height}" for height, width in sizes]
+        return self.folder / "-".join([".frames", *names])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,27 +4,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from vantage.policies.protocol import Policy
-from vantage.policies.small.flow import FlowConfig, FlowPolicy
-from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
+from vantage.policies.small.flow import FlowPolicy
+from vantage.policies.small.gaussian import GaussianPolicy
 from vantage.policies.small.network import read_config
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
+from vantage.policies.small.stochastic_flow import FlowSDEPolicy, FPOPolicy
 from vantage.types import VantageError
-
-SmallConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
-"""Every policy that is built from scratch on the small network."""
-
-
-def build_policy(config: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:
-    """An untrained policy, a pure function of its settings and the seed."""
-    match config:
-        case FlowConfig():
-            return FlowPolicy(config, seed)
-        case GaussianConfig():
-            return GaussianPolicy(config, seed)
-        case FlowSDEConfig():
-            return FlowSDEPolicy(config, seed)
-        case FPOConfig():
-            return FPOPolicy(config, seed)
 
 
 def load_policy(folder: Path) -> Policy:

@@ -18,134 +18,44 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 
-from vantage.algorithms.habc import HABCRun, replay_of
-from vantage.collect.operators import DemonstrateStock
+from vantage.collect.operators import OperatorSpec
 from vantage.collect.pool import Pool
-from vantage.config import Count, NotNegative, Share, Whole, check
-from vantage.core.self_bc import NoSelfBC, SelfBCRule, SuccessBC
+from vantage.core.self_bc import NoSelfBC
 from vantage.core.windows import window_index
+from vantage.data.experience import Experience, load_experience
 from vantage.data.v3.read import Table
 from vantage.data.v3.write import OURS_FILE
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import write_json
-from vantage.disk.layout import Round
+from vantage.disk.layout import Source
 from vantage.disk.tables import read_parquet
-from vantage.learn.optim import OptimConfig
 from vantage.nets.value import StateValue
-from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.load import SmallConfig, load_policy
-from vantage.policies.protocol import StochasticPolicy
-from vantage.policies.small.gaussian import GaussianConfig
-from vantage.practice.buffer import BufferRule, DemoBuffer, Windows
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy, StochasticPolicy
+from vantage.practice.buffer import DemoBuffer, Windows
 from vantage.practice.lockstep import Driven, Group, Replayed, Start, play_group
-from vantage.practice.ppo import ChunkedPPO, PPOFit
+from vantage.practice.ppo import ChunkedPPO
+from vantage.practice.settings import OperatorLead, Practice
 from vantage.practice.trials import Trials, join_trials
 from vantage.seeding import seed_for
-from vantage.stages.collect import Demonstrations
-from vantage.stages.evaluate import Evaluation, place_of
-from vantage.stages.fit_policy import ActorFit
-from vantage.worlds.spec import WorldSpec
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorLead:
-    """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where success is nearer."""
-
-    share: Share = 0.5
-    """Share of a task's episodes that are led, times 1 - its running success."""
-    steps: Count = 60
-    """Longest lead; each is drawn between 1 and this, in control steps."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedLead:
-    """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to some frame of it, and the
-    policy takes over there."""
-
-    share: Share = 0.5
-    """Share of a task's episodes that are led, times 1 - its running success."""
-    steps: Count = 100
-    """Longest lead; each is drawn between 1 and this, or the frame before the demonstration's last one."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Practice:
-    """How an iteration gathers experience."""
-
-    episodes: Count = 120
-    """Episodes per iteration, over all tasks."""
-    limit: Count = 150
-    """Control steps before an unsolved episode ends as a failure."""
-    floor: Share = 0.3
-    """Tasks are drawn in proportion to max(floor, 1 - running success)."""
-    memory: Share = 0.9
-    """Decay of the running success rate, per iteration."""
-    side_by_side: Count = 30
-    """Episodes that one process plays together."""
-    lead: OperatorLead | ReplayedLead | None = None
-    """Begin some episodes of tasks that hardly ever succeed nearer to their goal; None: never."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """Trials on the way, on development starts: they choose the checkpoint that is kept, and nothing else."""
-
-    every: Count = 100_000
-    """Environment steps between checks."""
-    per_world: Count = 20
-    limit: Count = 200
-    alarm: NotNegative = 0.08
-    """Say aloud when success falls by so much below its best."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
+from vantage.types import VantageError
+from vantage.worlds.spec import WorldSpec, place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkedPPORun:
-    """Everything that decides what a run does; its JSON form is recipe.json."""
+class PracticeTask:
+    """Who practises what: everything that a trainer begins with."""
 
     worlds: tuple[WorldSpec, ...]
-    """The tasks; their limit is that of demonstrations."""
-    seed: Whole = 0
-    actor: SmallConfig = GaussianConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5), log_std=-1.2, correlation=0.5)
-    demonstrations: Demonstrations = Demonstrations(per_world=10, operator=DemonstrateStock())
-    supervised: ActorFit = ActorFit(steps=2500, batch=256, optim=OptimConfig(weight_decay=0.3))
-    steps: Whole = 2_000_000
-    """Environment steps of practice; the iteration that passes it is the last."""
-    practice: Practice = Practice()
-    fit: PPOFit = PPOFit()
-    self_bc: SelfBCRule = SuccessBC()
-    buffer: BufferRule = BufferRule()
-    checks: Checks = Checks()
-    evaluation: Evaluation = Evaluation(per_world=50)
-    limit: Count = 500
-    """Of the evaluation: the cap of MetaWorld itself."""
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
-
-    @property
-    def supervision(self) -> HABCRun:
-        """Round 0, which is HABC's."""
-        return HABCRun(
-            worlds=self.worlds, seed=self.seed, actor=self.actor, demonstrations=self.demonstrations, supervised=self.supervised,
-            evaluation=self.evaluation,
-        )  # fmt: skip
+    """The tasks."""
+    policy: Path
+    """Checkpoint of the supervised policy."""
+    sources: Sequence[Source]
+    """The demonstrations that it was trained on; they open the buffer of trials to clone."""
+    demonstrator: OperatorSpec
+    """Who may bring a start nearer to its goal."""
+    practice: Practice
+    seed: int
 
 
 class Trainer:
@@ -153,45 +63,48 @@ class Trainer:
 
     def __init__(
         self,
-        here: Round,
-        settings: ChunkedPPORun,
+        task: "PracticeTask",
+        folder: Path,
         learner: ChunkedPPO,
         buffer: DemoBuffer,
-        prompts: tuple[str, ...],
         recorded: Sequence["Recorded"],
     ) -> None:
         """Use `begin`."""
-        self.here, self.settings, self.learner, self.buffer, self.prompts = here, settings, learner, buffer, prompts
-        self.recorded = recorded
-        self.folder = here.folder / ".practice"
+        self.task, self.settings, self.folder = task, task.practice, folder
+        self.learner, self.buffer, self.recorded = learner, buffer, recorded
+        self.prompts = buffer.prompts
+
         self.iteration, self.spent = 0, 0
-        self.success = np.zeros(len(settings.worlds))
-        self.lengths = np.full(len(settings.worlds), np.nan)
+        self.success = np.zeros(len(task.worlds))
+        self.lengths = np.full(len(task.worlds), np.nan)
         self.lines: list[dict[str, Any]] = []
         self.checked: list[dict[str, Any]] = []
         self.seconds = np.zeros(2)
 
     @classmethod
-    def begin(cls, start: Round, here: Round, settings: ChunkedPPORun) -> "Trainer":
-        """From the supervised policy, or from where a run that was killed had saved itself."""
-        actor = load_policy(start.actor)
-        assert isinstance(actor, StochasticPolicy)
-        replay = replay_of(start, settings.supervision)
-        truth = replay.tables[0].environment_state
+    def begin(cls, task: "PracticeTask", folder: Path) -> "Trainer":
+        """From the supervised policy, or from where a run that was killed had saved itself in `folder`."""
+        policy = load_policy(task.policy)
+        if not isinstance(policy, StochasticPolicy):
+            raise VantageError(f"{type(policy).__name__} has no density; chunked PPO needs a Gaussian policy or a stochastic flow")
+        experience = load_experience(task.sources)
+        truth = experience.tables[0].environment_state
         assert truth is not None, "simulated demonstrations carry the true state"
+
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for("critic", settings.seed))
+            torch.manual_seed(seed_for("critic", task.seed))
             critic = StateValue(truth.shape[1])
         critic.state.standardise.fit(torch.from_numpy(truth))
-        learner = ChunkedPPO(actor, critic, settings.fit)
-        prompts = tuple(world().prompt for world in settings.worlds)
-        trainer = cls(
-            here, settings, learner, DemoBuffer(settings.buffer, prompts), prompts, recorded_in(replay.tables[0], settings.worlds)
-        )
+
+        prompts = tuple(world().prompt for world in task.worlds)
+        learner = ChunkedPPO(policy, critic, task.practice.fit)
+        buffer = DemoBuffer(task.practice.buffer, prompts)
+        trainer = cls(task, folder, learner, buffer, recorded_in(experience.tables[0], task.worlds))
+
         state = load_state(trainer.folder / "state.safetensors")
         if state is None:
-            for task, windows in demonstrations_of(start, settings, prompts):
-                trainer.buffer.start(task, windows)
+            for number, windows in demonstrations_of(experience, policy, prompts):
+                trainer.buffer.start(number, windows)
         else:
             trainer.restore(state)
         return trainer
@@ -225,7 +138,7 @@ class Trainer:
             self.prompts,
             self.buffer,
             weights,
-            seed=seed_for("ppo", settings.seed, self.iteration),
+            seed=seed_for("ppo", self.task.seed, self.iteration),
             progress=min(self.spent / settings.steps, 1.0),
             teach_policy=not warm,
         )
@@ -243,22 +156,22 @@ class Trainer:
 
     def draw_starts(self) -> list[Start]:
         """The starts of this iteration: harder tasks more often, every start a new one."""
-        settings, practice = self.settings, self.settings.practice
-        need = np.maximum(practice.floor, 1 - self.success) if self.iteration else np.ones(len(settings.worlds))
-        rng = np.random.default_rng(seed_for("starts", settings.seed, self.iteration))
-        counts = deal(need / need.sum(), practice.episodes, rng)
-        worlds = [replace(world, limit=practice.limit) for world in settings.worlds]
+        play, worlds, seed = self.settings.play, self.task.worlds, self.task.seed
+        need = np.maximum(play.floor, 1 - self.success) if self.iteration else np.ones(len(worlds))
+        rng = np.random.default_rng(seed_for("starts", seed, self.iteration))
+        counts = deal(need / need.sum(), play.episodes, rng)
+        worlds = [replace(world, limit=play.limit) for world in worlds]
         tasks = np.repeat(np.arange(len(worlds)), counts)
-        seeds = [seed_for("practice", settings.seed, self.iteration, place) for place in range(len(tasks))]
+        seeds = [seed_for("practice", seed, self.iteration, place) for place in range(len(tasks))]
         return [self._lead(Start(worlds[k], int(k), seed), rng) for k, seed in zip(tasks, seeds, strict=True)]
 
     def _lead(self, start: Start, rng: np.random.Generator) -> Start:
         """This start or, where its task hardly ever succeeds, perhaps one nearer to the goal."""
-        lead = self.settings.practice.lead
+        lead = self.settings.play.lead
         if lead is None or rng.random() >= lead.share * (1 - self.success[start.task]):
             return start
         if isinstance(lead, OperatorLead):
-            return replace(start, lead=Driven(self.settings.demonstrations.operator, int(rng.integers(1, lead.steps + 1))))
+            return replace(start, lead=Driven(self.task.demonstrator, int(rng.integers(1, lead.steps + 1))))
         shown = [each for each in self.recorded if each.task == start.task]
         one = shown[rng.integers(len(shown))]
         steps = int(rng.integers(1, max(min(lead.steps + 1, len(one.actions)), 2)))
@@ -266,7 +179,7 @@ class Trainer:
 
     def play(self, starts: Sequence[Start], pool: Pool, *, explores: bool) -> Trials:
         """Play these starts with the acting checkpoint, dealt to groups round by round so that groups are alike."""
-        groups = -(-len(starts) // self.settings.practice.side_by_side)
+        groups = -(-len(starts) // self.settings.play.side_by_side)
         work = [Group(i, tuple(starts[i::groups]), self.acting, explores) for i in range(groups)]
         played = dict(pool.each(_play_numbered, work))
         return join_trials([played[i] for i in range(groups)])
@@ -274,7 +187,7 @@ class Trainer:
     def check(self, pool: Pool) -> dict[str, Any]:
         """Try the policy as it would be deployed, on development starts; keep it if it is the best so far."""
         settings = self.settings
-        worlds = [replace(world, limit=settings.checks.limit) for world in settings.worlds]
+        worlds = [replace(world, limit=settings.checks.limit) for world in self.task.worlds]
         starts = [
             Start(world, task, seed_for("development", place_of(world), trial))
             for trial in range(settings.checks.per_world)
@@ -299,7 +212,7 @@ class Trainer:
 
     def _remember(self, trials: Trials) -> None:
         """Update the running success and length of every task that was played."""
-        keep = self.settings.practice.memory
+        keep = self.settings.play.memory
         rate = by_task(np.where(trials.led, np.nan, trials.success), trials.task, len(self.success))
         length = by_task(np.where(trials.success & ~trials.led, trials.steps, np.nan), trials.task, len(self.success))
         if self.iteration == 0:
@@ -360,12 +273,10 @@ def recorded_in(table: Table, worlds: Sequence[WorldSpec]) -> list[Recorded]:
     ]
 
 
-def demonstrations_of(start: Round, settings: ChunkedPPORun, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:
+def demonstrations_of(experience: Experience, policy: Policy, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:
     """Every demonstration as windows anchored at each of its frames, with the number of its task."""
-    replay = replay_of(start, settings.supervision)
-    horizon = settings.actor.net.chunk
-    sight = load_policy(start.actor)
-    loader = replay.loader(horizon, sight.cameras)
+    replay, horizon = experience, policy.chunk
+    loader = replay.loader(horizon, policy.cameras)
     found: list[tuple[int, Windows]] = []
     ends = np.flatnonzero(np.append(np.diff(replay.frames.episode) != 0, True))
     for first, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):

@@ -16,9 +16,11 @@ def paper() -> HABCRun:
 
     The Huber loss of V_e keeps its unit of eight control steps (docs/habc.md, 7).
     """
-    return replace(
-        quickstart(),
+    plain = quickstart()
+    as_printed = replace(
+        plain.improvement,
         schedule=Interleaved(warm_up=500),
         critic=CriticFit(target=EfficiencyTarget(stride=1, mc_share=0.0)),
         weighing=Weighing(stride=1, shares=PoolShares(demo=1.0, intervention=1.0, rollout=1.0)),
     )
+    return replace(plain, improvement=as_printed)

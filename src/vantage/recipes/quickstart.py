@@ -1,9 +1,11 @@
 """The main job, in ten minutes on two cores, from pixels."""
 
 from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.improvement import Improvement
+from vantage.algorithms.supervised import Supervision
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.worlds.spec import MetaWorldSpec
 
 
@@ -15,10 +17,9 @@ def quickstart() -> HABCRun:
     """
     return HABCRun(
         worlds=tuple(MetaWorldSpec(task, alike=True) for task in ("reach-v3", "push-v3", "pick-place-v3")),
-        demonstrations=Demonstrations(per_world=8),
-        supervised=ActorFit(steps=1000),
+        supervision=Supervision(demonstrations=Demonstrations(per_world=8), supervised=PolicyFit(steps=1000)),
         rounds=2,
         rollouts=Rollouts(per_world=30),
-        fit=ActorFit(steps=1200),
+        improvement=Improvement(fit=PolicyFit(steps=1200)),
         evaluation=Evaluation(per_world=60),
     )

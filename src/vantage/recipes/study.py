@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.supervised import Supervision
 from vantage.collect.operators import Rescue
 from vantage.core.returns import EfficiencyTarget
 from vantage.core.sampling import PoolShares, SharesByNeed
@@ -13,9 +15,9 @@ from vantage.learn.critic.fit import CriticFit
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.vantage import CRITIC, FIT, RESCUES, WEIGHING
-from vantage.stages.collect import Demonstrations, Rollouts
+from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
 from vantage.worlds.spec import MetaWorldSpec
@@ -109,12 +111,10 @@ def state_base() -> HABCRun:
     """What every cell of the true-state study shares: three rounds of 100 rollouts with rescues, 800 gradient steps each, 150 trials."""
     return HABCRun(
         worlds=(),
-        actor=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
-        demonstrations=Demonstrations(),
-        supervised=ActorFit(steps=1500, save_every=1_000_000),
+        policy=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
+        supervision=Supervision(supervised=PolicyFit(steps=1500, save_every=1_000_000)),
         rollouts=Rollouts(per_world=100, operator=RESCUE),
-        critic=CriticFit(),
-        fit=ActorFit(steps=800, save_every=1_000_000),
+        improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
         evaluation=Evaluation(per_world=150),
         control=False,
     )
@@ -173,15 +173,15 @@ def vantage_arms() -> tuple[Arm, ...]:
 
 def anew_arms() -> tuple[Arm, ...]:
     """What it changes that every round trains its policy anew: Vantage's recipe, as far as it goes, and its controls."""
-    recipe = Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, anew=True)
+    recipe = Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True)
     return (
         recipe,
         replace(recipe, name="vantage-anew-4", after="vantage-anew", rounds=1),
         replace(recipe, name="vantage-anew-6", after="vantage-anew-4", rounds=2),
-        Online(name="habc-anew", fit=FIT, anew=True),
+        Online(name="habc-anew", fit=FIT, from_scratch=True),
         Online(name="habc-long", fit=FIT),
-        Online(name="filtered-bc-anew", weighing=Weighing(rule=FilteredBC()), fit=FIT, anew=True),
-        Online(name="filtered-bc+rescues-anew", weighing=Weighing(rule=FilteredBC(), shares=RESCUES), fit=FIT, anew=True),
+        Online(name="filtered-bc-anew", weighing=Weighing(rule=FilteredBC()), fit=FIT, from_scratch=True),
+        Online(name="filtered-bc+rescues-anew", weighing=Weighing(rule=FilteredBC(), shares=RESCUES), fit=FIT, from_scratch=True),
         Acting(name="vantage-anew-calm", after="vantage-anew"),
         Acting(name="vantage-anew-4-calm", after="vantage-anew-4"),
         Acting(name="vantage-anew-6-calm", after="vantage-anew-6"),
@@ -243,11 +243,12 @@ def study_screen() -> Study:
 
 def study_pixels() -> Study:
     """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; about seven hours of one core for three seeds."""
+    state = state_base()
     base = replace(
-        state_base(),
-        actor=FlowConfig(),
-        supervised=ActorFit(steps=1200, save_every=400),
-        fit=ActorFit(steps=800, save_every=400),
+        state,
+        policy=FlowConfig(),
+        supervision=replace(state.supervision, supervised=PolicyFit(steps=1200, save_every=400)),
+        improvement=replace(state.improvement, fit=PolicyFit(steps=800, save_every=400)),
     )
     return Study(
         base=base,
@@ -266,7 +267,7 @@ def study_pixels() -> Study:
             Acting(name="filtered-bc-calm", after="filtered-bc"),
             Acting(name="habc-calm", after="habc"),
             Acting(name="vantage-calm", after="vantage"),
-            Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, anew=True),
+            Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True),
             Acting(name="vantage-anew-calm", after="vantage-anew"),
         ),
         order=("sft", "sft-more", "filtered-bc", "habc", "vantage"),
@@ -293,13 +294,13 @@ def study_pixels() -> Study:
 
 def study_debug() -> Study:
     """The smallest study that has every kind of arm, in two minutes: does it work here?"""
+    state = state_base()
     base = replace(
-        state_base(),
-        supervised=ActorFit(steps=200),
-        fit=ActorFit(steps=60),
+        state,
+        supervision=replace(state.supervision, supervised=PolicyFit(steps=200)),
+        improvement=replace(state.improvement, fit=PolicyFit(steps=60), critic=CriticFit(steps=60)),
         rollouts=Rollouts(per_world=12, operator=RESCUE),
         evaluation=Evaluation(per_world=10),
-        critic=CriticFit(steps=60),
     )
     rules = {name: RULES[name] for name in ("filtered-bc", "imit-recap", "habc")}
     return Study(

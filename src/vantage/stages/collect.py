@@ -5,7 +5,9 @@ journal lacks, and the data set is assembled when all of it is there: it exists 
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
 from vantage.collect.pool import Job, Played, Pool
@@ -52,10 +54,23 @@ class Rollouts:
         check(self)
 
 
+CameraSizes = Mapping[str, tuple[int, int] | None]
+"""Camera name -> (height, width) of the pictures that the policy must be given; None: as they are. Empty: it looks at none."""
+
+
 def collect_demonstrations(
-    where: Round, worlds: tuple[WorldSpec, ...], settings: Demonstrations, *, seed: int, pictures: bool, frame_size: int | None, pool: Pool
+    where: Round,
+    worlds: tuple[WorldSpec, ...],
+    settings: Demonstrations,
+    *,
+    seed: int,
+    cameras: CameraSizes,
+    pool: Pool,
 ) -> None:
-    """Write the demonstrations of round 0. Raises VantageError if a world's operator does not succeed often enough."""
+    """Write the demonstrations of round 0, with pictures if the policy looks at any (`cameras`).
+
+    Raises VantageError if a world's operator does not succeed often enough.
+    """
     if where.episodes.exists():
         return
     kept: list[int] = []
@@ -81,7 +96,7 @@ def collect_demonstrations(
                         operator=settings.operator,
                         seed=seed_for("demonstration", seed, number),
                         journal=where.journal,
-                        pictures=pictures,
+                        pictures=bool(cameras),
                     )
                     for number in range(first + tried, first + tried + more)
                 ]
@@ -91,7 +106,7 @@ def collect_demonstrations(
                         advance(1, world.task)
                 tried += more
             kept += sorted(good)
-    _assemble(where, kept, worlds[0], frame_size)
+    _assemble(where, kept, worlds[0], cameras)
 
 
 def collect_rollouts(
@@ -99,28 +114,27 @@ def collect_rollouts(
     worlds: tuple[WorldSpec, ...],
     settings: Rollouts,
     *,
-    actor: Round,
+    policy: Path,
     policy_version: int,
     seed: int,
-    pictures: bool,
-    frame_size: int | None,
+    cameras: CameraSizes,
     pool: Pool,
 ) -> None:
-    """Write the rollouts of a round, played by the actor of the round before."""
+    """Write the rollouts of a round, played by the checkpoint `policy` with an operator standing by."""
     if where.episodes.exists():
         return
     jobs = [
         Job(
             number=number,
             world=worlds[number % len(worlds)],
-            actor=actor.actor,
+            actor=policy,
             operator=settings.operator,
             seed=seed_for("rollout", seed, where.number, number),
             policy_version=policy_version,
             recorded_late=settings.recorded_late,
             noise=settings.noise,
             journal=where.journal,
-            pictures=pictures,
+            pictures=bool(cameras),
         )
         for number in range(settings.per_world * len(worlds))
     ]
@@ -130,7 +144,7 @@ def collect_rollouts(
             successes += played.success and not played.human_steps
             rescued += played.human_steps > 0
             advance(1, f"{successes} alone, {rescued} rescued, of {i}")
-    _assemble(where, [job.number for job in jobs], worlds[0], frame_size)
+    _assemble(where, [job.number for job in jobs], worlds[0], cameras)
 
 
 def _play_missing(where: Round, jobs: list[Job], pool: Pool):
@@ -152,10 +166,9 @@ def _play_missing(where: Round, jobs: list[Job], pool: Pool):
     yield from pool(job for job in jobs if job.number not in safe)
 
 
-def _assemble(where: Round, numbers: list[int], world: WorldSpec, frame_size: int | None) -> None:
+def _assemble(where: Round, numbers: list[int], world: WorldSpec, cameras: CameraSizes) -> None:
     """Journal to data set (and frame store), then drop the journal."""
-    if frame_size is not None:
-        cameras = dict.fromkeys(load_episode(where.journal, numbers[0]).images, (frame_size, frame_size))
-        frames_from_journal(where.journal, numbers, where.frames(frame_size), cameras)
+    if cameras:
+        frames_from_journal(where.journal, numbers, where.frames(cameras), cameras)
     write_dataset(where.journal, numbers, where.episodes, world.fps, world.robot)
     shutil.rmtree(where.journal)

@@ -21,7 +21,7 @@ from vantage.disk.files import write_whole
 from vantage.disk.tables import write_parquet
 from vantage.progress import bar
 from vantage.seeding import seed_for
-from vantage.worlds.spec import WorldSpec
+from vantage.worlds.spec import WorldSpec, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,3 @@ def _write_videos(journal: Path, folder: Path, played: list[Played], fps: int) -
         name = f"{trial.task}-{trial.seed}-{'success' if trial.success else 'failure'}.mp4"
         write_whole(folder / name, encode(tile(pictures), fps))
     shutil.rmtree(journal)
-
-
-def place_of(world: WorldSpec) -> int:
-    """A number that belongs to the task, whatever suite it stands in."""
-    return seed_for(world.task)

@@ -4,6 +4,7 @@ Every batch is a pure function of (seed, step), and the training state is kept o
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +14,20 @@ from jaxtyping import Float32, Float64
 
 from vantage.config import Count, Whole, check
 from vantage.core.losses import flow_loss
-from vantage.data.experience import Experience
+from vantage.data.experience import Experience, load_experience
 from vantage.data.v3.schema import INDEX, ROUND
 from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import whole_folder
+from vantage.disk.layout import Source
 from vantage.disk.tables import read_parquet
 from vantage.learn.optim import OptimConfig, Optimiser
-from vantage.policies.protocol import Policy
+from vantage.learn.start import Start, begin
 from vantage.progress import bar
 from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
-class ActorFit:
+class PolicyFit:
     """How the actor is trained on weighted windows."""
 
     steps: Whole = 600
@@ -45,14 +47,19 @@ class ActorFit:
         check(self)
 
 
-def fit_actor(replay: Experience, weights: Path, actor: Policy, out: Path, settings: ActorFit, *, seed: int, title: str = "actor") -> None:
-    """Train `actor` in place on `replay` as the table `weights` says, and write the averaged weights to `out`.
+def fit_policy(
+    sources: Sequence[Source], weights: Path, start: Start, out: Path, settings: PolicyFit, *, seed: int, title: str = "policy"
+) -> None:
+    """Train a policy on the frames of `sources` as the table `weights` says, and write the averaged weights to `out`.
 
-    Raises VantageError where the table does not describe exactly these frames.
+    `start`: the checkpoint that is trained further, or the policy that is built from scratch. Raises VantageError where the table does not
+    describe exactly these frames.
     """
     if out.exists():
         return
+    replay = load_experience(sources)
     weight, sampling = read_weights(weights, replay)
+    actor = begin(start, replay)
     resume = out.with_name(f".{out.name}.state")
     optimiser = Optimiser(actor, settings.optim, settings.steps)
     log = resume / "metrics.jsonl"

@@ -1,5 +1,6 @@
 """A critic's values and a rule in; `4-weights.parquet`, the credit ledger, out: how much every frame counts, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise
 from vantage.core.windows import WindowRule, near_handover, valid_anchors
-from vantage.data.experience import Experience
+from vantage.data.experience import Experience, load_experience
 from vantage.data.v3.schema import WEIGHT_COLUMNS
+from vantage.disk.layout import Source
 from vantage.disk.tables import write_parquet
 from vantage.learn.critic.panel import load_panel
 from vantage.learn.parent import ParentFit, parent_values
@@ -50,7 +52,7 @@ class Weighing:
 
 
 def weigh(
-    replay: Experience,
+    sources: Sequence[Source],
     critic: Path | None,
     out: Path,
     settings: Weighing,
@@ -59,12 +61,13 @@ def weigh(
     policy_version: int,
     parent: ParentFit = ParentFit(),
 ) -> None:
-    """Write one row per frame of `replay`. `critic` None: a rule that needs no values. `horizon`: H, the chunk.
+    """Write one row per frame of `sources`. `critic` None: a rule that needs no values. `horizon`: H, the chunk.
 
     `policy_version`: actor updates so far, for the stale cutoff. Raises VantageError if no valid window is left.
     """
     if out.exists():
         return
+    replay = load_experience(sources)
     strides = stride_rows(replay.frames.stretch_starts(), replay.frames.success, settings.stride)
     values = _no_values(replay) if critic is None else critic_values(critic, parent if settings.rule.reads_parent else None)
     ahead = parent.target.ahead(replay.frames) if values.v_parent is not None else None

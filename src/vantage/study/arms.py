@@ -127,8 +127,8 @@ def describe(study: Study, name: str) -> Label:
                 method=_method(study, arm),
                 family=_family(arm),
                 rounds=_rounds(study, arm),
-                steps=0 if arm.fit is None or arm.anew else arm.fit.steps,
-                scratch=arm.anew,
+                steps=0 if arm.fit is None or arm.from_scratch else arm.fit.steps,
+                scratch=arm.from_scratch,
             )
 
 
@@ -159,7 +159,7 @@ def _method(study: Study, arm: Arm) -> str:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
         for other in study.arms:
-            if isinstance(other, Online) and not other.anew and other.fit is None and _same_rule(arm, other):
+            if isinstance(other, Online) and not other.from_scratch and other.fit is None and _same_rule(arm, other):
                 return TITLES.get(other.name, other.name)
     return TITLES.get(arm.name, arm.name)
 
@@ -173,7 +173,7 @@ def _same_rule(arm: Online | Offline, other: Online) -> bool:
 def _rounds(study: Study, arm: Online) -> int:
     """Rounds in all of an arm that goes on with its parent's method under no title of its own; 0 for every other arm."""
     parent = study.arm(arm.after)
-    goes_on = isinstance(parent, Online) and _same_rule(arm, parent) and parent.anew == arm.anew
+    goes_on = isinstance(parent, Online) and _same_rule(arm, parent) and parent.from_scratch == arm.from_scratch
     if not goes_on or arm.name in TITLES:
         return 0
     return study.first_round(arm) + arm.rounds - 1

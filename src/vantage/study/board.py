@@ -43,9 +43,7 @@ class Board:
             seconds = known.get(cell.arm)
             self._left[cell] = seconds or cell_seconds(self._study, self._study.arm(cell.arm), speeds)
 
-        source = (
-            "from a short measurement of this machine's speed" if unknown else "measured on finished cells"
-        )
+        source = "from a short measurement of this machine's speed" if unknown else "measured on finished cells"
         console.print(
             f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} on {count(self._workers, 'worker')} ({source})",
         )
@@ -109,9 +107,7 @@ class Board:
             table.add_column(place.world.task, justify="right")
         for arm in self._study.arms:
             if not isinstance(arm, Gathered):
-                table.add_row(
-                    arm.name, *(self._rate(arm.name, place.world.task) for place in self._study.tasks)
-                )
+                table.add_row(arm.name, *(self._rate(arm.name, place.world.task) for place in self._study.tasks))
 
         running = ", ".join(f"{cell.arm} ({cell.task}, seed {cell.seed})" for cell in self._running)
         return Group(table, Text(f"{self._what_is_left()}; running: {running or '-'}", style="dim"))
@@ -137,6 +133,4 @@ def _known_seconds(results: Results) -> dict[str, float]:
     cells = results.tables["cells"]
     if not cells:
         return {}
-    return {
-        str(arm): float(np.median(cells["seconds"][cells["arm"] == arm])) for arm in np.unique(cells["arm"])
-    }
+    return {str(arm): float(np.median(cells["seconds"][cells["arm"] == arm])) for arm in np.unique(cells["arm"])}

@@ -18,11 +18,11 @@ from vantage.algorithms.habc import (
     collect_round,
     evaluate_round,
     improve_policy,
+    improver,
     label_round,
-    learn_round,
-    supervise_policy,
-    train_control_policy,
+    supervise_round,
 )
+from vantage.algorithms.supervised import train_control_policy
 from vantage.collect.pool import play_here
 from vantage.disk.files import write_whole
 from vantage.disk.layout import Round
@@ -86,7 +86,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
         branch(parent.folder(work), folder, study, arm)
     with one_thread():  # with another number the same numbers come out rounded differently
         made = _make(study, arm, task, cell.seed, folder)
-    trials = _trials(made[-1].evaluation if made else folder / "more" / "6-eval.parquet", arm)
+    trials = _trials(made[-1].evaluation if made else Round(folder / "more").evaluation, arm)
     measured = [measure_round(each) for each in made]
     for each in made:
         (each.critic / "features.safetensors").unlink(missing_ok=True)  # the largest file of a round, and quickly made again
@@ -130,17 +130,18 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
     match arm:
         case Supervised():
             here = Round.of(folder, 0)
-            supervise_policy(here, settings, play_here)
+            supervise_round(here, settings, play_here)
             evaluate_round(here, settings, play_here)
             return [here]
         case MoreSupervised(rounds=rounds):
-            extra = folder / "more"
-            train_control_policy(folder, extra, settings, rounds=rounds)
-            evaluate(extra / "5-actor", extra / "6-eval.parquet", settings.worlds, settings.evaluation, pool=play_here)
+            more = Round(folder / "more")
+            fit = settings.improvement.fit
+            train_control_policy(Round.of(folder, 0), more.actor, settings.interface, fit, rounds=rounds, seed=seed)
+            evaluate(more.actor, more.evaluation, settings.worlds, settings.evaluation, pool=play_here)
             return []
         case Acting(noise=noise):
-            actor, how = Round.of(folder, first - 1).actor, replace(settings.evaluation, noise=noise)
-            evaluate(actor, folder / "more" / "6-eval.parquet", settings.worlds, how, pool=play_here)
+            policy, evaluation = Round.of(folder, first - 1).actor, replace(settings.evaluation, noise=noise)
+            evaluate(policy, Round(folder / "more").evaluation, settings.worlds, evaluation, pool=play_here)
             return []
         case Gathered():
             here = Round.of(folder, first)
@@ -149,7 +150,7 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
             return [here]
         case Offline():
             here = Round.of(folder, first - 1)
-            learn_round(here, settings)
+            improver(here, settings).learn()
             evaluate_round(here, settings, play_here)
             return [here]
         case Online(rounds=rounds):

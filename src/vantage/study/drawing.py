@@ -198,11 +198,7 @@ def _rounded(attribute: str) -> str:
 
 def _dark_rules() -> str:
     """CSS that gives everything drawn in a light colour its dark one. Viewers that know no such rule show the light card."""
-    rules = [
-        f'[style*="{use}: {LIGHT[name]}"]{{{use}:{DARK[name]} !important}}'
-        for name in LIGHT
-        for use in ("fill", "stroke")
-    ]
+    rules = [f'[style*="{use}: {LIGHT[name]}"]{{{use}:{DARK[name]} !important}}' for name in LIGHT for use in ("fill", "stroke")]
     return "@media (prefers-color-scheme:dark){" + "".join(rules) + "}"
 
 

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from vantage.collect.observe import facts_of_world, interface_in
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
 from vantage.learn.optim import Optimiser
-from vantage.policies.load import build_policy
+from vantage.policies.build import build_policy
 from vantage.policies.protocol import Policy
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.threads import one_thread
@@ -44,16 +45,17 @@ OVERHEAD = 2.5
 def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
     """Play a few episodes of every kind on every task and take a few gradient steps, here and now."""
     base = study.base
-    pictures = base.frame_size is not None
+    world = study.tasks[0].world
+    pictures = bool(interface_in(base.policy, world).cameras)
     with TemporaryDirectory() as folder, one_thread():
-        actor = build_policy(base.actor, 0)
+        actor = build_policy(base.policy, 0, facts_of_world(world))
         untrained = Path(folder) / "actor"
         actor.save(untrained)
         spent: dict[str, list[float]] = {"demonstration": [], "rollout": [], "trial": []}
         for place in study.tasks:
             shared = Job(number=0, world=place.world, actor=untrained, operator=base.rollouts.operator, seed=0, pictures=pictures)
             kinds = {
-                "demonstration": replace(shared, actor=None, operator=base.demonstrations.operator),
+                "demonstration": replace(shared, actor=None, operator=base.supervision.demonstrations.operator),
                 "rollout": shared,
                 "trial": replace(shared, operator=NoOne(), pictures=False),
             }
@@ -68,7 +70,7 @@ def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
 
 
 def _gradient_step(study: Study, actor: Policy, steps: int) -> float:
-    fit = study.base.fit
+    fit = study.base.improvement.fit
     batch = actor.interface.fake_batch(fit.batch)
     optimiser = Optimiser(actor, fit.optim, steps + 2)
     spent: list[float] = []
@@ -94,11 +96,11 @@ def _work(study: Study, arm: Arm, speeds: Speeds) -> float:
     match arm:
         case Supervised():
             demonstrations = max(task.demonstrations for task in study.tasks)
-            return demonstrations * speeds.demonstration + base.supervised.steps * speeds.step + trials
+            return demonstrations * speeds.demonstration + base.supervision.supervised.steps * speeds.step + trials
         case Acting():
             return trials
         case MoreSupervised(rounds=rounds):
-            return rounds * base.fit.steps * speeds.step + trials
+            return rounds * base.improvement.fit.steps * speeds.step + trials
         case Gathered():
             return played
         case Offline():

@@ -64,9 +64,7 @@ def read_exhibits(folder: Path) -> list[Exhibit]:
     exhibits: list[Exhibit] = []
     for name in dict.fromkeys(names.tolist()):
         part = table.take(pa.array(np.flatnonzero(names == name)))
-        values = {
-            value: part.column(value).to_numpy(zero_copy_only=False).astype(np.float64) for value in VALUES
-        }
+        values = {value: part.column(value).to_numpy(zero_copy_only=False).astype(np.float64) for value in VALUES}
         exhibits.append(
             Exhibit(
                 name=name,

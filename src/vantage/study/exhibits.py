@@ -30,12 +30,11 @@ from vantage.learn.critic.panel import Panel, load_panel
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.seeding import seed_for
-from vantage.stages.evaluate import place_of
 from vantage.study.cells import Cell
 from vantage.study.exhibit_rows import VALUES, Exhibit, write_exhibits
 from vantage.study.plan import Online, Study
 from vantage.types import Observation, Trace
-from vantage.worlds.spec import WorldSpec
+from vantage.worlds.spec import WorldSpec, place_of
 
 PICTURES = 8
 """Pictures per episode."""
@@ -143,9 +142,7 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
     Of the starts whose ends the critic can tell apart, the one with the deepest recovery; of all, where it can tell none.
     """
     supervised = Round.of(last.run, 0)
-    theirs, ours = (
-        read_parquet(file, ("success",))["success"] for file in (supervised.evaluation, last.evaluation)
-    )
+    theirs, ours = (read_parquet(file, ("success",))["success"] for file in (supervised.evaluation, last.evaluation))
     judge = _Judge(
         panel=load_panel(last.critic),
         entering=load_policy(Round.of(last.run, last.number - 1).actor),
@@ -160,9 +157,7 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
     shown: list[Exhibit] = []
     for trial in np.flatnonzero(ours & ~theirs)[:TRIED].tolist():
         start = seed_for(suite, place_of(world), trial)
-        fails, solves = (
-            _played(world, policy, start, judge, name, words) for name, words, policy in policies
-        )
+        fails, solves = (_played(world, policy, start, judge, name, words) for name, words, policy in policies)
 
         p_v = _smooth(solves.p_v)
         apart = bool(p_v[-1] > SURE > _smooth(fails.p_v)[-1])

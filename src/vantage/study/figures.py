@@ -145,11 +145,7 @@ def ordered_arms(results: Results) -> list[str]:
 def further_arms(results: Results) -> list[str]:
     """The evaluated arms with rows that are not in the order, behind a few that are; none, if there are none."""
     study = results.study
-    alone = [
-        name
-        for name in evaluated(study)
-        if not isinstance(study.arm(name), Offline) and has_rows(results, name)
-    ]
+    alone = [name for name in evaluated(study) if not isinstance(study.arm(name), Offline) and has_rows(results, name)]
     further = [name for name in alone if name not in study.order]
     return [name for name in REPEATED if name in alone and further] + further
 
@@ -157,9 +153,7 @@ def further_arms(results: Results) -> list[str]:
 def shared_arms(results: Results) -> list[str]:
     """The arms that learned from the same rollouts, those with rows, in the study's order."""
     study = results.study
-    return [
-        name for name in evaluated(study) if isinstance(study.arm(name), Offline) and has_rows(results, name)
-    ]
+    return [name for name in evaluated(study) if isinstance(study.arm(name), Offline) and has_rows(results, name)]
 
 
 def by_family(results: Results, arms: Sequence[str]) -> list[Group]:
@@ -190,13 +184,7 @@ def success_by_method(
 ) -> str:
     """Fig. 3, upper half: success by method and task; `rates` has every arm of the groups."""
     values = {name: rates[name].by_task for group in groups for name in group.arms}
-    ends = [
-        end
-        for row in values.values()
-        for at in row.values()
-        for end in (at.estimate, at.low)
-        if math.isfinite(end)
-    ]
+    ends = [end for row in values.values() for at in row.values() for end in (at.estimate, at.low) if math.isfinite(end)]
     floor = math.floor(10 * min(ends, default=0.0)) / 10
     scale = Scale(low=floor, high=1.0, ticks=_ticks(floor, 1.0, 4), write=percent)
     return _forest(
@@ -222,10 +210,7 @@ def steps_by_method(
     values: dict[str, Mapping[str, Interval]] = {}
     for group in groups:
         for name in group.arms:
-            values[name] = {
-                task: t_interval(_step_means(at))
-                for task, at in grids(results.tables["trials"], name).items()
-            }
+            values[name] = {task: t_interval(_step_means(at)) for task, at in grids(results.tables["trials"], name).items()}
 
     return _forest(
         results,
@@ -234,10 +219,7 @@ def steps_by_method(
             note=f"{_sizes(results, values)}. Mean over seeds of each seed's mean; bars: 95 %, Student's t over seeds.",
             groups=groups,
             values=values,
-            scales={
-                task: _around([row[task] for row in values.values() if task in row])
-                for task in _tasks(results)
-            },
+            scales={task: _around([row[task] for row in values.values() if task in row]) for task in _tasks(results)},
             number=lambda value: f"{value:.0f}",
         ),
     )
@@ -262,9 +244,7 @@ def gate_means(results: Results) -> str:
             mine = np.isin(rounds["arm"], arms) & (rounds["task"] == task) & ~np.isnan(rounds[column])
             seeds = np.unique(rounds["seed"][mine])
             if len(seeds):
-                by_task[task] = t_interval(
-                    np.array([rounds[column][mine & (rounds["seed"] == seed)].mean() for seed in seeds])
-                )
+                by_task[task] = t_interval(np.array([rounds[column][mine & (rounds["seed"] == seed)].mean() for seed in seeds]))
         if by_task:
             values[name] = by_task
 
@@ -516,10 +496,7 @@ def differences(results: Results, compared: Sequence[Contrast]) -> str:
     for kind in _KINDS:
         groups[kind] = [one for one in compared if _kind(results, one) == kind]
 
-    longest = {
-        side: max((len(title(results.study, getattr(one, side))) for one in compared), default=0)
-        for side in ("ours", "theirs")
-    }
+    longest = {side: max((len(title(results.study, getattr(one, side))) for one in compared), default=0) for side in ("ours", "theirs")}
     middle = EDGE + 6.7 * longest["ours"] + 10
     left = middle + 6.7 * longest["theirs"] + 26
     width = left + 340
@@ -614,9 +591,7 @@ def _kind(results: Results, one: Contrast) -> str:
 
 def _reach(compared: Sequence[Contrast]) -> tuple[float, float]:
     """Whole tenths that hold every difference and its interval."""
-    ends = [
-        end for one in compared for end in (one.difference.low, one.difference.estimate, one.difference.high)
-    ]
+    ends = [end for one in compared for end in (one.difference.low, one.difference.estimate, one.difference.high)]
     known = [end for end in ends if math.isfinite(end)]
     return math.floor(10 * min([-0.05, *known])) / 10, math.ceil(10 * max([0.05, *known])) / 10
 
@@ -635,10 +610,7 @@ def viable_starts(results: Results) -> str:
         ("blue", f"judged viable, p_v(s₀) > {VIABLE:g}", lambda rows: starts["p_v"][rows] > VIABLE),
         ("grey", "solved alone", lambda rows: starts["alone"][rows].astype(bool)),
     )
-    shares = [
-        [_share_by_seed(starts, mine & (starts["round"] == number), of) for number in rounds]
-        for _, _, of in series
-    ]
+    shares = [[_share_by_seed(starts, mine & (starts["round"] == number), of) for number in rounds] for _, _, of in series]
     sizes = sorted({share.n for line in shares for share in line}) or [0]
 
     width, height, top, bottom = 640.0, 320.0, 70.0, 250.0
@@ -720,9 +692,7 @@ def _share_by_seed(
     tasks = np.unique(starts["task"][chosen])
     means: list[float] = []
     for seed in np.unique(starts["seed"][chosen]):
-        cells = [
-            np.flatnonzero(chosen & (starts["seed"] == seed) & (starts["task"] == task)) for task in tasks
-        ]
+        cells = [np.flatnonzero(chosen & (starts["seed"] == seed) & (starts["task"] == task)) for task in tasks]
         if all(len(rows) for rows in cells):
             means.append(float(np.mean([of(rows).mean() for rows in cells])))
     return t_interval(np.array(means))
@@ -775,11 +745,7 @@ def stop_curve(results: Results, arm: str) -> str:
         for (task, colour, _), y in zip(lines, _apart(ends, 16), strict=True):
             sheet.text(right + 14, y, task, colour=colour, bold=True)
 
-        once = (
-            (stops["arm"] == arm) & (stops["threshold"] == stops["threshold"].min())
-            if stops
-            else np.zeros(0, bool)
-        )
+        once = (stops["arm"] == arm) & (stops["threshold"] == stops["threshold"].min()) if stops else np.zeros(0, bool)
         untouched = int(stops["untouched"][once].sum()) if stops else 0
         note = f"n = {untouched:,} rollouts that nobody touched. A point: stop after {PATIENCE} steps in a row below a viability "
         sheet.note(note_lines(f"{note}of .02 (left) to .5.", width))
@@ -806,19 +772,11 @@ def _stop_points(stops: Table, arm: str, task: str) -> list[tuple[float, float, 
 def _chain(results: Results) -> list[str]:
     """HABC as the paper runs it, and what goes on from it with reweighted interventions (IR), each after the one before."""
     study = results.study
-    online = [
-        arm
-        for arm in study.arms
-        if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC
-    ]
-    plain = [arm for arm in online if arm.weighing.rule == HABC() and not arm.anew and arm.fit is None]
+    online = [arm for arm in study.arms if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC]
+    plain = [arm for arm in online if arm.weighing.rule == HABC() and not arm.from_scratch and arm.fit is None]
     chain = [plain[0].name] if plain else []
     while chain:
-        further = [
-            arm.name
-            for arm in online
-            if arm.after == chain[-1] and arm.weighing.rule == HABC(reweight_interventions=True)
-        ]
+        further = [arm.name for arm in online if arm.after == chain[-1] and arm.weighing.rule == HABC(reweight_interventions=True)]
         if not further:
             break
         chain.append(further[0])

@@ -14,12 +14,13 @@ import itertools
 import json
 from dataclasses import dataclass, replace
 
-from vantage.algorithms.habc import HABCRun, Staged
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.improvement import Staged
 from vantage.algorithms.interleaved import Interleaved
 from vantage.config import Count, NotNegative, Whole, brief, check
 from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
-from vantage.stages.fit_policy import ActorFit
+from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec
@@ -58,10 +59,10 @@ class Online:
     """None: the study's."""
     rollouts: Rollouts | None = None
     """None: the study's."""
-    fit: ActorFit | None = None
+    fit: PolicyFit | None = None
     """None: the study's."""
-    anew: bool = False
-    """Train every round's policy from its first weights (`HABCRun.anew`)."""
+    from_scratch: bool = False
+    """Training from scratch each round (`Improvement.from_scratch`)."""
     schedule: Staged | Interleaved = Staged()
 
     def __post_init__(self) -> None:
@@ -186,35 +187,38 @@ class Study:
         """Gradient steps after the supervised checkpoint that an arm has cost, with all it stands on."""
         return sum(_updates(each) * self.fit_of(each).steps for each in self.ancestry(arm))
 
-    def fit_of(self, arm: Arm) -> ActorFit:
+    def fit_of(self, arm: Arm) -> PolicyFit:
         """How long an arm trains its policy in a round, and by what."""
-        return (isinstance(arm, Online) and arm.fit) or self.base.fit
+        return (isinstance(arm, Online) and arm.fit) or self.base.improvement.fit
 
     def settings(self, arm: Arm, task: StudyTask, seed: int) -> HABCRun:
         """What a run of this arm on this task with this seed is made by."""
-        shared = replace(
-            self.base,
-            worlds=(task.world,),
-            seed=seed,
-            demonstrations=replace(self.base.demonstrations, per_world=task.demonstrations),
-        )
+        supervision, improvement = self.base.supervision, self.base.improvement
+        demonstrations = replace(supervision.demonstrations, per_world=task.demonstrations)
+        shared = replace(self.base, worlds=(task.world,), seed=seed, supervision=replace(supervision, demonstrations=demonstrations))
         match arm:
             case Supervised() | MoreSupervised() | Acting():
                 return shared
             case Gathered():
                 return replace(shared, rollouts=arm.rollouts or shared.rollouts)
             case Offline():
-                return replace(shared, weighing=arm.weighing, critic=arm.critic or shared.critic, schedule=arm.schedule)
-            case Online():
-                return replace(
-                    shared,
+                learned = replace(
+                    improvement,
                     weighing=arm.weighing,
-                    critic=arm.critic or shared.critic,
+                    critic=arm.critic or improvement.critic,
                     schedule=arm.schedule,
-                    rollouts=arm.rollouts or shared.rollouts,
-                    fit=self.fit_of(arm),
-                    anew=arm.anew,
                 )
+                return replace(shared, improvement=learned)
+            case Online():
+                learned = replace(
+                    improvement,
+                    weighing=arm.weighing,
+                    critic=arm.critic or improvement.critic,
+                    schedule=arm.schedule,
+                    fit=self.fit_of(arm),
+                    from_scratch=arm.from_scratch,
+                )
+                return replace(shared, improvement=learned, rollouts=arm.rollouts or shared.rollouts)
 
     def fingerprint(self, arm: Arm, task: StudyTask) -> str:
         """Twelve hex digits of every choice that decides a cell but its seed."""

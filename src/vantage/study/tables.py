@@ -140,12 +140,8 @@ def weights_sheet(results: Results) -> Sheet:
         for arm in results.study.arms:
             mine = _rows(rounds, arm.name, place.world.task)
             if isinstance(arm, Online) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
-                values = [
-                    _mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")
-                ]
-                rows.append(
-                    (place.world.task, title(results.study, arm.name), *(f"{value:.2f}" for value in values))
-                )
+                values = [_mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")]
+                rows.append((place.world.task, title(results.study, arm.name), *(f"{value:.2f}" for value in values)))
 
     success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
     passing = " / ".join(f"{100 * share:.0f}" for share in RECAP_PASSING)
@@ -191,9 +187,7 @@ def collected_sheet(results: Results) -> Sheet:
             if number == 0:
                 continue  # demonstrations, not rollouts
             mine = own & (rounds["round"] == number)
-            episodes, alone, rescued = (
-                _mean(rounds[column][mine]) for column in ("episodes", "alone", "rescued")
-            )
+            episodes, alone, rescued = (_mean(rounds[column][mine]) for column in ("episodes", "alone", "rescued"))
             human = rounds["human_steps"][mine].sum() / rounds["robot_steps"][mine].sum()
             words = (f"{episodes:.0f}", f"{alone:.2f}", f"{rescued:.2f}", f"{human:.2f}")
             rows.append((title(results.study, arm.name), str(number), *words))
@@ -215,7 +209,7 @@ def stop_arm(results: Results) -> str | None:
     known = [arm for arm in study.arms if _rows(stops, arm.name).any()]
     online = [arm for arm in known if isinstance(arm, Online)]
     fitted = [arm for arm in online if arm.critic is not None and arm.critic.folds > 1]
-    scratch = [arm for arm in fitted if arm.anew]
+    scratch = [arm for arm in fitted if arm.from_scratch]
     paper = [arm for arm in online if describe(study, arm.name).family == Family.HABC]
     for arms in (scratch, fitted, paper, known[-1:]):
         if arms:

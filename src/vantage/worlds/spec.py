@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vantage.config import Count, Whole, check
+from vantage.seeding import seed_for
 from vantage.worlds.protocol import World
 
 
@@ -24,6 +25,13 @@ class MetaWorldSpec:
     fps: ClassVar[int] = 80
     """Control steps per second."""
     robot: ClassVar[str] = "sawyer"
+    cameras: ClassVar[tuple[str, ...]] = ("corner4", "gripperPOV")
+    """What its world shows."""
+    state_dim: ClassVar[int] = 4
+    """Numbers of proprioception."""
+    environment_dim: ClassVar[int] = 39
+    """Numbers of true state."""
+    action_dim: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -38,3 +46,8 @@ class MetaWorldSpec:
 
 WorldSpec = MetaWorldSpec
 """Every kind of world the collector can build."""
+
+
+def place_of(world: WorldSpec) -> int:
+    """A number that belongs to the task, whatever suite it stands in: part of the seed of its trials."""
+    return seed_for(world.task)

@@ -15,7 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS, MT10_V3
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.utils import reward_utils
 
 from vantage.types import VantageError
@@ -24,7 +24,6 @@ from vantage.worlds.render import FastRenderer, shared_renderer
 
 TASKS = tuple(sorted(ALL_V3_ENVIRONMENTS))
 """All 50."""
-MT10 = tuple(MT10_V3)
 ALIKE = tuple(ALIKE_PROMPTS)
 """Tasks that become one scene with ``alike=True``."""
 HALF_OPEN = ("drawer-open-v3", "drawer-close-v3", "window-open-v3", "window-close-v3")

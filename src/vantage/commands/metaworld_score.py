@@ -18,10 +18,11 @@ from vantage.core.stats import Interval, wilson
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import Column, read_parquet
 from vantage.seeding import seed_for
-from vantage.stages.evaluate import Evaluation, evaluate, place_of
+from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.types import VantageError
-from vantage.worlds.metaworld.world import MT10, TASKS
-from vantage.worlds.spec import MetaWorldSpec
+from vantage.worlds.metaworld.tasks import MT10
+from vantage.worlds.metaworld.world import TASKS
+from vantage.worlds.spec import MetaWorldSpec, place_of
 
 CAP = 500
 """MetaWorld's own: the longest that an episode may be."""

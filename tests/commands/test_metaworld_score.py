@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from vantage.collect.pool import play_here
+from vantage.commands.metaworld_score import CAP, SUITES, play_suite, score, score_table, starts_hash, worlds_of
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import write_parquet
 from vantage.seeding import seed_for
-from vantage.stages.evaluate import Evaluation, place_of
-from vantage.stages.metaworld_protocol import CAP, SUITES, play_suite, score, score_table, starts_hash, worlds_of
+from vantage.stages.evaluate import Evaluation
 from vantage.types import VantageError
-from vantage.worlds.spec import MetaWorldSpec
+from vantage.worlds.spec import MetaWorldSpec, place_of
 
 
 def trials(limit: int = CAP) -> dict:

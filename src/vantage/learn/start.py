@@ -1,0 +1,53 @@
+"""Where a fit begins -> a policy to train: a checkpoint, or random weights with the scales of the data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vantage.data.experience import Experience
+from vantage.policies.build import PolicySpec, build_policy
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
+from vantage.policies.spec import DataFacts, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class FromCheckpoint:
+    """Train a policy further."""
+
+    folder: Path
+    """Its checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromScratch:
+    """Train a new policy: random weights, a pure function of the seed."""
+
+    spec: PolicySpec
+    seed: int
+
+
+Start = FromCheckpoint | FromScratch
+"""Where training begins."""
+
+
+def begin(start: Start, experience: Experience) -> Policy:
+    """The policy with which training on `experience` begins. Raises VantageError where the two do not fit."""
+    if isinstance(start, FromCheckpoint):
+        return load_policy(start.folder)
+
+    policy = build_policy(start.spec, start.seed, facts_of(experience))
+    policy.fit_normaliser(experience.state, experience.action, experience.environment_state)
+    return policy
+
+
+def facts_of(experience: Experience) -> DataFacts:
+    """What these frames offer to a policy."""
+    truth, first = experience.environment_state, experience.tables[0]
+    return DataFacts(
+        cameras=experience.cameras,
+        action=Scale.of(experience.action),
+        state=Scale.of(experience.state),
+        environment_state=None if truth is None else Scale.of(truth),
+        fps=float(first.fps),
+        prompts=len(experience.prompts),
+    )

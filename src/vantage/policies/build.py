@@ -1,0 +1,78 @@
+"""A policy as a value -> what it will look at, and the policy itself.
+
+    FlowConfig(), LeRobotScratch(type="act"), LeRobotPolicy(path=...)
+        ──interface_of──> Interface: cameras with sizes, state, actions, chunk      nothing is built
+        ──build_policy──> Policy: random weights of a seed, or a checkpoint's
+
+A spec is a frozen dataclass: it stands in recipe.json, in a study's fingerprint and on the command line.
+"""
+
+from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
+from vantage.policies.protocol import Interface, Policy
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
+from vantage.policies.small.network import interface_of as small_interface
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
+from vantage.policies.spec import DataFacts
+from vantage.types import VantageError
+
+SmallConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
+"""Every policy that is built from scratch on the small network."""
+
+PolicySpec = SmallConfig | LeRobotScratch | LeRobotPolicy
+"""Every policy that a run can name."""
+
+
+def interface_of(spec: PolicySpec, facts: DataFacts | None) -> Interface:
+    """What the policy looks at and returns, without building it.
+
+    `facts`: what data or worlds offer; a policy of LeRobot's takes its cameras and sizes from there. Raises VantageError where the two do
+    not fit.
+    """
+    match spec:
+        case LeRobotPolicy():
+            return spec.interface(facts)
+        case LeRobotScratch():
+            if facts is None:
+                raise VantageError(f"a new {spec.type} takes its cameras and dimensions from data; give it some")
+            return spec.interface(facts)
+        case _:
+            return small_interface(spec.net)
+
+
+def build_policy(spec: PolicySpec, seed: int, facts: DataFacts | None = None) -> Policy:
+    """A policy at the start of its training, on the CPU.
+
+    Its random weights are a pure function of the settings and the seed. `facts`: the data that it will be trained on; a policy of LeRobot's
+    needs them, one on the small network is only compared with them. Raises VantageError where they do not fit.
+    """
+    match spec:
+        case LeRobotPolicy():
+            return spec.build(seed, facts)
+        case LeRobotScratch():
+            if facts is None:
+                raise VantageError(f"a new {spec.type} takes its cameras and dimensions from data; give it some")
+            return spec.build(seed, facts)
+        case _:
+            _check_actions(spec, facts)
+            return _build_small(spec, seed)
+
+
+def _check_actions(spec: SmallConfig, facts: DataFacts | None) -> None:
+    if facts is not None and facts.action.dim != spec.net.action_dim:
+        raise VantageError(
+            f"the policy has {spec.net.action_dim} action dimensions and the demonstrations have {facts.action.dim}; "
+            "set policy.net.action_dim"
+        )
+
+
+def _build_small(spec: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:
+    match spec:
+        case FlowConfig():
+            return FlowPolicy(spec, seed)
+        case GaussianConfig():
+            return GaussianPolicy(spec, seed)
+        case FlowSDEConfig():
+            return FlowSDEPolicy(spec, seed)
+        case FPOConfig():
+            return FPOPolicy(spec, seed)
