@@ -153,28 +153,28 @@ def test_features_see_state_and_pictures(policy: LeRobotAdapter) -> None:
     assert (policy.features(dark) - seen).abs().max() > 1e-3
 
 
-def test_masked_steps_and_dimensions_teach_nothing(policy: LeRobotAdapter) -> None:
-    """Where a step is padding and where nobody commanded a dimension, the target may be anything. LeRobot's
-    pi0 and pi0.5 look there."""
+@pytest.mark.parametrize("kind", ["pi0", "pi05"])
+def test_padding_is_masked_where_lerobot_ignores_it(kind: str, built: dict[str, LeRobotAdapter], monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = built[kind].train()
+    batch = batch_for(policy)
+    draw = policy.draw(4, torch.Generator().manual_seed(2))
+    monkeypatch.setattr(policy.policy.model, "sample_noise", lambda *_: draw.noise)
+    monkeypatch.setattr(policy.policy.model, "sample_time", lambda *_: draw.time)
+    everything = policy(batch, draw).elementwise.mean()
+    torch.testing.assert_close(everything, stock_loss(policy, batch), atol=1e-6, rtol=1e-6)
+    assert (masked(policy, batch, draw) - everything).abs() > 1e-3
+
+
+def test_an_action_dimension_that_nobody_commanded_teaches_nothing(policy: LeRobotAdapter) -> None:
     policy.train()
     batch = batch_for(policy)
     batch.mask[:, :, 1] = False
     draw = policy.draw(4, torch.Generator().manual_seed(2))
-
-    def gradient() -> torch.Tensor:
-        policy.zero_grad(set_to_none=True)
-        flow_loss(policy(batch, draw).elementwise, batch.mask, torch.ones(4), 4).backward()
-        out = {
-            "smolvla": "model.action_out_proj.weight",
-            "pi0": "model.action_out_proj.weight",
-            "pi05": "model.action_out_proj.weight",
-            "act": "model.action_head.weight",
-            "multi_task_dit": "noise_predictor.output_proj.weight",
-        }[policy.config.type]
-        return dict(policy.policy.named_parameters())[out].grad
-
-    grad = gradient()
-    assert grad[0].any() and not grad[1].any(), "the output of the masked dimension learns nothing"
+    flow_loss(policy(batch, draw).elementwise, batch.mask, torch.ones(4), 4).backward()
+    last = {"act": "model.action_head.weight", "multi_task_dit": "noise_predictor.output_proj.weight"}
+    name = last.get(policy.config.type, "model.action_out_proj.weight")
+    gradient = dict(policy.policy.named_parameters())[name].grad
+    assert gradient is not None and gradient[0].any() and not gradient[1].any()
 
 
 def test_one_batch_is_learned(policy: LeRobotAdapter) -> None:

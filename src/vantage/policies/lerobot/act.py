@@ -62,12 +62,12 @@ class ACT(LeRobotAdapter):
     @torch.no_grad()
     def features(self, observation: Observation) -> Float[Tensor, "B D"]:
         """phi(s)."""
-        training = self.training
-        self.eval()
+        training = self.wrapped.training
+        self.wrapped.eval()
         encoder = _EncoderTap(self.policy.model.encoder)
         with encoder.open():
             self.policy.model(self._inputs(self._ready(observation)))
-        self.train(training)
+        self.wrapped.train(training)
         return encoder.output.float().mean(0)
 
     def with_noise(self, scale: float) -> Policy:
@@ -87,7 +87,7 @@ class ACT(LeRobotAdapter):
     def _phi(self, tap: "_EncoderTap") -> Float[Tensor, "B D"]:
         """phi(s) from the pass that `tap` saw: its output, or in training a second run of the encoder with
         the latent at zero."""
-        if not self.training:
+        if not self.wrapped.training:
             return tap.output.detach().float().mean(0)
 
         model = self.policy.model

@@ -80,10 +80,11 @@ class LeRobotAdapter(Policy):
     @torch.no_grad()
     def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
         """A chunk in the world's units, on the policy's device; the same for the same generator."""
-        training = self.training
-        self.eval()
+        training = self.wrapped.training
+        self.wrapped.eval()
         chunk = self._chunk(self._ready(observation), generator)
-        self.train(training)
+        self.wrapped.train(training)
+
         # LeRobot's postprocessor ends on the CPU, for a robot; the chunk goes back to where the policy lives.
         return self._after(chunk).to(self.device).float()
 
