@@ -13,7 +13,7 @@ from tiny_lerobot import ACTION, STATE, batch_for, facts, scratch, tiny, tiny_pi
 
 from vantage.config import from_json, to_json
 from vantage.disk.files import whole_folder
-from vantage.policies.lerobot import LeRobotPolicy, LeRobotScratch, Lora, SmallVLM, load, settle_paths, trainable
+from vantage.policies.lerobot import LeRobotPolicy, LeRobotScratch, Lora, SmallCLIP, SmallVLM, load, settle_paths, trainable
 from vantage.policies.lerobot.scales import of_scale
 from vantage.policies.load import load_policy
 from vantage.policies.spec import DataFacts, Scale
@@ -496,8 +496,23 @@ def test_specs_are_written_as_json_and_come_back() -> None:
         LeRobotScratch(type="smolvla", settings=("chunk_size=16",), backbone=SmallVLM(width=64)),
     ):
         assert from_json(type(spec), json.loads(json.dumps(to_json(spec)))) == spec
-    with pytest.raises(VantageError, match="'mine' is none of 'checkpoint', 'data', 'merged'"):
-        from_json(LeRobotPolicy, {"path": "x", "statistics": "mine"})
+    with pytest.raises(VantageError, match="'mine' is none of checkpoint, data, merged"):
+        from_json(LeRobotPolicy, {"is": "LeRobotPolicy", "path": "x", "statistics": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Lora(r=0), "Lora.r is 0; it must be at least 1"),
+        (lambda: SmallVLM(patch=7), "a picture of 96 pixels is not made of patches of 7"),
+        (lambda: SmallVLM(image_size=48, patch=16, shuffle=2), "3 patches along a side cannot be merged by 2"),
+        (lambda: SmallVLM(width=100, heads=3), "a width of 100 cannot be shared by 3 heads"),
+        (lambda: SmallCLIP(image_size=50), "a picture of 50 pixels is not made of patches of 8"),
+    ],
+)
+def test_widths_that_cannot_be_built_are_one_sentence(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(VantageError, match=says):
+        make()
 
 
 def test_a_type_from_scratch_is_a_function_of_its_seed(tmp_path: Path) -> None:

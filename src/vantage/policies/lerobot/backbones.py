@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
+from vantage.config import Count, check
 from vantage.policies.lerobot.assets import Assets
+from vantage.types import VantageError
 
 _SPECIAL = (
     "<pad>",
@@ -30,19 +32,28 @@ _SPECIAL = (
 class SmallVLM:
     """SmolVLM's architecture at a small width: a vision transformer, pixel shuffle, and a Llama."""
 
-    image_size: int = 96
+    image_size: Count = 96
     """Side of the square that pictures are resized to."""
-    patch: int = 8
+    patch: Count = 8
     """Side of a patch, in pixels."""
-    shuffle: int = 2
+    shuffle: Count = 2
     """Patches that are merged into one token, along each side."""
-    vision_width: int = 96
-    vision_layers: int = 4
-    vision_heads: int = 4
-    width: int = 128
+    vision_width: Count = 96
+    vision_layers: Count = 4
+    vision_heads: Count = 4
+    width: Count = 128
     """Of the language model; it is phi's dimension too."""
-    layers: int = 4
-    heads: int = 4
+    layers: Count = 4
+    heads: Count = 4
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for widths that cannot be built."""
+        check(self)
+        patches = _patches(self.image_size, self.patch)
+        if patches % self.shuffle:
+            raise VantageError(f"{patches} patches along a side cannot be merged by {self.shuffle}; change image_size, patch or shuffle")
+        _check_heads(self.vision_width, self.vision_heads)
+        _check_heads(self.width, self.heads)
 
     def write(self, folder: Path) -> None:
         """Write the folder."""
@@ -89,16 +100,23 @@ class SmallVLM:
 class SmallCLIP:
     """CLIP's architecture at a small width: two transformers, for pictures and for text."""
 
-    image_size: int = 96
-    patch: int = 8
-    vision_width: int = 96
-    vision_layers: int = 4
-    width: int = 64
+    image_size: Count = 96
+    patch: Count = 8
+    vision_width: Count = 96
+    vision_layers: Count = 4
+    width: Count = 64
     """Of the text encoder, whose random weights multi_task_dit freezes."""
-    layers: int = 2
-    heads: int = 4
-    prompt_bytes: int = 64
+    layers: Count = 2
+    heads: Count = 4
+    prompt_bytes: Count = 64
     """Longest prompt."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for widths that cannot be built."""
+        check(self)
+        _patches(self.image_size, self.patch)
+        _check_heads(self.vision_width, self.heads)
+        _check_heads(self.width, self.heads)
 
     def write(self, folder: Path) -> None:
         """Write the folder. The weights in it are drawn from PyTorch's generator."""
@@ -127,6 +145,18 @@ class SmallCLIP:
         }
         config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=self.width)
         transformers.CLIPModel(config).save_pretrained(folder)
+
+
+def _patches(image_size: int, patch: int) -> int:
+    """Patches along a side."""
+    if image_size % patch:
+        raise VantageError(f"a picture of {image_size} pixels is not made of patches of {patch}; change image_size or patch")
+    return image_size // patch
+
+
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise VantageError(f"a width of {width} cannot be shared by {heads} heads; change one of them")
 
 
 def byte_tokenizer(special: tuple[str, ...], named: dict[str, str], *, marked: bool = False) -> Any:

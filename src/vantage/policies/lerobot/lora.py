@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from vantage.config import Count, check
 from vantage.policies.lerobot.checkpoint import ADAPTER_WEIGHTS
 from vantage.types import VantageError
 
@@ -20,9 +21,9 @@ class Lora:
 
     method_type: str = "LORA"
     """A method of peft's."""
-    r: int = 16
+    r: Count = 16
     """Rank."""
-    lora_alpha: int | None = None
+    lora_alpha: Count | None = None
     """Scale; the update counts alpha / r. None: peft's own."""
     target_modules: tuple[str, ...] = ()
     """Ends of module names, or one regular expression. Empty: what LeRobot chooses for this policy."""
@@ -30,6 +31,10 @@ class Lora:
     """Ends of names of modules that train whole and are stored whole."""
     init_type: str | None = None
     """How the adapters start; None: peft's own."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 _PI05_LAYERS = "action_in_proj|action_out_proj|time_mlp_in|time_mlp_out"
