@@ -23,7 +23,7 @@ from vantage.learn.parent import ParentFit, train_parent
 from vantage.learn.step import Compute, Learner, Part
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, Pixels, TrueState
-from vantage.policies.load import SmallConfig, build_policy
+from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig
