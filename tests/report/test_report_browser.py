@@ -81,6 +81,50 @@ def test_keys_step_and_jump(browser, toy_page):
     check_together(browser, 0.0)
 
 
+def test_keys_work_from_the_play_button_and_from_nowhere(browser, toy_page):
+    browser.open(toy_page)
+    browser.wait(READY)
+    browser.evaluate(f"{SCRUB}.scrollIntoView({{block: 'center'}})")
+    browser.key("ArrowRight")
+    assert state(browser)[0] == 1, "left and right step through the episode in sight"
+    browser.evaluate(f"{VIEWER}.querySelector('.play button').focus()")
+    for name in ("ArrowRight", "PageUp"):
+        browser.key(name)
+    assert state(browser)[0] == 12
+    browser.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
+    browser.wait("scrollY === 0")
+    browser.key("ArrowRight")
+    assert state(browser)[0] == 12, "an episode out of sight stays where it is"
+
+
+def test_the_video_plays_at_the_speed_that_is_asked_for(browser, toy_page):
+    browser.open(toy_page)
+    browser.wait(READY)
+    speed = f"{VIEWER}.querySelector('select')"
+    assert browser.evaluate(f"{speed}.value") == "0.5", "a robot of 40 steps a second is shown at half its speed"
+    browser.evaluate(f"{VIEWER}.querySelector('.play button').click()")
+    browser.wait(f"!{VIDEO}.paused")
+    assert browser.evaluate(f"{VIDEO}.playbackRate") == pytest.approx(0.5 * 40 / 20)
+    browser.evaluate(f"{speed}.value = '1', {speed}.dispatchEvent(new Event('change'))")
+    assert browser.evaluate(f"{VIDEO}.playbackRate") == pytest.approx(40 / 20)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (768, 1024), (420, 900)])
+def test_the_video_stays_in_sight_of_every_curve(browser, toy_page, width, height):
+    browser.open(toy_page, width, height)
+    browser.wait(READY)
+    spots = browser.evaluate(
+        f"(() => {{ const places = [], plot = {PLOT};"
+        " for (const curve of plot.querySelectorAll('path.mark')) {"
+        "   curve.scrollIntoView({block: 'center'});"
+        f"  const film = {VIDEO}.getBoundingClientRect(), box = curve.getBoundingClientRect();"
+        "   places.push(film.top >= 0 && film.bottom <= innerHeight && box.bottom <= innerHeight + 1"
+        "               && (film.right <= box.left || film.bottom <= box.top)); }"
+        " return places; })()"
+    )
+    assert len(spots) >= 6 and all(spots)
+
+
 def test_playing_moves_the_cursor_and_stops_at_the_end(browser, toy_page):
     browser.open(toy_page)
     browser.wait(READY)

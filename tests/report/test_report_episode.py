@@ -5,9 +5,23 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 
-from vantage.report.episode import Watch, choose, handovers, interest, shared_ranges, story, traces
+from vantage.report.episode import (
+    Watch,
+    _use,
+    choose,
+    deepest_dip,
+    fall_and_rise,
+    handovers,
+    interest,
+    largest_fall,
+    shared_ranges,
+    smooth,
+    story,
+    traces,
+)
 from vantage.report.folder import read_run
 from vantage.report.numbers import Kind
+from vantage.types import Route
 
 
 def watch(kind, p_v, human=None, prompt="", number=0):
@@ -23,7 +37,17 @@ def watch(kind, p_v, human=None, prompt="", number=0):
     }
     driver = np.zeros(len(p), bool) if human is None else np.array(human, bool)
     route = np.where(driver, "intervention", "rollout_success")
-    return Watch(round=1, number=number, kind=kind, prompt=prompt, human=driver, route=route, values=values)
+    return Watch(
+        round=1,
+        number=number,
+        kind=kind,
+        prompt=prompt,
+        human=driver,
+        route=route,
+        gated=~driver,
+        uses=dict.fromkeys(Route, "imitated"),
+        values=values,
+    )
 
 
 def test_interest_by_hand():
@@ -31,6 +55,33 @@ def test_interest_by_hand():
     assert np.isclose(interest(watch(Kind.ALONE, [0.7, 0.3, 0.6, 0.9])), 0.7 - 0.3)  # the lower rim of the dip counts
     assert interest(watch(Kind.ALONE, [0.1, 0.2, 0.9])) == 0
     assert np.isclose(interest(watch(Kind.FAILED, [0.5, 0.8, 0.1, 0.2])), 0.8 - 0.1)
+
+
+def test_tracks_by_hand():
+    p = np.array([0.5, 0.9, 0.2, 0.7, 0.6])
+    assert np.isclose(deepest_dip(p), 0.7 - 0.2) and np.isclose(largest_fall(p), 0.9 - 0.2)
+    human = np.array([0, 0, 1, 1, 0], bool)
+    assert np.isclose(fall_and_rise(p, human), (0.9 - 0.2) + (0.7 - 0.2))
+    assert np.allclose(smooth(np.arange(5.0), 3), [1 / 3, 1, 2, 3, 11 / 3])
+
+
+def test_the_use_of_frames_is_read_from_what_they_count():
+    assert _use(Route.ROLLOUT_SUCCESS, np.array([0.4, 1.3]), True) == "imitated, weighted by g"
+    assert _use(Route.INTERVENTION, np.ones(3), False) == "imitated"
+    assert _use(Route.ROLLOUT_FAILURE, np.zeros(3), False) == "teaches the critic only"
+    assert _use(Route.UNLABELLED, np.zeros(3), False) == "not judged, not imitated"
+    assert _use(Route.ROLLOUT_SUCCESS, np.zeros(3), False) == "not imitated"
+    assert _use(Route.ROLLOUT_FAILURE, np.array([0.0, 1.0]), False) == "imitated in part"
+    assert _use(Route.ROLLOUT_FAILURE, np.array([0.0, 2.5]), False) == "imitated, weighted"
+
+
+def test_the_toy_run_uses_the_gate_on_successful_rollouts_alone(toy_run):
+    for one in choose(read_run(toy_run), 500):
+        assert (one.gated == (one.route == Route.ROLLOUT_SUCCESS)).all()
+        assert one.uses[Route.ROLLOUT_SUCCESS] == "imitated, weighted by g"
+        assert one.uses[Route.INTERVENTION] == "imitated"
+        counted = one.values["weight"] > 0
+        assert not counted[(one.route == Route.UNLABELLED) | (one.route == Route.ROLLOUT_FAILURE)].any()
 
 
 def test_stories_say_what_happened():
@@ -71,6 +122,26 @@ def test_the_figure_shades_the_human_and_reaches_across_the_axis():
     path = next(e.get("d") for e in root if e.get("class") == "mark policy")
     xs = [float(x) for x in re.findall(r"[ML]([\d.]+),", path)]
     assert (xs[0], xs[-1], len(xs)) == (left, right, 5)
+
+
+def test_g_is_faint_where_it_decides_nothing():
+    one = watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8, 0.9], [0, 0, 1, 1, 1])
+    drawn = ET.fromstring(traces(one, shared_ranges([one]), 640))
+    steps = {e.get("class"): e.get("d").count("M") + e.get("d").count("L") for e in drawn if e.tag.endswith("path")}
+    assert steps["mark gate fine"] == 5, "all of g is there"
+    strong = [e.get("d") for e in drawn if e.get("class") == "mark gate"]
+    assert len(re.findall("[ML]", strong[0])) == 3, "two steps of the policy, and the stroke to the next"
+    assert len(re.findall("[ML]", strong[1])) == 5, "the weight has a value at every step"
+
+
+def test_a_curve_that_leaves_its_plot_is_marked():
+    long, high = watch(Kind.ALONE, [0.5] * 200), watch(Kind.ALONE, [0.5] * 3)
+    high.values["a_v"][1] = 7.0
+    ranges = shared_ranges([long, high])
+    assert ranges.a_v < 7
+    tips = [e.text for e in ET.fromstring(traces(high, ranges, 640)).iter() if e.tag.endswith("title")]
+    assert tips.count("cut: goes to 7") == 1
+    assert not any("cut" in tip for tip in [e.text for e in ET.fromstring(traces(long, ranges, 640)).iter() if e.tag.endswith("title")])
 
 
 def test_value_axes_are_shared_by_all_chosen_episodes():

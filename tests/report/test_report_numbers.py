@@ -125,11 +125,11 @@ def test_nothing_in_common_has_no_mean():
 
 
 def weights(rows):
-    """Rows of (round, index, route, p_v, g, weight, sampling)."""
+    """Rows of (round, index, route, p_v, g, weight, sampling); the raw weight is the weight."""
     columns = {name: np.full(len(rows), np.nan) for name in WEIGHT_COLUMNS}
     for place, name in enumerate(("round", "index", "route", "p_v", "g", "weight", "sampling")):
         columns[name] = np.array([row[place] for row in rows])
-    return columns
+    return columns | {"raw_weight": columns["weight"]}
 
 
 def test_weight_statistics_by_hand():
@@ -152,6 +152,7 @@ def test_weight_statistics_by_hand():
     assert success.drawn == pytest.approx(0.3)
     assert (intervention.mean_g, failure.mean_g) == (1.2, 0.2)
     assert failure.mean_weight == 0
+    assert (success.gated, intervention.gated, failure.gated) == (True, False, False)
     assert found.drawable == 4
     contributions = np.array([0.05, 0.15, 0.1, 0.2])
     assert found.effective == pytest.approx(contributions.sum() ** 2 / (contributions**2).sum())

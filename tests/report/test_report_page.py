@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import report_world
 from report_world import TASKS, write_run
 
 from vantage.disk.files import write_json
@@ -13,7 +14,7 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report.folder import read_run
 from vantage.report.numbers import common_starts, compare
 from vantage.report.page import compose, write_report
-from vantage.report.words import flatten, signed
+from vantage.report.words import printable, signed
 from vantage.types import VantageError
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "source"}
@@ -25,9 +26,12 @@ class Structure(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.addresses, self.ids, self.words = [], [], [], []
+        self.tags, self.attributes = [], []
 
     def handle_starttag(self, tag, attrs):
         names = dict(attrs)
+        self.tags.append(tag)
+        self.attributes += names
         self.ids += [names["id"]] if "id" in names else []
         self.addresses += [names[name] for name in ("src", "href", "action", "data") if name in names]
         if tag not in VOID:
@@ -74,6 +78,43 @@ def test_what_comes_from_files_cannot_become_markup(toy_page):
     assert "reach the <goal> & stop" in words and "toy <run>" in words
 
 
+HOSTILE = {
+    "<script>alert(1)</script>": "a|b `c` <img src=x onerror=alert(2)>",
+    "\x1b[31mred\x00\u202e": "</script></svg></style>'\"&amp; {{ 7 * 7 }} {% raw %}",
+}
+"""Names of tasks, and their prompts, that would do harm if a page took them for markup, or a terminal for commands."""
+
+
+@pytest.fixture
+def hostile_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_world, "TASKS", HOSTILE)
+    run = write_run(tmp_path / "<img src=x onerror=alert(3)>", rounds=1, episodes=8)
+    write_json(run / "recipe.json", {"name": "<b>bold</b>", "</details>": "<!--"})
+    return write_report(run, tmp_path / "page.html", episodes=8)
+
+
+def test_names_that_are_markup_stay_text(hostile_page, toy_page):
+    text = hostile_page.read_text()
+    structure = parse(text)
+    assert set(structure.tags) == set(parse(toy_page.read_text()).tags), "no element that a harmless page has not"
+    assert structure.tags.count("script") == 1 + structure.tags.count("article"), "one per episode and the page's own"
+    assert not [name for name in structure.attributes if name.startswith("on")]
+
+    words = words_of(text)
+    for name in (*HOSTILE, *HOSTILE.values(), "<img src=x onerror=alert(3)>", "<b>bold</b>", "<!--"):
+        assert printable(name) in words
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+def test_a_browser_runs_nothing_of_them(hostile_page, browser):
+    browser.open(hostile_page)
+    browser.wait("document.querySelector('[data-cell=step]').textContent === '0 of ' +"
+                 " document.querySelector('.scrub').getAttribute('aria-valuemax')")  # fmt: skip
+    assert browser.evaluate("document.images.length") == 0
+    assert browser.evaluate("document.querySelectorAll('h3')[1].textContent") in {printable(name) for name in HOSTILE}
+    assert browser.problems == []
+
+
 def test_drawn_again_it_is_the_same(toy_run, toy_page, tmp_path):
     assert write_report(toy_run, toy_page, episodes=3).read_bytes() == toy_page.read_bytes()
     assert compose(read_run(toy_run), 0, "x") == compose(read_run(toy_run), 0, "x")
@@ -85,7 +126,7 @@ def test_the_headline_says_the_numbers(toy_run, toy_page):
     ours, theirs = arms[2].trials.success.mean(), arms[0].trials.success.mean()
     words = words_of(toy_page.read_text())
     assert f"HABC raised success from {100 * theirs:.0f}\u202f% to {100 * ours:.0f}\u202f% on 60 paired starts." in words
-    assert f"{signed(100 * gap.difference.estimate)} percentage points" in words
+    assert f"{signed(100 * gap.difference.estimate, 1)} percentage points" in words
     assert "further gradient steps on the demonstrations alone" in words
     assert "Draw it again: vantage report" in words and "0123456789abcdef0123" in words
 
@@ -144,11 +185,6 @@ def test_a_session_without_any_interval_has_no_verdict(tmp_path, toy_run):
     run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("round-01", "round-02", "control-sft", "videos"))
     words = words_of(compose(read_run(run), 0, "x"))
     assert "The policy (supervised) succeeds on" in words and "nothing to compare it with yet" in words
-
-
-def test_small_markup():
-    assert signed(28.2) == "+28" and signed(-3.04, 1) == "−3.0" and signed(0.2) == "0" and signed(float("nan")) == "–"
-    assert flatten({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 0.5}]}) == [("a.b", "1"), ("c", "1, 2"), ("d[0].e", "0.5")]
 
 
 def test_practice_shows_where_it_began_and_what_was_kept(toy_run, tmp_path):

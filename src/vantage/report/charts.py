@@ -4,6 +4,7 @@ Every figure says in its `aria-label` what it shows; the page adds one sentence 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from markupsafe import Markup
 from vantage.report.numbers import Arm, Collected, Kind, Starts, WeightStatistics
 from vantage.report.paper import VIABLE
 from vantage.report.svg import Plot, axes, dot, histogram, interval, line, plot, rule, stacked, svg, text, ticks
-from vantage.report.words import number, percent
+from vantage.report.words import number, percent, shorten
 from vantage.types import Route
 
 KIND_CLASS = {
@@ -114,11 +115,17 @@ def _columns(rounds: Mapping[int, Sequence[tuple[str, str, float]]], width: floa
 
 
 def gate_histogram(statistics: WeightStatistics, width: float, height: float) -> Markup:
-    """Distribution of the gate g by route, each route's share of its own frames."""
+    """Distribution of the gate g by route, each route's share of its own frames; thin where g decides nothing."""
     edges = np.linspace(0, 2, 21)
-    series = [(ROUTE_CLASS[one.route], ROUTE_WORDS[one.route], _shares(one.g, edges)) for one in statistics.routes if len(one.g)]
-    top = max((float(share.max()) for *_, share in series), default=1.0) * 1.08
+    known = [one for one in statistics.routes if len(one.g)]
+    shares = [_shares(one.g, edges) for one in known]
+    top = max((float(share.max()) for share in shares), default=1.0) * 1.08
     area = plot((46, 34, width - 20, height - 48), x=(0, 2), y=(0, top))
+
+    series = [
+        (ROUTE_CLASS[one.route] if one.gated else f"{ROUTE_CLASS[one.route]} thin", ROUTE_WORDS[one.route], share)
+        for one, share in zip(known, shares, strict=True)
+    ]
     drawn = _share_histogram(area, edges, series, (0, 0.5, 1, 1.5, 2), "gate g")
 
     means = "; ".join(f"{ROUTE_WORDS[one.route]} mean {number(one.mean_g)}" for one in statistics.routes)
@@ -197,54 +204,74 @@ def auc_rows(by_task: Mapping[str, float | None], overall: float | None, width: 
     marks = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     parts = [rule(area.x(m), area.top, area.x(m), area.bottom) for m in marks]
     parts += [text(area.x(m), height - 24, number(m), anchor="middle") for m in marks]
-    parts.append(rule(area.x(0.5), area.top - 6, area.x(0.5), area.bottom, "guide"))
     parts.append(text(area.right, height - 6, "AUC", anchor="end"))
 
     for place, (name, value) in enumerate(rows):
-        y = 20 + 34 * place + 12
-        parts.append(text(area.left, y, str(name)[: int(width / 7)], cls="" if place else "strong"))
+        y = area.top + 34 * place
+        words = shorten(name, int((area.right - area.left) / 6.6))
+        parts.append(text(area.left, y + 12, words, cls="" if place else "strong"))
+        parts.append(rule(area.x(0.5), y + 17, area.x(0.5), y + 31, "guide"))
         if value is None or np.isnan(value):
-            parts.append(text(area.right + 10, y + 16, "–"))
+            parts.append(text(area.right + 10, y + 28, "–"))
             continue
-        parts.append(rule(area.x(0.5), y + 12, area.x.clip(value), y + 12, "mark policy heavy"))
-        parts.append(dot(area.x.clip(value), y + 12, "policy", 5, f"{name}: {value:.3f}"))
-        parts.append(text(area.right + 10, y + 16, f"{value:.2f}"))
+        parts.append(rule(area.x(0.5), y + 24, area.x.clip(value), y + 24, "mark policy heavy"))
+        parts.append(dot(area.x.clip(value), y + 24, "policy", 5, f"{name}: {value:.3f}"))
+        parts.append(text(area.right + 10, y + 28, f"{value:.2f}"))
 
     said = "; ".join(f"{name} {number(value)}" for name, value in rows if value is not None)
     return svg(width, height, parts, f"AUC of the viability head: {said}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One logged value over training."""
+
+    column: str
+    words: str
+    cls: str
+    """Colour class."""
+    kept_at_least: bool = False
+    """Whether what was trained is kept as it was where this value was least; the figure marks the place."""
+
+
 def curves(
     rows: Sequence[Mapping[str, Any]],
-    series: Sequence[tuple[str, str, str]],
+    series: Sequence[Curve],
     width: float,
     height: float,
     *,
     over: tuple[str, str] = ("step", "gradient steps"),
 ) -> Markup:
-    """Training curves of the logged `rows`.
-
-    Each of `series` is (column, words, colour class); `over` is the column and the words of the horizontal axis.
-    """
-    present = [(key, words, cls) for key, words, cls in series if any(key in row for row in rows)]
+    """Curves of the logged `rows`; `over` is the column and the words of the horizontal axis."""
+    present = logged(rows, series)
     step = np.array([float(row[over[0]]) for row in rows])
-    values = {key: np.array([float(row.get(key, np.nan)) for row in rows]) for key, *_ in present}
+    values = [np.array([float(row.get(curve.column, np.nan)) for row in rows]) for curve in present]
 
     # A first, huge loss would flatten all that follows: the axis ends at the 99th percentile.
-    top = max((float(np.nanquantile(y, 0.99)) for y in values.values()), default=1.0) * 1.1
+    top = max((float(np.nanquantile(y, 0.99)) for y in values), default=1.0) * 1.1
     last = float(step.max())
-    area = plot((46, 50, width - 20, height - 48), x=(0, last), y=(0, top))
+    area = plot((46, 14, width - 20, height - 48), x=(0, last), y=(0, top))
     parts = [axes(area, x_ticks=ticks(0, last, 4), y_ticks=ticks(0, top, 4), x_label=over[1])]
 
-    x = area.left
-    for key, words, cls in present:
-        parts.append(line(area, step, values[key], cls))
-        parts.append(rule(x, 22, x + 16, 22, f"mark heavy {cls}"))
-        parts.append(text(x + 22, 26, words))
-        x += 34 + 6.6 * len(words)
+    for curve, y in zip(present, values, strict=True):
+        parts.append(line(area, step, y, curve.cls, curve.words))
+        if curve.kept_at_least:
+            best = int(np.nanargmin(y))
+            tip = f"{curve.words}: kept at {number(step[best])} {over[1]}"
+            parts.append(dot(area.x(step[best]), area.y.clip(y[best]), curve.cls, 4.5, tip))
 
-    ends = "; ".join(f"{words} ends at {number(float(values[key][-1]))}" for key, words, _ in present)
+    ends = "; ".join(f"{curve.words} ends at {number(float(y[~np.isnan(y)][-1]))}" for curve, y in zip(present, values, strict=True))
     return svg(width, height, parts, f"Training curve: {ends}")
+
+
+def logged(rows: Sequence[Mapping[str, Any]], series: Sequence[Curve]) -> list[Curve]:
+    """The curves of which something was logged."""
+    return [curve for curve in series if any(known(row.get(curve.column)) for row in rows)]
+
+
+def known(value: object) -> bool:
+    """Whether a logged value is a number."""
+    return isinstance(value, int | float) and not np.isnan(value)
 
 
 def start_strips(rounds: Sequence[Starts], width: float) -> Markup:

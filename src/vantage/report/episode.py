@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from vantage.report.charts import ROUTE_CLASS, ROUTE_WORDS
 from vantage.report.folder import RoundFiles, Run
-from vantage.report.numbers import VALUES, EpisodeFacts, Kind, episodes_of, values_of
+from vantage.report.numbers import VALUES, Kind, episodes_of, is_gated, values_of
 from vantage.report.svg import Plot, band, element, group, line, plot, rect, rule, svg, text, ticks
 from vantage.report.words import number
 from vantage.types import Controller, Route
@@ -64,6 +64,10 @@ class Watch:
     prompt: str
     human: Bool[np.ndarray, "T"]
     route: Shaped[np.ndarray, "T"]
+    gated: Bool[np.ndarray, "T"]
+    """Where the gate is what a frame counts, so that g decides anything."""
+    uses: Mapping[Route, str]
+    """What the round makes of the frames of each route, in words."""
     values: Mapping[str, Float[np.ndarray, "T"]]
     """The columns `numbers.VALUES`; NaN where the ledger is silent."""
 
@@ -77,26 +81,60 @@ def choose(run: Run, count: int) -> list[Watch]:
         values = values_of(one)
         if values is None or one.labels is None or np.isnan(values["p_v"]).all():
             continue
-        watches = [_watch(one, one.labels, fact, values) for fact in episodes_of(one.labels)]
+        watches = _watches(one, one.labels, values)
         return _interleave([w for w in watches if not np.isnan(w.values["p_v"]).any()], count)
     return []
 
 
-def _watch(
+def _watches(
     one: RoundFiles,
     labels: Mapping[str, Shaped[np.ndarray, "N"]],
-    fact: EpisodeFacts,
     values: Mapping[str, Float[np.ndarray, "N"]],
-) -> Watch:
-    return Watch(
-        round=one.number,
-        number=fact.number,
-        kind=fact.kind,
-        prompt=one.catalogue.prompt(fact.number) if one.catalogue else "",
-        human=labels["controller"][fact.rows] == Controller.HUMAN,
-        route=labels["route"][fact.rows],
-        values={name: values[name][fact.rows] for name in VALUES},
-    )
+) -> list[Watch]:
+    """Every episode of a round."""
+    route = labels["route"]
+    gated = np.zeros(len(route), bool)
+    uses = dict[Route, str]()
+    for name in Route:
+        rows = route == name
+        raw, g = values["raw_weight"][rows], values["g"][rows]
+        gated[rows] = name != Route.DEMO and is_gated(raw, g)
+        uses[name] = _use(name, raw, is_gated(raw, g))
+
+    return [
+        Watch(
+            round=one.number,
+            number=fact.number,
+            kind=fact.kind,
+            prompt=one.catalogue.prompt(fact.number) if one.catalogue else "",
+            human=labels["controller"][fact.rows] == Controller.HUMAN,
+            route=route[fact.rows],
+            gated=gated[fact.rows],
+            uses=uses,
+            values={name: values[name][fact.rows] for name in VALUES},
+        )
+        for fact in episodes_of(labels)
+    ]
+
+
+def _use(route: Route, raw_weight: Float[np.ndarray, "M"], gated: bool) -> str:
+    """What the frames of a route are used for, read from what they count before normalisation."""
+    known = raw_weight[~np.isnan(raw_weight)]
+    if (known == 0).all():
+        return _UNUSED.get(route, "not imitated")
+    if gated:
+        return "imitated, weighted by g"
+    if (known == 1).all():
+        return "imitated"
+    if np.isin(known, (0.0, 1.0)).all():
+        return "imitated in part"
+    return "imitated, weighted"
+
+
+_UNUSED = {
+    Route.ROLLOUT_FAILURE: "teaches the critic only",
+    Route.UNLABELLED: "not judged, not imitated",
+}
 
 
 def _interleave(watches: Sequence[Watch], count: int) -> list[Watch]:
@@ -170,6 +208,7 @@ class Ranges:
     v_e: float
     a_v: float
     a_e: float
+    weight: float
 
     def of(self, name: str) -> tuple[float, float]:
         """Lowest and highest value that the track of this name shows."""
@@ -182,12 +221,14 @@ class Ranges:
                 return -self.a_e, self.a_e
             case "g":
                 return 0.0, 2.0
+            case "weight":
+                return 0.0, self.weight
             case _:
                 return 0.0, 1.0
 
 
 def shared_ranges(watches: Sequence[Watch]) -> Ranges:
-    """Lowest V_e, and the 99th percentile of |A_v| and |A_e|."""
+    """Lowest V_e, the 99th percentile of |A_v| and |A_e|, and the largest weight, at least 2."""
 
     def known(name: str) -> Float[np.ndarray, "N"]:
         values = [w.values[name][~np.isnan(w.values[name])] for w in watches]
@@ -197,7 +238,8 @@ def shared_ranges(watches: Sequence[Watch]) -> Ranges:
         return max(float(np.quantile(np.abs(known(name)), 0.99)), 1e-3)
 
     lowest = min(float(known("v_e").min()), -1.0)
-    return Ranges(v_e=lowest * 1.04, a_v=reach("a_v"), a_e=reach("a_e"))
+    largest = max(float(known("weight").max()), 2.0)
+    return Ranges(v_e=lowest * 1.04, a_v=reach("a_v"), a_e=reach("a_e"), weight=largest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +250,8 @@ class Track:
     symbol: tuple[str, str]
     """Letter and subscript."""
     cls: str
+    base: float
+    """The value that the coloured ground under the curve begins at."""
     words: str
     short: str
     """The words where there is little room."""
@@ -215,39 +259,52 @@ class Track:
 
 _TRACKS = {
     "p_v": Track(
-        height=92,
+        height=84,
         symbol=("p", "v"),
         cls="policy",
+        base=0.0,
         words="viability: the chance that this ends well",
         short="viability",
     ),
     "v_e": Track(
-        height=72,
+        height=62,
         symbol=("V", "e"),
         cls="efficiency",
+        base=0.0,
         words="minus the steps still to go",
         short="minus steps to go",
     ),
     "a_v": Track(
-        height=64,
+        height=56,
         symbol=("A", "v"),
         cls="policy",
+        base=0.0,
         words="what the next steps did to viability (logits)",
         short="gain in viability",
     ),
     "a_e": Track(
-        height=64,
+        height=56,
         symbol=("A", "e"),
         cls="efficiency",
+        base=0.0,
         words="steps gained per step; below zero, time was lost",
         short="steps gained",
     ),
     "g": Track(
-        height=92,
+        height=62,
         symbol=("g", ""),
         cls="gate",
-        words="the gate: above 1 is imitated more, below 1 less",
-        short="gate: imitate more / less",
+        base=1.0,
+        words="the gate: above 1 imitate more, below 1 less; faint where it is not used",
+        short="gate; faint where not used",
+    ),
+    "weight": Track(
+        height=56,
+        symbol=("w", ""),
+        cls="gate",
+        base=0.0,
+        words="weight in the loss: what this moment counts in the end",
+        short="weight in the loss",
     ),
 }
 
@@ -257,12 +314,12 @@ def traces(watch: Watch, ranges: Ranges, width: float) -> Markup:
     left, right, last = 52.0, width - 12, max(len(watch) - 1, 1)
     wide = width > 560
 
-    areas, top = dict[str, Plot](), 66.0
+    areas, top = dict[str, Plot](), 62.0
     for name, track in _TRACKS.items():
         box = (left, top + 20, right, top + 20 + track.height)
         areas[name] = plot(box, x=(0, last), y=ranges.of(name))
-        top += track.height + 34
-    axis, bottom = areas["p_v"], areas["g"].bottom
+        top += track.height + 32
+    axis, bottom = areas["p_v"], areas["weight"].bottom
 
     parts = list[Markup]()
     for start, stop in _runs(watch.human):
@@ -270,7 +327,7 @@ def traces(watch: Watch, ranges: Ranges, width: float) -> Markup:
             parts.append(rect(axis.x(start), 6, min(axis.x(stop), right), bottom, "area human"))
     parts += _strips(watch, axis)
     for name, area in areas.items():
-        parts += _track(name, area, watch.values[name], wide)
+        parts += _track(name, area, watch, wide)
 
     for mark in ticks(0, last, 8 if wide else 4):
         parts.append(text(axis.x(mark), bottom + 18, number(mark), anchor="middle"))
@@ -282,21 +339,62 @@ def traces(watch: Watch, ranges: Ranges, width: float) -> Markup:
     return svg(width, bottom + 44, parts, label, cls="traces", data=data)
 
 
-def _track(name: str, area: Plot, values: Float[np.ndarray, "T"], wide: bool) -> list[Markup]:
-    track, (low, high) = _TRACKS[name], (area.y.low, area.y.high)
+def _track(name: str, area: Plot, watch: Watch, wide: bool) -> list[Markup]:
+    """One value over time: grid, words, curve, and marks where the curve leaves the plot."""
+    track, values = _TRACKS[name], watch.values[name]
+    low, high = area.y.low, area.y.high
 
-    # The line that a value is measured from, and that the coloured ground of its curve starts at.
-    base = 1.0 if name == "g" else 0.0
-    marks = {"p_v": [0.0, 0.5, 1.0], "g": [0.0, 1.0, 2.0]}.get(name) or ticks(low, high, 2)
+    marks = _marks(name, low, high)
     parts = [rule(area.left, area.y(mark), area.right, area.y(mark)) for mark in marks]
     parts += [text(area.left - 8, area.y(mark) + 4, number(mark), anchor="end") for mark in marks]
     parts += _title(track, area, wide)
 
     steps = np.arange(len(values), dtype=float)
-    floor = np.where(np.isnan(values), np.nan, base)
-    shown = np.clip(values, low, high)
-    ground = band(area, steps, np.minimum(shown, floor), np.maximum(shown, floor), track.cls)
-    return [*parts, ground, line(area, steps, values, track.cls)]
+    curve = values
+    if name == "g":
+        # All of g is there to look at, but only the part that the loss uses is drawn as a value that counts.
+        parts.append(line(area, steps, values, f"{track.cls} fine"))
+        curve = _only(values, watch.gated)
+    shown = np.clip(curve, low, high)
+    floor = np.where(np.isnan(curve), np.nan, track.base)
+    parts.append(band(area, steps, np.minimum(shown, floor), np.maximum(shown, floor), track.cls))
+    parts.append(line(area, steps, curve, track.cls))
+    return parts + _cuts(area, values, track.cls)
+
+
+def _marks(name: str, low: float, high: float) -> list[float]:
+    """Values that are written at the left of a track: the ends of its scale and its middle."""
+    match name:
+        case "p_v":
+            return [0.0, 0.5, 1.0]
+        case "g":
+            return [0.0, 1.0, 2.0]
+        case "a_v" | "a_e":
+            reach = ticks(0, high, 1)[-1] or high
+            return [-reach, 0.0, reach]
+        case _:
+            return ticks(low, high, 2)
+
+
+def _only(values: Float[np.ndarray, "T"], where: Bool[np.ndarray, "T"]) -> Float[np.ndarray, "T"]:
+    """The values where they count, and the one after each, so that a single frame is a stroke and no point."""
+    drawn = where.copy()
+    drawn[1:] |= where[:-1]
+    return np.where(drawn, values, np.nan)
+
+
+def _cuts(area: Plot, values: Float[np.ndarray, "T"], cls: str) -> list[Markup]:
+    """A thick stroke on the rim of the plot over the steps at which a value lies beyond it, with how far it goes."""
+    marks = list[Markup]()
+    beyond = (np.nan_to_num(values) > area.y.high).astype(int) - (np.nan_to_num(values) < area.y.low)
+    for start, stop in _runs(beyond):
+        if beyond[start]:
+            y = area.top if beyond[start] > 0 else area.bottom
+            furthest = float(values[start:stop][np.abs(values[start:stop]).argmax()])
+            x1, x2 = area.x(start - 0.5), area.x(stop - 0.5)
+            tip = f"cut: goes to {number(furthest)}"
+            marks.append(rect(max(x1, area.left), y - 1.5, min(x2, area.right), y + 1.5, f"bar {cls}", tip))
+    return marks
 
 
 def _title(track: Track, area: Plot, wide: bool) -> list[Markup]:
@@ -319,15 +417,6 @@ def _runs(values: Shaped[np.ndarray, "T"]) -> list[tuple[int, int]]:
     return list(pairwise([0, *edges.tolist(), len(values)]))
 
 
-_USE = {
-    Route.DEMO: "imitated",
-    Route.ROLLOUT_SUCCESS: "imitated, weighted by g",
-    Route.INTERVENTION: "imitated",
-    Route.ROLLOUT_FAILURE: "teaches the critic only",
-    Route.UNLABELLED: "not judged, not imitated",
-}
-
-
 def _strips(watch: Watch, area: Plot) -> list[Markup]:
     """Two coloured strips above the tracks: who drives, and what a frame is used for."""
     parts = [text(area.left - 8, 21, "driver", anchor="end"), text(area.left - 8, 45, "use", anchor="end")]
@@ -337,7 +426,7 @@ def _strips(watch: Watch, area: Plot) -> list[Markup]:
 
     for start, stop in _runs(watch.route):
         route = Route(str(watch.route[start]))
-        use = _USE[route]
+        use = watch.uses[route]
         parts += _strip(area, start, stop, 34, ROUTE_CLASS[route], use, f"{ROUTE_WORDS[route]}: {use}")
     return parts
 

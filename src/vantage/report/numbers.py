@@ -212,6 +212,8 @@ class RouteWeights:
 
     route: Route
     frames: int
+    gated: bool
+    """Whether g is what these frames count, so that the gate decides anything here."""
     g: Float[np.ndarray, "M"]
     """The gate where it could be computed."""
     mean_g: float
@@ -246,14 +248,31 @@ def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
         return None
 
     route, g, weight = one.weights["route"], one.weights["g"], one.weights["weight"]
+    raw = one.weights["raw_weight"]
     sampling = np.nan_to_num(one.weights["sampling"].astype(np.float64))
-    judged = (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE)
+
+    routes = list[RouteWeights]()
+    for name in (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE):
+        rows = route == name
+        known = g[rows & ~np.isnan(g)]
+        routes.append(
+            RouteWeights(
+                route=name,
+                frames=int(rows.sum()),
+                gated=is_gated(raw[rows], g[rows]),
+                g=known,
+                mean_g=_mean(known),
+                share_above_one=_mean(known > 1),
+                mean_weight=_mean(weight[rows]),
+                drawn=float(sampling[rows].sum()),
+            )
+        )
 
     online = (route != Route.DEMO) & (sampling > 0)
     rollout = (route == Route.ROLLOUT_SUCCESS) | (route == Route.ROLLOUT_FAILURE)
     return WeightStatistics(
         number=one.number,
-        routes=[_route_weights(name, route == name, g, weight, sampling) for name in judged],
+        routes=routes,
         weight=weight[online],
         effective=effective_sample_size(weight[online], sampling[online]),
         drawable=int(online.sum()),
@@ -261,23 +280,10 @@ def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
     )
 
 
-def _route_weights(
-    name: Route,
-    rows: Bool[np.ndarray, "N"],
-    g: Float[np.ndarray, "N"],
-    weight: Float[np.ndarray, "N"],
-    sampling: Float[np.ndarray, "N"],
-) -> RouteWeights:
-    known = g[rows & ~np.isnan(g)]
-    return RouteWeights(
-        route=name,
-        frames=int(rows.sum()),
-        g=known,
-        mean_g=_mean(known),
-        share_above_one=_mean(known > 1),
-        mean_weight=_mean(weight[rows]),
-        drawn=float(sampling[rows].sum()),
-    )
+def is_gated(raw_weight: Float[np.ndarray, "M"], g: Float[np.ndarray, "M"]) -> bool:
+    """Whether a rule gives frames of one route the gate itself: g wherever it is known, and it is somewhere."""
+    known = ~np.isnan(g)
+    return bool(known.any()) and np.allclose(raw_weight[known], g[known], rtol=1e-5, atol=1e-6)
 
 
 VALUES = ("p_v", "v_e", "a_v", "a_e", "g", "raw_weight", "weight")

@@ -55,7 +55,7 @@ def compose(run: Run, episodes: int, command: str) -> str:
         "headline": _headline(arms, comparisons),
         "success": sections.success_section(arms, comparisons),
         "watch": watch_section(run, episodes),
-        "steps": sections.steps_section(arms, comparisons),
+        "steps": sections.steps_section(run, arms, comparisons),
         "rollouts": sections.collected_section(run),
         "weights": sections.weights_section(run),
         "critic": sections.critic_section(run),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from vantage.core.stats import Interval
 from vantage.report import charts
-from vantage.report.charts import KIND_CLASS, ROUTE_CLASS, ROUTE_WORDS, WIDTHS
+from vantage.report.charts import KIND_CLASS, ROUTE_CLASS, ROUTE_WORDS, WIDTHS, Curve
 from vantage.report.folder import RoundFiles, Run
 from vantage.report.numbers import (
     Arm,
@@ -87,9 +87,9 @@ def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> S
 
 
 def _points(difference: Interval) -> Bold:
-    """A difference of rates in percentage points. Example: "+37 [+23, +48]", the estimate in bold."""
-    low, high = signed(100 * difference.low), signed(100 * difference.high)
-    return Bold(signed(100 * difference.estimate), bracket(low, high))
+    """A difference of rates in percentage points. Example: "+37.2 [+23.1, +48.0]", the estimate in bold."""
+    low, high = signed(100 * difference.low, 1), signed(100 * difference.high, 1)
+    return Bold(signed(100 * difference.estimate, 1), bracket(low, high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +100,11 @@ class Steps:
     beside: Sequence[tuple[str, Markup]]
     """Name of the other policy, and the figure."""
     pairs: Table | None
+    fps: float
+    """Control steps per second; 0 where no data set says."""
 
 
-def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Steps | None:
+def steps_section(run: Run, arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Steps | None:
     """Steps to success; None where no policy solves anything."""
     solvers = [arm for arm in arms if arm.trials.success.any()]
     if not solvers:
@@ -129,6 +131,7 @@ def steps_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Ste
         own=Table(("policy", "successes", "mean steps"), own),
         beside=[(pair.theirs.name, charts.step_pairs(pair.ours, pair.theirs, CARD, 290)) for pair in paired],
         pairs=Table(head, rows) if rows else None,
+        fps=next((one.catalogue.info.fps for one in run.rounds if one.catalogue), 0),
     )
 
 
@@ -163,10 +166,15 @@ def collected_section(run: Run) -> Rollouts | None:
 
 
 def _round_row(one: Collected) -> Sequence[Cell]:
+    # Nobody plays alone in a round of demonstrations, so none was solved, rescued or failed.
+    played = [str(one.episodes[kind]) for kind in (Kind.ALONE, Kind.RESCUED, Kind.FAILED)]
+    if one.episodes[Kind.DEMO] == sum(one.episodes.values()):
+        played = ["–"] * 3
+
     return (
         f"round {one.number}" if one.number else "demonstrations",
         str(sum(one.episodes.values())),
-        *(str(one.episodes[kind]) for kind in (Kind.ALONE, Kind.RESCUED, Kind.FAILED)),
+        *played,
         f"{sum(one.frames.values()):,}",
         percent(one.human_share),
     )
@@ -179,6 +187,8 @@ class Weights:
     round: int
     """The last round that has a gate; the figures are of it."""
     keys: Legend
+    ungated: bool
+    """Whether the gate decides nothing on some of the routes that are drawn."""
     gate: Markup
     weight: Markup
     gates: Table
@@ -207,6 +217,7 @@ def weights_section(run: Run) -> Weights | None:
     return Weights(
         round=last.number,
         keys=[(ROUTE_CLASS[one.route], ROUTE_WORDS[one.route]) for one in last.routes if len(one.g)],
+        ungated=any(len(one.g) and not one.gated for one in last.routes),
         gate=charts.gate_histogram(last, CARD, 260),
         weight=charts.weight_histogram(last, CARD, 260),
         gates=Table(("moments", "frames", "mean g", "g above 1", "mean weight", "share of draws"), gates),
@@ -220,7 +231,7 @@ def _gate_rows(statistics: WeightStatistics) -> list[Sequence[Cell]]:
         (
             f"round {statistics.number}, {ROUTE_WORDS[route.route]}",
             f"{route.frames:,}",
-            Bold(fixed(route.mean_g)),
+            Bold(fixed(route.mean_g)) if route.gated else f"{fixed(route.mean_g)}, not used",
             percent(route.share_above_one),
             fixed(route.mean_weight),
             percent(route.drawn),
@@ -237,6 +248,7 @@ class Critic:
     round: int
     calibration: Markup | None
     auc: Markup | None
+    curves: Legend
     training: Markup | None
     quality: Table | None
 
@@ -251,9 +263,10 @@ _QUALITY = {
 """Name in quality.json, and its words."""
 
 _CRITIC_CURVES = (
-    ("loss_viability", "viability", "policy"),
-    ("loss_efficiency", "time to go", "efficiency"),
-    ("val_bce", "held out", "human"),
+    Curve(column="loss_viability", words="viability", cls="policy"),
+    Curve(column="val_bce", words="viability, held out", cls="human", kept_at_least=True),
+    Curve(column="loss_efficiency", words="time to go", cls="efficiency"),
+    Curve(column="val_huber", words="time to go, held out", cls="gate", kept_at_least=True),
 )
 
 
@@ -269,7 +282,7 @@ def critic_section(run: Run) -> Critic | None:
     if quality.get("reliability"):
         calibration = charts.calibration(quality["reliability"], CARD, 290)
     if quality.get("auc") is not None:
-        auc = charts.auc_rows(quality.get("auc_by_task", {}), quality["auc"], CARD)
+        auc = charts.auc_rows(_by_task(run, quality.get("auc_by_task", {})), quality["auc"], CARD)
     if curve:
         training = charts.curves(curve, _CRITIC_CURVES, CARD, 290)
 
@@ -277,9 +290,30 @@ def critic_section(run: Run) -> Critic | None:
         round=last.number,
         calibration=calibration,
         auc=auc,
+        curves=_keys(curve, _CRITIC_CURVES),
         training=training,
         quality=_quality_table(rounds),
     )
+
+
+def _by_task(run: Run, by_prompt: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Values by task instead of by prompt, where the trials know the one task that a prompt belongs to."""
+    tasks = dict[str, set[str]]()
+    for one in run.rounds:
+        if one.trials is not None:
+            for prompt, task in zip(one.trials.prompt, one.trials.task, strict=True):
+                tasks.setdefault(str(prompt), set()).add(str(task))
+
+    named = dict[str, float | None]()
+    for prompt, value in by_prompt.items():
+        of_prompt = tasks.get(prompt, set())
+        name = next(iter(of_prompt)) if len(of_prompt) == 1 else prompt
+        named[prompt if name in named else name] = value
+    return named
+
+
+def _keys(rows: Sequence[Mapping[str, Any]], series: Sequence[Curve]) -> Legend:
+    return [(curve.cls, curve.words) for curve in charts.logged(rows, series)]
 
 
 def _quality_table(rounds: Sequence[RoundFiles]) -> Table | None:
@@ -325,6 +359,7 @@ class Practice:
     kept_steps: int
     """Environment steps behind the checkpoint that was kept."""
     success: Markup
+    lengths: Legend
     steps: Markup
     by_task: Table
 
@@ -341,10 +376,15 @@ def practice_section(run: Run) -> Practice | None:
 
     curve = [{**check, "thousands": check["steps"] / 1000} for check in checks]
     over = ("thousands", "thousands of environment steps")
-    lengths = [("length", "successes", "policy"), ("cost", "failures at the limit", "failure")]
+    rates = [Curve(column="success", words="share of starts", cls="policy")]
+    lengths = [
+        Curve(column="length", words="of successes", cls="policy"),
+        Curve(column="cost", words="of all, failures at the limit", cls="failure"),
+    ]
     return Practice(
         kept_steps=kept["steps"],
-        success=charts.curves(curve, [("success", "share of starts", "policy")], CARD, 240, over=over),
+        success=charts.curves(curve, rates, CARD, 240, over=over),
+        lengths=_keys(curve, lengths),
         steps=charts.curves(curve, lengths, CARD, 240, over=over),
         by_task=Table(("task", "success, at first", "kept", "steps, at first", "kept"), rows),
     )
@@ -372,6 +412,6 @@ def training_section(run: Run) -> Training | None:
 
     drawn = list[tuple[int, Markup]]()
     for one in trained:
-        series = [("loss", "loss", "policy" if one.number else "demo")]
+        series = [Curve(column="loss", words="loss", cls="policy" if one.number else "demo")]
         drawn.append((one.number, charts.curves(one.actor_curve, series, CARD, 220)))
     return Training(curves=drawn)

@@ -53,7 +53,7 @@ STYLE = (
     ".grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;opacity:.6}"
     ".guide{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4;opacity:.8}"
     ".mark{stroke:var(--c);fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}"
-    ".mark.thin{stroke-width:1.2;stroke-dasharray:1 4}.mark.fine{stroke-width:1;opacity:.55}"
+    ".mark.thin{stroke-width:1.2;stroke-dasharray:1 3}.mark.fine{stroke-width:1;opacity:.55}"
     ".mark.heavy{stroke-width:2.4}"
     ".area{fill:var(--c);opacity:.16}.bar{fill:var(--c)}.bar.pale{opacity:.45}"
     ".dot{fill:var(--c);stroke:var(--card);stroke-width:1.5}"
@@ -280,7 +280,8 @@ def histogram(
         # Two points per bin make the steps; a point at the foot of either end closes the outline.
         x = np.repeat(edges, 2)[1:-1]
         y = np.repeat(height, 2)
-        parts.append(band(area, x, np.zeros_like(y), y, cls))
+        if "thin" not in cls:
+            parts.append(band(area, x, np.zeros_like(y), y, cls))
         parts.append(line(area, np.r_[edges[0], x, edges[-1]], np.r_[0.0, y, 0.0], cls, name))
     return group(parts)
 

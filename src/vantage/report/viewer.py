@@ -17,10 +17,10 @@ from vantage.report.folder import Run
 from vantage.types import VantageError
 
 SLOW = 20
-"""Pictures per second that the videos are slowed to where the robot is faster."""
+"""Pictures per second of the stored videos, at most. The page's script plays them at the speed that is asked for."""
 BUDGET = 7_000_000
 """Bytes of video in one page, before base64."""
-SHOWN = ("p_v", "v_e", "a_v", "a_e", "g")
+SHOWN = ("p_v", "v_e", "a_v", "a_e", "g", "weight")
 """Values that the read-out beside the video shows."""
 
 
@@ -30,6 +30,8 @@ class Film:
 
     source: str
     """A data: address."""
+    cameras: Sequence[tuple[str, int]]
+    """Name and width of each camera's pictures, from left to right."""
     label: str
     width: int
     height: int
@@ -45,9 +47,7 @@ class Viewer:
     story: str
     film: Film | None
     note: str
-    """Why there is no film, where that is a surprise."""
-    slowed: str
-    """How much slower than the robot the film plays; empty at its own speed."""
+    """Why there is no film."""
     drawings: Sequence[Markup]
     data: Mapping[str, object]
     """What the page's script needs."""
@@ -74,17 +74,19 @@ def watch_section(run: Run, count: int) -> Viewers | None:
     return Viewers(round=number, episodes=[_viewer(watch, ranges, catalogue, budget) for watch in watches])
 
 
-def _viewer(watch: Watch, ranges: Ranges, catalogue: Episodes | None, budget: int) -> Viewer:
-    fps = min(catalogue.info.fps, SLOW) if catalogue else SLOW
+def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: int) -> Viewer:
+    robot_fps = catalogue.info.fps if catalogue else SLOW
+    fps = min(robot_fps, SLOW)
     film, note = None, ""
-    try:
-        film = _film(watch, catalogue, fps, budget) if catalogue else None
-    except VantageError as error:
-        note = str(error)
-
-    slowed = ""
-    if film and catalogue and catalogue.info.fps > fps:
-        slowed = f"shown at 1/{catalogue.info.fps / fps:.2g} of the robot's speed"
+    if catalogue is None:
+        note = "The round's episodes are not in the folder, so there is no video."
+    elif not catalogue.info.cameras:
+        note = "This run plays from true state: no camera recorded it, so there is no video."
+    else:
+        try:
+            film = _film(watch, catalogue, fps, budget)
+        except VantageError as error:
+            note = str(error)
 
     return Viewer(
         watch=watch,
@@ -92,21 +94,14 @@ def _viewer(watch: Watch, ranges: Ranges, catalogue: Episodes | None, budget: in
         story=story(watch),
         film=film,
         note=note,
-        slowed=slowed,
         drawings=[traces(watch, ranges, width) for width in WIDTHS],
-        data=_data(watch, fps),
+        data=_data(watch, fps, robot_fps),
     )
 
 
-def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film | None:
-    """The episode's cameras side by side; None for a run without cameras.
-
-    Coarser where it would not fit its share of the page, `budget` bytes.
-    """
+def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film:
+    """The episode's cameras side by side; coarser where it would not fit its share of the page, `budget` bytes."""
     pictures = read_pictures(catalogue, watch.number)
-    if not pictures:
-        return None
-
     scale = max(1, 288 // max(view.shape[1] for view in pictures.values()))
     wall = tile(pictures, scale)
 
@@ -118,15 +113,18 @@ def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film | 
 
     return Film(
         source=f"data:video/mp4;base64,{base64.b64encode(content).decode()}",
+        cameras=[(name, view.shape[2]) for name, view in pictures.items()],
         label=f"Episode {watch.number}, {', '.join(pictures)}",
         width=wall.shape[2],
         height=wall.shape[1],
     )
 
 
-def _data(watch: Watch, fps: float) -> Mapping[str, object]:
+def _data(watch: Watch, fps: float, robot_fps: float) -> Mapping[str, object]:
+    """`fps` is the film's number of pictures per second, `robot_fps` the robot's number of control steps."""
     values = {name: _rounded(watch.values[name]) for name in SHOWN}
-    return {"frames": len(watch), "fps": fps, "human": watch.human.astype(int).tolist(), **values}
+    human = watch.human.astype(int).tolist()
+    return {"frames": len(watch), "fps": fps, "robot_fps": robot_fps, "human": human, **values}
 
 
 def _rounded(values: Float[np.ndarray, "T"]) -> Sequence[float | None]:

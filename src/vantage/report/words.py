@@ -82,6 +82,11 @@ def fixed(value: float, digits: int = 2) -> str:
     return signed(value, digits).lstrip("+")
 
 
+def shorten(text: str, length: int) -> str:
+    """Text of at most `length` characters, with an ellipsis where some are missing."""
+    return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + "…"
+
+
 def bracket(low: str, high: str) -> str:
     """The words of an interval as " [low, high]"; nothing where an end is not known."""
     return "" if "–" in (low, high) else f" [{low}, {high}]"
