@@ -13,7 +13,20 @@ from markupsafe import Markup
 
 from vantage.report.numbers import Arm, Collected, Kind, Starts, WeightStatistics
 from vantage.report.paper import VIABLE
-from vantage.report.svg import Plot, axes, dot, histogram, interval, line, plot, rule, stacked, svg, text, ticks
+from vantage.report.svg import (
+    Plot,
+    axes,
+    dot,
+    histogram,
+    interval,
+    line,
+    plot,
+    rule,
+    stacked,
+    svg,
+    text,
+    ticks,
+)
 from vantage.report.words import number, percent, shorten
 from vantage.types import Route
 
@@ -89,20 +102,39 @@ def step_pairs(ours: Arm, theirs: Arm, width: float, height: float) -> Markup:
 
 def episode_columns(rounds: Sequence[Collected], width: float, height: float) -> Markup:
     """How the recorded episodes of each round went."""
-    columns = {one.number: [(KIND_CLASS[kind], f"{kind}: {n}", float(n)) for kind, n in one.episodes.items()] for one in rounds}
-    return _columns(columns, width, height, "episodes", "Episodes recorded in each round, by how they went")
+    columns = dict[int, list[Part]]()
+    for one in rounds:
+        kinds = one.episodes.items()
+        columns[one.number] = [(KIND_CLASS[kind], f"{kind}: {n}", float(n)) for kind, n in kinds]
+    label = "Episodes recorded in each round, by how they went"
+    return _columns(columns, "episodes", label, width=width, height=height)
 
 
 def route_columns(rounds: Sequence[Collected], width: float, height: float) -> Markup:
     """What each round's frames may be used for."""
-    columns = dict[int, list[tuple[str, str, float]]]()
+    columns = dict[int, list[Part]]()
     for one in rounds:
-        columns[one.number] = [(ROUTE_CLASS[route], f"{ROUTE_WORDS[route]}: {n:,} frames", float(n)) for route, n in one.frames.items()]
-    return _columns(columns, width, height, "frames", "Frames recorded in each round, by what they may teach")
+        parts = list[Part]()
+        for route, n in one.frames.items():
+            parts.append((ROUTE_CLASS[route], f"{ROUTE_WORDS[route]}: {n:,} frames", float(n)))
+        columns[one.number] = parts
+    label = "Frames recorded in each round, by what they may teach"
+    return _columns(columns, "frames", label, width=width, height=height)
 
 
-def _columns(rounds: Mapping[int, Sequence[tuple[str, str, float]]], width: float, height: float, unit: str, label: str) -> Markup:
-    """One stacked column per round; a part is (colour class, tooltip, amount)."""
+Part = tuple[str, str, float]
+"""Of a stacked column: colour class, tooltip and amount."""
+
+
+def _columns(
+    rounds: Mapping[int, Sequence[Part]],
+    unit: str,
+    label: str,
+    *,
+    width: float,
+    height: float,
+) -> Markup:
+    """One stacked column per round."""
     totals = [sum(amount for *_, amount in parts) for parts in rounds.values()]
     top = 1.05 * (max(totals, default=1) or 1)
     area = plot((52, 34, width - 20, height - 34), x=(-0.5, len(rounds) - 0.5), y=(0, top))
@@ -115,17 +147,17 @@ def _columns(rounds: Mapping[int, Sequence[tuple[str, str, float]]], width: floa
 
 
 def gate_histogram(statistics: WeightStatistics, width: float, height: float) -> Markup:
-    """Distribution of the gate g by route, each route's share of its own frames; thin where g decides nothing."""
+    """Distribution of g by route, as shares of the route's frames; a thin line where g decides nothing."""
     edges = np.linspace(0, 2, 21)
     known = [one for one in statistics.routes if len(one.g)]
     shares = [_shares(one.g, edges) for one in known]
     top = max((float(share.max()) for share in shares), default=1.0) * 1.08
     area = plot((46, 34, width - 20, height - 48), x=(0, 2), y=(0, top))
 
-    series = [
-        (ROUTE_CLASS[one.route] if one.gated else f"{ROUTE_CLASS[one.route]} thin", ROUTE_WORDS[one.route], share)
-        for one, share in zip(known, shares, strict=True)
-    ]
+    series = list[tuple[str, str, Float[np.ndarray, "K"]]]()
+    for one, share in zip(known, shares, strict=True):
+        cls = ROUTE_CLASS[one.route]
+        series.append((cls if one.gated else f"{cls} thin", ROUTE_WORDS[one.route], share))
     drawn = _share_histogram(area, edges, series, (0, 0.5, 1, 1.5, 2), "gate g")
 
     means = "; ".join(f"{ROUTE_WORDS[one.route]} mean {number(one.mean_g)}" for one in statistics.routes)
@@ -142,7 +174,8 @@ def weight_histogram(statistics: WeightStatistics, width: float, height: float) 
     share = _shares(np.minimum(weight, largest), edges)
     top = float(share.max()) * 1.08 or 1.0
     area = plot((46, 34, width - 20, height - 48), x=(0, largest), y=(0, top))
-    drawn = _share_histogram(area, edges, [("gate", "weight", share)], ticks(0, largest, 4), "weight in the loss")
+    series = [("gate", "weight", share)]
+    drawn = _share_histogram(area, edges, series, ticks(0, largest, 4), "weight in the loss")
 
     label = f"Distribution of weights over {statistics.drawable} frames; mean under the sampler is 1"
     return svg(width, height, drawn, label)
@@ -260,8 +293,9 @@ def curves(
             tip = f"{curve.words}: kept at {number(step[best])} {over[1]}"
             parts.append(dot(area.x(step[best]), area.y.clip(y[best]), curve.cls, 4.5, tip))
 
-    ends = "; ".join(f"{curve.words} ends at {number(float(y[~np.isnan(y)][-1]))}" for curve, y in zip(present, values, strict=True))
-    return svg(width, height, parts, f"Training curve: {ends}")
+    ends = [number(float(y[~np.isnan(y)][-1])) for y in values]
+    said = "; ".join(f"{curve.words} ends at {end}" for curve, end in zip(present, ends, strict=True))
+    return svg(width, height, parts, f"Training curve: {said}")
 
 
 def logged(rows: Sequence[Mapping[str, Any]], series: Sequence[Curve]) -> list[Curve]:
@@ -275,7 +309,7 @@ def known(value: object) -> bool:
 
 
 def start_strips(rounds: Sequence[Starts], width: float) -> Markup:
-    """p_v at the first frame of every episode, one strip per round, with the share above the paper's threshold."""
+    """p_v at the first frame of every episode, a strip per round, with the share that looks viable."""
     height = 74 + 74 * len(rounds)
     area = plot((16, 26, width - 20, height - 48))
     parts = [rule(area.x(m), area.top, area.x(m), area.bottom) for m in _RATES]

@@ -1,8 +1,8 @@
 """Rounds with a ledger -> a few episodes worth watching, and the figure of one (the paper's Fig. 5).
 
-Chosen by rule, not by hand: the rescue with the largest rise of p_v under human control, the autonomous success with
-the deepest dip, the failure with the largest fall; then the next of each, an unseen task before a seen one. They show
-what the critic does, not how often.
+Chosen by rule, not by hand: the rescue with the largest rise of p_v under human control, the autonomous
+success with the deepest dip, the failure with the largest fall; then the next of each, an unseen task
+before a seen one. They show what the critic does, not how often.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ from vantage.types import Controller, Route
 
 
 def largest_rise(p_v: Float[np.ndarray, "T"], human: Bool[np.ndarray, "T"]) -> float:
-    """How far viability rises above where it stood when a human first took over, at its highest under human control."""
+    """How far viability rises under human control, above where it stood when a human first took over."""
     driven = p_v[human]
     return float(driven.max() - driven[0])
 
 
 def deepest_dip(p_v: Float[np.ndarray, "T"]) -> float:
-    """How far viability falls below the lower of its peaks before and after: a fall that was recovered from."""
+    """How far viability falls below the lower of its peaks before and after: a fall that was made good."""
     before = np.maximum.accumulate(p_v)
     after = np.maximum.accumulate(p_v[::-1])[::-1]
     return float((np.minimum(before, after) - p_v).max())
@@ -40,9 +40,9 @@ def largest_fall(p_v: Float[np.ndarray, "T"]) -> float:
 
 
 def fall_and_rise(p_v: Float[np.ndarray, "T"], human: Bool[np.ndarray, "T"]) -> float:
-    """How far viability falls before a human first takes over, plus how far it has risen when one last drives.
+    """How far viability falls until a human first takes over, plus how far it has risen when one last drives.
 
-    The human must not drive the first frame.
+    No human may drive the first frame.
     """
     first, last = int(human.argmax()), len(human) - 1 - int(human[::-1].argmax())
     return float(p_v[:first].max() - p_v[first] + p_v[last] - p_v[first])
@@ -138,7 +138,7 @@ _UNUSED = {
 
 
 def _interleave(watches: Sequence[Watch], count: int) -> list[Watch]:
-    """The most interesting of each kind in turn; within a kind, a prompt that was not shown yet goes first."""
+    """The most interesting of each kind in turn; in a kind, a prompt that was not shown yet goes first."""
     kinds = (Kind.RESCUED, Kind.ALONE, Kind.FAILED)
     queues = [sorted((w for w in watches if w.kind == kind), key=interest, reverse=True) for kind in kinds]
 
@@ -178,10 +178,12 @@ def story(watch: Watch) -> str:
         case Kind.RESCUED:
             return _rescue_story(watch)
         case Kind.ALONE:
-            return f"The policy succeeded alone in {len(watch)} steps. Viability was lowest, {p_v[lowest]:.2f}, at step {lowest}."
+            low = f"Viability was lowest, {p_v[lowest]:.2f}, at step {lowest}."
+            return f"The policy succeeded alone in {len(watch)} steps. {low}"
         case _:
             helped = " although a human helped" if watch.human.any() else ""
-            return f"The policy failed{helped}: viability was highest, {p_v[highest]:.2f}, at step {highest} and {p_v[-1]:.2f} at the end."
+            high = f"viability was highest, {p_v[highest]:.2f}, at step {highest}"
+            return f"The policy failed{helped}: {high} and {p_v[-1]:.2f} at the end."
 
 
 def _rescue_story(watch: Watch) -> str:
@@ -310,7 +312,7 @@ _TRACKS = {
 
 
 def traces(watch: Watch, ranges: Ranges, width: float) -> Markup:
-    """Driver, use and the values of one episode on one time axis, with a cursor that the page's script moves."""
+    """Driver, use and values of one episode on one time axis, with a cursor that the page's script moves."""
     left, right, last = 52.0, width - 12, max(len(watch) - 1, 1)
     wide = width > 560
 
@@ -377,14 +379,14 @@ def _marks(name: str, low: float, high: float) -> list[float]:
 
 
 def _only(values: Float[np.ndarray, "T"], where: Bool[np.ndarray, "T"]) -> Float[np.ndarray, "T"]:
-    """The values where they count, and the one after each, so that a single frame is a stroke and no point."""
+    """The values where they count and the one after each, so that a single frame is a stroke and no point."""
     drawn = where.copy()
     drawn[1:] |= where[:-1]
     return np.where(drawn, values, np.nan)
 
 
 def _cuts(area: Plot, values: Float[np.ndarray, "T"], cls: str) -> list[Markup]:
-    """A thick stroke on the rim of the plot over the steps at which a value lies beyond it, with how far it goes."""
+    """Thick strokes on the rim of a plot over the steps at which the value lies beyond it."""
     marks = list[Markup]()
     beyond = (np.nan_to_num(values) > area.y.high).astype(int) - (np.nan_to_num(values) < area.y.low)
     for start, stop in _runs(beyond):
@@ -431,7 +433,15 @@ def _strips(watch: Watch, area: Plot) -> list[Markup]:
     return parts
 
 
-def _strip(area: Plot, start: int, stop: int, y: float, cls: str, words: str, title: str = "") -> list[Markup]:
+def _strip(
+    area: Plot,
+    start: int,
+    stop: int,
+    y: float,
+    cls: str,
+    words: str,
+    title: str = "",
+) -> list[Markup]:
     """One piece of a strip, with its words where there is room for them."""
     x1, x2 = area.x(start), min(area.x(stop), area.right)
     box = rect(x1, y, x2, y + 15, f"bar {cls}", title or words, 3)

@@ -1,6 +1,9 @@
-"""A run folder -> what it holds, in memory. Files that are not there yet are None or empty; damaged ones are one sentence.
+"""A run folder -> what it holds, in memory.
 
-read_run ──> Run(recipe, rounds, control) ──> RoundFiles(labels, weights, quality, curves, trials, record, catalogue)
+    read_run ──> Run(recipe, rounds, control)
+                     └──> RoundFiles(labels, weights, quality, curves, trials, record, catalogue)
+
+Files that are not there yet are None or empty; damaged ones are one sentence.
 """
 
 import json
@@ -13,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from vantage.core.stats import Interval, wilson
-from vantage.data.v3.meta import Episodes, read_episodes, read_info
+from vantage.data.v3.meta import INFO_FILE, Episodes, read_episodes, read_info
 from vantage.data.v3.schema import EVAL_COLUMNS, LABEL_COLUMNS, WEIGHT_COLUMNS
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
@@ -90,19 +93,27 @@ class Run:
     @property
     def method(self) -> str:
         """The weighting rule in the paper's words, as the recipe names it; "HABC" where it does not say."""
-        if any(each.get("is") == "ChunkedPPORun" for each in _parts(self.recipe)):
+        groups = _groups(self.recipe)
+        if any(group.get("is") == "ChunkedPPORun" for group in groups):
             return "Chunked PPO"
-        rule = next((each for each in _parts(self.recipe) if each.get("is") in METHODS), None)
+
+        rule = next((group for group in groups if group.get("is") in METHODS), None)
         if rule is None:
             return "HABC"
         return METHODS[str(rule["is"])] + ("+IR" if rule.get("reweight_interventions") else "")
 
 
-def _parts(settings: Any) -> list[Mapping[str, Any]]:
+def _groups(settings: Any) -> list[Mapping[str, Any]]:
     """Every group of settings in a recipe, outermost first."""
-    inner = settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list) else ()
-    here: list[Mapping[str, Any]] = [settings] if isinstance(settings, Mapping) else []
-    return here + [part for value in inner for part in _parts(value)]
+    groups = list[Mapping[str, Any]]()
+    if isinstance(settings, Mapping):
+        groups.append(settings)
+        for value in settings.values():
+            groups += _groups(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            groups += _groups(value)
+    return groups
 
 
 def read_trials(path: Path) -> Trials:
@@ -119,8 +130,11 @@ def read_trials(path: Path) -> Trials:
 
 def _read_curve(path: Path) -> list[dict[str, Any]]:
     """Lines of JSON; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+
     rows = list[dict[str, Any]]()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:
@@ -128,31 +142,44 @@ def _read_curve(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _read_round(place: Round) -> RoundFiles:
-    quality = place.critic / "quality.json"
+def _read_round(folder: Round) -> RoundFiles:
+    episodes, info = folder.episodes, folder.episodes / INFO_FILE
     return RoundFiles(
-        number=place.number,
-        labels=read_parquet(place.labels, LABEL_COLUMNS) if place.labels.is_file() else None,
-        weights=read_parquet(place.weights, WEIGHT_COLUMNS) if place.weights.is_file() else None,
-        quality=read_json(quality) if quality.is_file() else {},
-        critic_curve=_read_curve(place.critic / "metrics.jsonl"),
-        actor_curve=_read_curve(place.actor / "metrics.jsonl"),
-        checks=read_json(place.actor / "checks.json") if (place.actor / "checks.json").is_file() else (),
-        trials=read_trials(place.evaluation) if place.evaluation.is_file() else None,
-        record=read_json(place.record) if place.record.is_file() else {},
-        catalogue=read_episodes(read_info(place.episodes)) if (place.episodes / "meta/info.json").is_file() else None,
+        number=folder.number,
+        labels=read_parquet(folder.labels, LABEL_COLUMNS) if folder.labels.is_file() else None,
+        weights=read_parquet(folder.weights, WEIGHT_COLUMNS) if folder.weights.is_file() else None,
+        quality=_read_record(folder.critic / "quality.json", {}),
+        critic_curve=_read_curve(folder.critic / "metrics.jsonl"),
+        actor_curve=_read_curve(folder.actor / "metrics.jsonl"),
+        checks=_read_record(folder.actor / "checks.json", []),
+        trials=read_trials(folder.evaluation) if folder.evaluation.is_file() else None,
+        record=_read_record(folder.record, {}),
+        catalogue=read_episodes(read_info(episodes)) if info.is_file() else None,
     )
+
+
+def _read_record(path: Path, missing: Any) -> Any:
+    """What a JSON file says, `missing` where there is none. Raises VantageError for one of another kind."""
+    if not path.is_file():
+        return missing
+    record = read_json(path)
+    if type(record) is not type(missing):
+        kind = "an object" if isinstance(missing, dict) else "a list"
+        raise VantageError(f"{path} does not hold {kind}; delete it and run its stage again")
+    return record
 
 
 def read_run(folder: Path) -> Run:
     """Read what there is. Raises VantageError where there is no round at all, or where a file is damaged."""
-    places = sorted((Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()), key=lambda place: place.number)
-    if not places:
-        raise VantageError(f"{folder} holds no round-00, round-01 ...; name the folder that `vantage run` wrote")
-    control, recipe = folder / "control-sft/6-eval.parquet", folder / "recipe.json"
+    rounds = [Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()]
+    if not rounds:
+        remedy = "name the folder that `vantage run` wrote"
+        raise VantageError(f"{folder} holds no round-00, round-01 ...; {remedy}")
+
+    control = folder / "control-sft/6-eval.parquet"
     return Run(
         folder=folder,
-        recipe=read_json(recipe) if recipe.is_file() else {},
-        rounds=[_read_round(place) for place in places],
+        recipe=_read_record(folder / "recipe.json", {}),
+        rounds=[_read_round(one) for one in sorted(rounds, key=lambda one: one.number)],
         control=read_trials(control) if control.is_file() else None,
     )

@@ -1,7 +1,9 @@
-"""A run in memory -> the numbers of its report: pure functions of the files, nothing drawn and nothing rounded.
+"""A run in memory -> the numbers of its report: pure functions of the files, nothing drawn, nothing rounded.
 
-common_starts, compare    success and steps, start by start        collected          episodes and routes by round
-weight_statistics         Appendix G                               start_viability    Fig. 4, left
+common_starts, compare    success and steps, start by start
+collected                 episodes and routes by round
+weight_statistics         Appendix G
+start_viability           Fig. 4, left
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +46,8 @@ class Arm:
 def common_starts(run: Run) -> list[Arm]:
     """Every evaluated policy, supervised first and the control last, on the starts that all were tried on.
 
-    A start is a (task, seed); the trials of all policies come in one order. Raises VantageError where they share none.
+    A start is a (task, seed); the trials of all policies come in one order. Raises VantageError where they
+    share none.
     """
     arms = [_arm_of(run, one, one.trials) for one in run.rounds if one.trials is not None]
     if run.control is not None:
@@ -55,7 +58,8 @@ def common_starts(run: Run) -> list[Arm]:
     rows_of = [{start: row for row, start in enumerate(_starts(arm.trials))} for arm in arms]
     shared = sorted(set(rows_of[0]).intersection(*rows_of[1:]))
     if not shared:
-        raise VantageError(f"the evaluations of {run.folder} share no start (task, seed); evaluate every policy on the same suite")
+        remedy = "evaluate every policy on the same suite"
+        raise VantageError(f"the evaluations of {run.folder} share no start (task, seed); {remedy}")
 
     aligned = list[Arm]()
     for arm, row_of in zip(arms, rows_of, strict=True):
@@ -143,7 +147,8 @@ def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
     """
     order = np.lexsort((labels[FRAME], labels[EPISODE]))
     if (order != np.arange(len(order))).any():
-        raise VantageError("2-labels.parquet is not in order of episode and frame; write it again with `vantage label`")
+        remedy = "write it again with `vantage label`"
+        raise VantageError(f"2-labels.parquet is not in order of episode and frame; {remedy}")
 
     edges = np.flatnonzero(np.diff(labels[EPISODE], prepend=-1))
     facts = list[EpisodeFacts]()
@@ -162,7 +167,7 @@ def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
 
 
 def _kind_of(labels: Mapping[str, Column], rows: slice) -> Kind:
-    """How the episode in these rows went; its outcome is the same on all of them, NaN where nobody knows it."""
+    """How the episode in these rows went. Its outcome is the same on all of them, NaN where it is unknown."""
     if (labels["route"][rows] == Route.DEMO).all():
         return Kind.DEMO
 
@@ -281,7 +286,7 @@ def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
 
 
 def is_gated(raw_weight: Float[np.ndarray, "M"], g: Float[np.ndarray, "M"]) -> bool:
-    """Whether a rule gives frames of one route the gate itself: g wherever it is known, and it is somewhere."""
+    """Whether frames of one route count the gate itself: g wherever it is known, which is somewhere."""
     known = ~np.isnan(g)
     return bool(known.any()) and np.allclose(raw_weight[known], g[known], rtol=1e-5, atol=1e-6)
 
@@ -291,9 +296,10 @@ VALUES = ("p_v", "v_e", "a_v", "a_e", "g", "raw_weight", "weight")
 
 
 def values_of(one: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
-    """The columns `VALUES` on the round's own frames, row by row as in its labels; NaN where the ledger is silent.
+    """The columns `VALUES` on the round's own frames, row by row as in its labels.
 
-    None where the round has no ledger, or one that does not cover its own frames.
+    NaN where the ledger is silent. None where the round has no ledger, or one that does not cover its own
+    frames.
     """
     if one.labels is None or one.weights is None:
         return None

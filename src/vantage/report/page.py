@@ -2,8 +2,8 @@
 
     folder ──read_run──> Run ──numbers──> sections, viewer ──templates/report.html──> report.html
 
-Sections whose files are not there yet are left out. The page needs no network and no other file, and is a pure function
-of the folder: drawn again, it is the same, byte for byte.
+Sections whose files are not there yet are left out. The page needs no network and no other file, and is a
+pure function of the folder: drawn again, it is the same, byte for byte.
 """
 
 import shlex
@@ -28,8 +28,8 @@ Lines = Sequence[tuple[str, str]]
 def write_report(run: Path, out: Path | None = None, *, episodes: int = EPISODES) -> Path:
     """Write the page of one run folder and return its path: `run`/report.html unless `out` says otherwise.
 
-    `episodes` is how many are shown with their video. Raises VantageError where the folder holds no round, or a damaged
-    file.
+    `episodes` is how many are shown with their video. Raises VantageError where the folder holds no round,
+    or a damaged file.
     """
     command = f"vantage report {shlex.quote(str(run))}"
     if out is not None:
@@ -74,7 +74,7 @@ class Headline:
     arms: Sequence[Arm]
     comparisons: Sequence[Comparison]
     verb: str
-    """What the paired difference to the supervised policy allows to say; empty where there is nothing to compare."""
+    """What the paired difference to the supervised policy allows to say; empty without one."""
 
 
 def _headline(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Headline:

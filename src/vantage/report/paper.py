@@ -1,4 +1,4 @@
-"""Numbers that the HABC paper (arXiv 2606.17043) publishes, for showing beside ours. Nothing is computed from them."""
+"""Numbers that the HABC paper (arXiv 2606.17043) publishes -> what pages and tables show beside ours."""
 
 VIABLE = 0.6
 """The paper calls a start viable where p_v(s_0) is above this (Fig. 4, left)."""

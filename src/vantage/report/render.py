@@ -1,8 +1,8 @@
 """A template and the values it names -> HTML: the one place where a page's text is put into markup.
 
-Templates lie in templates/. Every value is escaped where it enters a page (jinja2's autoescape) and loses its control
-characters; what enters as it is has the type `Markup`, which only `svg.element` and this module's filters make. A name
-that a page does not know is an error, and so is a value that is None.
+Templates lie in templates/. Every value is escaped where it enters a page (jinja2's autoescape) and loses
+its control characters; what enters as it is has the type `Markup`, which only `svg.element` and the filter
+`symbols` make. A name that a page does not know is an error, and so is a value that is None.
 """
 
 import re
@@ -21,7 +21,7 @@ _SUBSCRIPTS = {"v": "ᵥ", "e": "ₑ"}
 
 
 def symbols(words: str) -> Markup:
-    """The letters of the equations as they are printed. Example: "mean g, V_e" -> "mean <i>g</i>, <i>V</i><sub>e</sub>"."""
+    """The letters of the equations as they are printed. Example: "V_e" -> "<i>V</i><sub>e</sub>"."""
 
     def printed(match: re.Match[str]) -> str:
         letter, below, alone = match.groups()
@@ -64,7 +64,7 @@ _ENVIRONMENT = _environment()
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
-    """The page that a template makes of these values; style and script are inside, so it needs no other file."""
+    """The page that a template makes of these values. Style and script are inside: it needs no other file."""
     assets = files("vantage.report") / "assets"
     style = f":root{{--font:{FONT}}}{STYLE}\n{(assets / 'page.css').read_text(encoding='utf-8')}"
     script = (assets / "page.js").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The numbers of a run -> what each section of its page shows: figures, and tables as rows of text.
 
-One function per section; it returns None where the files of the section are not there yet. The sentences around the
-figures stand in templates/sections/.
+One function per section; it returns None where the files of the section are not there yet. The sentences
+around the figures stand in templates/sections/.
 """
 
 from collections.abc import Mapping, Sequence

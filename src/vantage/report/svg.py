@@ -1,11 +1,11 @@
-"""Numbers -> SVG: scales, axes and a handful of marks. Colours are CSS classes, so light and dark cost nothing.
+"""Numbers -> SVG: scales, axes and a handful of marks. Colours are CSS classes, for light and dark at once.
 
-    plot(box, x, y)  ──axes, line, band, stacked, interval, dot──>  fragments  ──svg──>  one <svg>  ──save_svg──>  a file
+    plot(box, x, y) ──axes, line, band, interval, dot──> fragments ──svg──> one <svg> ──save_svg──> a file
 
-A mark's class says what it is (`mark`, `area`, `bar`, `dot`); its colour class says what it means (`policy`, `human`,
-`failure` ...). Lengths are in CSS pixels, y grows downwards; NaN breaks a line. Fragments are `Markup`: every word and
-attribute in them was escaped by `element`, so a page may take a drawing as it is; a plain string among the fragments is
-shown as text.
+A mark's class says what it is (`mark`, `area`, `bar`, `dot`); its colour class says what it means
+(`policy`, `human`, `failure` ...). Lengths are in CSS pixels, y grows downwards; NaN breaks a line.
+Fragments are `Markup`: every word and attribute in them was escaped by `element`, so a page may take a
+drawing as it is; a plain string among the fragments is shown as text.
 """
 
 import math
@@ -20,7 +20,10 @@ from markupsafe import Markup, escape
 from vantage.disk.files import write_whole
 from vantage.report.words import number, printable
 
-FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Inter, Roboto, "Helvetica Neue", "Liberation Sans", sans-serif'
+FONT = ", ".join(
+    ("ui-sans-serif", "system-ui", "-apple-system", '"Segoe UI"', "Inter", "Roboto", '"Helvetica Neue"')
+    + ('"Liberation Sans"', "sans-serif")
+)
 
 _LIGHT = {
     "ink": "#16202c", "soft": "#55606e", "line": "#dfe3e8", "grid": "#e8ebef",
@@ -173,8 +176,9 @@ def rule(x1: float, y1: float, x2: float, y2: float, cls: str = "grid") -> Marku
 def rect(x1: float, y1: float, x2: float, y2: float, cls: str, title: str = "", radius: float = 0) -> Markup:
     """A rectangle between two corners, with a tooltip."""
     corner = {"x": float(min(x1, x2)), "y": float(min(y1, y2))}
-    size = {"width": float(abs(x2 - x1)), "height": float(abs(y2 - y1)), "rx": f"{radius:g}" if radius else ""}
-    return element("rect", {"class": cls, **corner, **size}, _tip(title))
+    size = {"width": float(abs(x2 - x1)), "height": float(abs(y2 - y1))}
+    rounded = {"rx": f"{radius:g}" if radius else ""}
+    return element("rect", {"class": cls, **corner, **size, **rounded}, _tip(title))
 
 
 def dot(x: float, y: float, cls: str, radius: float = 4.5, title: str = "") -> Markup:
@@ -204,7 +208,13 @@ def _path(area: Plot, x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> s
     return "".join(commands)
 
 
-def line(area: Plot, x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"], cls: str, title: str = "") -> Markup:
+def line(
+    area: Plot,
+    x: Float[np.ndarray, "N"],
+    y: Float[np.ndarray, "N"],
+    cls: str,
+    title: str = "",
+) -> Markup:
     """A curve with a tooltip; NaN breaks it, values outside the plot are held at its edge."""
     path = _path(area, x, y)
     return element("path", {"class": f"mark {cls}", "d": path}, _tip(title)) if path else Markup("")
@@ -274,7 +284,7 @@ def histogram(
     edges: Float[np.ndarray, "J"],
     series: Sequence[tuple[str, str, Float[np.ndarray, "K"]]],
 ) -> Markup:
-    """Outlined steps over K bins with J = K + 1 edges; a series is (colour class, name, height of each bin)."""
+    """Outlined steps over K bins with J = K + 1 edges; a series is (colour class, name, heights)."""
     parts = list[Markup]()
     for cls, name, height in series:
         # Two points per bin make the steps; a point at the foot of either end closes the outline.

@@ -1,4 +1,4 @@
-"""A table as values, before anybody decides what it is written in: a page's template and Markdown read the same rows."""
+"""Rows of text -> a table, which a page's template shows and Markdown is written from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Chosen episodes -> the part of the page where their video and the critic's values are scrubbed together (Fig. 5)."""
+"""Chosen episodes -> the part of the page that shows their video beside the critic's values (Fig. 5)."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from vantage.report.folder import Run
 from vantage.types import VantageError
 
 SLOW = 20
-"""Pictures per second of the stored videos, at most. The page's script plays them at the speed that is asked for."""
+"""Pictures per second of the stored videos, at most; the page's script plays them at the speed asked for."""
 BUDGET = 7_000_000
 """Bytes of video in one page, before base64."""
 SHOWN = ("p_v", "v_e", "a_v", "a_e", "g", "weight")
@@ -74,7 +74,7 @@ def watch_section(run: Run, count: int) -> Viewers | None:
     return Viewers(round=number, episodes=[_viewer(watch, ranges, catalogue, budget) for watch in watches])
 
 
-def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: int) -> Viewer:
+def _viewer(watch: Watch, ranges: Ranges, catalogue: Episodes | None, budget: int) -> Viewer:
     robot_fps = catalogue.info.fps if catalogue else SLOW
     fps = min(robot_fps, SLOW)
     film, note = None, ""
@@ -100,7 +100,7 @@ def _viewer(watch: Watch, ranges: Ranges, catalogue: Catalogue | None, budget: i
 
 
 def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film:
-    """The episode's cameras side by side; coarser where it would not fit its share of the page, `budget` bytes."""
+    """The episode's cameras side by side, coarser where that would need more than `budget` bytes."""
     pictures = read_pictures(catalogue, watch.number)
     scale = max(1, 288 // max(view.shape[1] for view in pictures.values()))
     wall = tile(pictures, scale)

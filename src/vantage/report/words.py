@@ -1,6 +1,7 @@
-"""Values -> the words people read: numbers, rates, differences, times, settings, and text that is safe to show.
+"""Values -> the words people read: numbers, rates, differences, settings, and text that is safe to show.
 
-Everything here returns plain text. Markup is added, and text escaped, where a page or a drawing is put together.
+Everything here returns plain text. Markup is added, and text escaped, where a page or drawing is put
+together.
 """
 
 import math
@@ -37,7 +38,7 @@ def markdown(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as a code span of Markdown, fenced by more backticks than it holds in a row; not for cells of a table."""
+    """Text as a code span of Markdown, fenced by more backticks than it holds in a row; not for a table."""
     text = printable(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     air = " " if len(fence) > 1 else ""
@@ -70,7 +71,7 @@ def percent(rate: float) -> str:
 
 
 def signed(value: float, digits: int = 0) -> str:
-    """A difference with its sign; none where it rounds to zero. Example: 28.2 -> "+28", -3.04, 1 -> "−3.0"."""
+    """A difference with its sign, none where it rounds to 0. Example: 28.2 -> "+28"; -3.04, 1 -> "−3.0"."""
     if math.isnan(value):
         return "–"
     text = f"{value:+.{digits}f}".replace("-", "−")
