@@ -249,7 +249,7 @@ class _Reader:
         raise VantageError(f"{where}: {_short(data)} does not fit")
 
     def _member(self, members: tuple[type[Any], ...], data: Any, where: str) -> Any:
-        """One of some dataclasses, the one that "is" names; what stands for a protocol is looked up among the caller's own classes."""
+        """One of some dataclasses, the one that "is" names; other names are looked up among the caller's own classes."""
         known = {name_of(kind): kind for kind in members if dataclasses.is_dataclass(kind)}
         if not isinstance(data, dict):
             raise VantageError(f"{where}: expected the settings of {' or '.join(known) or members[0].__name__}, found {_short(data)}")
@@ -263,10 +263,8 @@ class _Reader:
         return self._dataclass(kind, given, where)
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
-        """Whether a class of the caller's own may stand where one of `members` is expected."""
-        if any(_is_protocol(member) for member in members):
-            return True
-        return any(issubclass(kind, member) for member in members)
+        """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union, or for its own base."""
+        return len(members) > 1 or _is_protocol(members[0]) or issubclass(kind, members[0])
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
         hints = typing.get_type_hints(kind, include_extras=True)

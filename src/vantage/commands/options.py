@@ -28,6 +28,9 @@ def usually(default: str, kind: str = "PATH") -> Any:
     return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
 
 
+OwnRecipe = Annotated[str, usually("none", "FILE.py:FUNCTION")]
+
+
 def print_json(record: object) -> None:
     """Print a record of dataclasses, mappings, sequences and numpy values as JSON. What is not a number is null."""
     print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))

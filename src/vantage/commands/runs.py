@@ -16,7 +16,7 @@ from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
 from vantage.commands.names import Named, find
-from vantage.config import from_json, to_json
+from vantage.config import classes_of, from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.layout import Round
 from vantage.progress import console
@@ -69,21 +69,29 @@ def _first_difference(found: object, wanted: object, where: str = "") -> str:
     return f"{where}: {found!r}, now {wanted!r}"
 
 
-def settings_of(run: Path) -> HABCRun:
-    """What made a run of HABC, whose rounds have stages. VantageError for any other folder."""
+def settings_of(run: Path, recipe: str = "") -> HABCRun:
+    """What made a run of HABC, whose rounds have stages.
+
+    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a rule): they are taken from
+    there, the settings from recipe.json. Raises VantageError for any other folder.
+    """
     path = run / "recipe.json"
     if not path.exists():
         raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
-    settings = read_json(path)["settings"]
+    record = read_json(path)
+    settings = record.get("settings") if isinstance(record, dict) else None
+    if not isinstance(settings, dict):
+        raise VantageError(f"{path} holds no settings; restore it")
     if settings.get("is") == "ChunkedPPORun":
         raise VantageError(f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`")
-    return from_json(HABCRun, settings, "recipe.json")
+    own = classes_of(named_recipe(recipe).value) if recipe else {}
+    return from_json(HABCRun, settings, "recipe.json", own)
 
 
-def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0) -> None:
+def one_stage(stage: str, folder: Path, *, workers: int, videos: int = 0, recipe: str = "") -> None:
     """One stage of one round. Its output must not be there yet: delete it to make it again."""
     here = Round.at(folder.resolve())
-    settings = settings_of(here.run)
+    settings = settings_of(here.run, recipe)
     product = {
         "collect": here.episodes,
         "fit-critic": here.critic,

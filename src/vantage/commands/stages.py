@@ -1,61 +1,66 @@
 """Commands that run one stage of one round, files to files (see begin.py)."""
 
-from vantage.commands.options import Folder, Workers
+from vantage.commands.options import Folder, OwnRecipe, Workers
 
 
-def collect(round: Folder, /, workers: Workers = 0) -> None:
+def collect(round: Folder, /, workers: Workers = 0, recipe: OwnRecipe = "") -> None:
     """1-episodes: play the policy of the round before, with rescues.
 
     Args:
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
+        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("collect", round, workers=workers)
+    one_stage("collect", round, workers=workers, recipe=recipe)
 
 
-def fit_critic(round: Folder, /) -> None:
+def fit_critic(round: Folder, /, recipe: OwnRecipe = "") -> None:
     """3-critic: train viability and efficiency on the labels.
 
     Args:
         round: Folder of the round, inside a run.
+        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("fit-critic", round, workers=1)
+    one_stage("fit-critic", round, workers=1, recipe=recipe)
 
 
-def weigh(round: Folder, /) -> None:
+def weigh(round: Folder, /, recipe: OwnRecipe = "") -> None:
     """4-weights.parquet: the credit ledger, a weight for every frame.
 
     Args:
         round: Folder of the round, inside a run.
+        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("weigh", round, workers=1)
+    one_stage("weigh", round, workers=1, recipe=recipe)
 
 
-def fit_policy(round: Folder, /) -> None:
+def fit_policy(round: Folder, /, recipe: OwnRecipe = "") -> None:
     """5-actor: train the policy on weighted windows.
 
     Args:
         round: Folder of the round, inside a run.
+        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("fit-policy", round, workers=1)
+    one_stage("fit-policy", round, workers=1, recipe=recipe)
 
 
-def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0) -> None:
+def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0, recipe: OwnRecipe = "") -> None:
     """6-eval.parquet: try the policy on the evaluation starts.
 
     Args:
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
         videos: Trials per world whose video is kept in ROUND/videos.
+        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
     from vantage.commands.runs import one_stage
 
-    one_stage("evaluate", round, workers=workers, videos=videos)
+    one_stage("evaluate", round, workers=workers, videos=videos, recipe=recipe)

@@ -6,13 +6,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vantage.disk.files import whole_file
+
 
 def save_state(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write atomically: the file is the old state or the new one, never half of either."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
-    temporary.replace(path)
+    """Write atomically: the file is the old state or the new one, never half of either. Raises VantageError on a full disk."""
+    with whole_file(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
 def load_state(path: Path) -> dict[str, Tensor] | None:

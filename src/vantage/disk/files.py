@@ -11,10 +11,13 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from vantage.errors import VantageError
 
@@ -31,8 +34,16 @@ def full_disk_is_a_sentence(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise VantageError(f"the disk is full: {path} could not be written; free some space and run the same command again.") from error
+            raise VantageError(_full(path)) from error
         raise
+    except SafetensorError as error:  # its writer says what the system said, in words
+        if any(f"os error {number})" in str(error) for number in _FULL):
+            raise VantageError(_full(path)) from error
+        raise
+
+
+def _full(path: Path) -> str:
+    return f"the disk is full: {path} could not be written; free some space and run the same command again."
 
 
 def _flush_folder(folder: Path) -> None:
@@ -43,18 +54,67 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is safe on disk when this returns, and that nobody ever sees half written.
+def check_writable(path: Path, *, folder: bool = False) -> None:
+    """Raise VantageError where a file (or a `folder`) must not be written: over something of another kind, or through a link that leads
+    out of its folder. Whatever is renamed into place would silently take the place of a pipe, a device or a link."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        _check_parents(path)
+        return
+    except OSError as error:
+        raise VantageError(f"{path} cannot be written ({error.strerror}); name another path") from error
 
-    Raises VantageError when the disk is full; whatever was under `path` before is then untouched.
+    if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(path.parent.resolve()):
+        raise VantageError(f"{path} is a link that leads out of its folder, to {path.resolve()}; name that path, or another one")
+    mode = path.stat().st_mode if path.exists() else mode
+    if folder and not stat.S_ISDIR(mode):
+        raise VantageError(f"{path} is {_kind(mode)}; name a folder")
+    if not folder and not stat.S_ISREG(mode):
+        raise VantageError(f"{path} is {_kind(mode)}; name a file")
+
+
+def _check_parents(path: Path) -> None:
+    """Raise VantageError where a folder on the way to `path` is none."""
+    for parent in path.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise VantageError(f"{path} cannot be written, because {parent} is no folder; name another path")
+            return
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFLNK: "a link to nothing",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is safe on disk when this returns, and that nobody ever sees half written. Raises as `whole_file` does."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """Yield a temporary path beside `path`, to be written; flush it and rename it to `path` when the block succeeds.
+
+    Raises VantageError when the disk is full, and where something stands that is no file (`check_writable`); whatever was under `path`
+    before is then untouched. A link to a file beside it stays a link.
     """
+    check_writable(path)
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with full_disk_is_a_sentence(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
+            yield temporary
+            with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
             _flush_folder(path.parent)
@@ -66,8 +126,10 @@ def write_whole(path: Path, content: bytes) -> None:
 def whole_folder(path: Path) -> Generator[Path]:
     """Yield an empty temporary folder beside `path`; rename it to `path` when the block succeeds, delete it when it fails.
 
-    A folder that already stands at `path` is replaced at the end.
+    A folder that already stands at `path` is replaced at the end. Raises VantageError where anything else stands there.
     """
+    check_writable(path, folder=True)
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.partial")
     with full_disk_is_a_sentence(path):
         try:
@@ -84,14 +146,6 @@ def whole_folder(path: Path) -> Generator[Path]:
             _flush_folder(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def final_place(folder: Path) -> Path:
-    """Where a folder that `whole_folder` is writing will stand in the end, as an absolute path; any other folder stays where it is."""
-    absolute = folder.absolute()
-    name = absolute.name
-    partial = name.startswith(".") and name.endswith(".partial")
-    return absolute.with_name(name.removeprefix(".").removesuffix(".partial")) if partial else absolute
 
 
 def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
