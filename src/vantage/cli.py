@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
-from rich.console import Console
 from rich.text import Text
 
 from vantage.commands import begin, compare, recordings, stages
 from vantage.commands.names import Named, nearest
 from vantage.errors import VantageError
+from vantage.progress import Terminal, console, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def main() -> None:
         dispatch(sys.argv[1:])
         sys.stdout.flush()
     except VantageError as error:
-        _complain(Text.assemble(("vantage:", "bold red"), " ", str(error)))
+        _complain(Text.assemble(("vantage:", "bold red"), " ", printable(str(error))))
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         _complain(Text("interrupted; run the same command again to go on"))
@@ -148,11 +148,11 @@ def overview() -> None:
             text.append(f"{group}\n", style="bold")
         text.append(f"  {command.name:<15}", style="cyan").append(f"{command.line}\n")
     text.append("vantage COMMAND --help tells the rest. docs/tour.md is where to read on.", style="dim")
-    Console(highlight=False).print(text)
+    Terminal().print(text)
 
 
 def _complain(text: Text) -> None:
-    Console(stderr=True).print(text, soft_wrap=True)
+    console.print(text)
 
 
 if __name__ == "__main__":

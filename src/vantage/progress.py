@@ -1,13 +1,44 @@
 """Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches a terminal."""
 
+import unicodedata
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
-console = Console(stderr=True, highlight=False)
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: escape sequences and other control characters become a visible mark."""
+    return "".join(letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+class Terminal(Console):
+    """A console for which text is data: no markup unless it is asked for, no control characters, lines that `grep` finds whole."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        """Write to standard output, or to standard error."""
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A plain text, as rich wants it."""
+        return super().render_str(printable(text), **options)
+
+
+console = Terminal(stderr=True)
 
 WIDE = 160
 """Columns of a table that goes into a file, where no terminal says how many there are."""
@@ -15,10 +46,10 @@ WIDE = 160
 
 def print_table(table: RenderableType) -> None:
     """Print a table on standard output, as wide as the terminal, and wide enough for a file or a pipe."""
-    output = Console(highlight=False)
+    output = Terminal()
     if not output.is_terminal:
         output.width = WIDE
-    output.print(table)
+    output.print(table, soft_wrap=False)
 
 
 @runtime_checkable
@@ -30,21 +61,33 @@ class Bar(Protocol):
         ...
 
 
+class _Note(ProgressColumn):
+    """The note at the end of a bar: the first to be cut where there is no room."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.fields["note"]), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What a bar shows in so many columns: on a narrow terminal the bar goes first, then the rate, then what the rest says too."""
+    fixed = Column(no_wrap=True)
+    columns: list[ProgressColumn] = [TextColumn("{task.description:<22}", style="bold", markup=False)]
+    if width >= 108:
+        columns.append(BarColumn(bar_width=28))
+    columns.append(MofNCompleteColumn(table_column=fixed))
+    if width >= 70:
+        columns.append(TaskProgressColumn(show_speed=False, table_column=fixed))
+    if width >= 94:
+        columns.append(TextColumn("{task.fields[rate]}", markup=False))
+    if width >= 70:
+        columns.append(TimeElapsedColumn(table_column=fixed))
+    return [*columns, TextColumn("left"), TimeRemainingColumn(table_column=fixed), _Note()]
+
+
 @contextmanager
 def bar(title: str, total: int, unit: str) -> Generator[Bar]:
     """Show `title` with `total` units of work while the context lives."""
-    columns = (
-        TextColumn("[bold]{task.description:<22}"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=False),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as progress:
+    with Progress(*_columns(console.width), console=console, refresh_per_second=4, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total, note="", rate="")
 
         def advance(done: int = 1, note: str = "") -> None:
@@ -58,7 +101,7 @@ def bar(title: str, total: int, unit: str) -> Generator[Bar]:
         seconds = done.elapsed or 0.0
         rate = done.completed / seconds if seconds else 0.0
         line = f"{title:<22} {done.completed:,.0f} {unit} in {seconds:.1f} s ({rate:,.1f} {unit}/s) {done.fields['note']}"
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line)
 
 
 def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
@@ -71,4 +114,4 @@ def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterato
 
 def say(sentence: str) -> None:
     """One line for people; what a path or a name holds is shown as it is."""
-    console.print(sentence, markup=False, soft_wrap=True)
+    console.print(sentence)

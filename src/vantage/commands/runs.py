@@ -4,6 +4,8 @@ import dataclasses
 import os
 from pathlib import Path
 
+from rich.text import Text
+
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
 from vantage.algorithms.habc import (
     HABCRun,
@@ -19,7 +21,7 @@ from vantage.commands.names import Named, find
 from vantage.config import classes_of, from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.layout import Round
-from vantage.progress import console
+from vantage.progress import console, printable
 from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
 from vantage.types import VantageError
@@ -36,7 +38,7 @@ def start(name: str, out: Path, *, workers: int, settings: Recipe | None = None)
         case ChunkedPPORun():
             run_chunked_ppo(out, settings, workers=workers or cores())
     page = write_report(out)
-    console.print(f"[bold green]done[/]  {page}")
+    console.print(Text.assemble(("done", "bold green"), "  ", printable(str(page))))
 
 
 def named_recipe(name: str) -> Named[Recipe]:

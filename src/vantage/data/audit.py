@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table as Grid
+from rich.text import Text
 
 from vantage.core.segments import segment_starts
 from vantage.core.stats import effective_sample_size
@@ -23,6 +23,7 @@ from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
 from vantage.data.v3.video import read_video
 from vantage.disk.tables import check_coverage, read_parquet
+from vantage.progress import printable
 from vantage.types import Route, VantageError
 
 STUCK_SECONDS = 2.0
@@ -279,6 +280,7 @@ def render_audit(found: Audit) -> RenderableType:
         rows.append(("weights", f"{w.drawn:,} of {w.frames:,} frames drawn, worth {w.effective:,.0f} equal ones, largest {w.largest:.2f}"))
     grid = Grid.grid(padding=(0, 2))
     for name, value in rows:
-        grid.add_row(f"[bold]{name}[/bold]", escape(value))
-    verdict = [f"[yellow]![/yellow] {escape(problem)}" for problem in found.problems] or ["[green]no problems found[/green]"]
+        grid.add_row(Text(name, style="bold"), Text(printable(value)))
+    verdict = [Text.assemble(("!", "yellow"), " ", printable(problem)) for problem in found.problems]
+    verdict = verdict or [Text("no problems found", style="green")]
     return Group(grid, "", *verdict)

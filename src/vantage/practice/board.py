@@ -50,16 +50,13 @@ class PracticeBoard:
         else:
             console.print(
                 f"{check['steps']:>10,} steps  success {check['success']:.3f}  steps of successes {check['length']:.1f}  "
-                f"with failures at the limit {check['cost']:.1f}{'  (kept)' if check['kept'] else ''}  {self._speed()}",
-                soft_wrap=True,
+                f"with failures at the limit {check['cost']:.1f}{'  (kept)' if check['kept'] else ''}  {self._speed()}"
             )
         if check["falling"]:
             best = max(c["success"] for c in self._checks)
-            console.print(
-                f"[bold yellow]success has fallen to {check['success']:.2f} from {best:.2f};[/] "
-                "the best checkpoint is kept. If it stays down, lower fit.kl_stop or fit.clip.",
-                soft_wrap=True,
-            )
+            fallen = f"success has fallen to {check['success']:.2f} from {best:.2f};"
+            advice = " the best checkpoint is kept. If it stays down, lower fit.kl_stop or fit.clip."
+            console.print(Text.assemble((fallen, "bold yellow"), advice))
 
     def _speed(self) -> str:
         if not self._line or self._first is None or self._line is self._first:
