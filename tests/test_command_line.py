@@ -183,7 +183,7 @@ def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int,
 
 
 def _int_column(c: pa.ChunkedArray) -> pa.Array:
-    return pa.array([int(v) for v in c.to_pylist()], pa.int64())
+    return pa.array([2 * int(v) for v in c.to_pylist()], pa.int64())
 
 
 def _nan(c: pa.ChunkedArray) -> pa.Array:
@@ -211,10 +211,10 @@ BAD = {
     "all outcomes empty": (lambda d: None, "0,\n1,\n", "records no outcome at all"),
     "an outcome that is not 0 or 1": (lambda d: None, "0,2\n", "must be 0, 1 or empty"),
     "an outcome for an episode that is not there": (lambda d: None, "7,1\n", "there is no episode 7"),
-    "intervention of the wrong type": (
+    "intervention that is no flag": (
         lambda d: change(d, "intervention", _int_column),
         "0,1\n",
-        "must be bool",
+        "must be 0 or 1",
     ),
     "intervention too short": (lambda d: change(d, "intervention", _short), "0,1\n", "needs one per frame"),
     "NaN in a state": (lambda d: change(d, "observation.state", _nan), "0,1\n", "NaN or infinite"),

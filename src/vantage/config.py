@@ -264,7 +264,7 @@ class _Reader:
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
         """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union, or for its own base."""
-        return len(members) > 1 or _is_protocol(members[0]) or issubclass(kind, members[0])
+        return len(members) > 1 or any(_is_protocol(member) or issubclass(kind, member) for member in members)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
         hints = typing.get_type_hints(kind, include_extras=True)
