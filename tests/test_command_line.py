@@ -113,13 +113,13 @@ def test_settings_of_a_run_are_recorded_and_held(vantage: Callable[..., tuple[in
     words = ("run", "debug", "--out", tmp_path / "run", "--workers", 1, *small, "--weighing.rule", "habc-v")
     assert vantage(*words)[0] == 0
     settings = json.loads((tmp_path / "run" / "recipe.json").read_text())["settings"]
-    assert settings["rounds"] == 0 and settings["supervised"]["steps"] == 2 and settings["control"] is False
-    assert settings["weighing"]["rule"] == {"is": "HABCV", "reweight_interventions": False}
+    assert settings["rounds"] == 0 and settings["supervision"]["supervised"]["steps"] == 2 and settings["control"] is False
+    assert settings["improvement"]["weighing"]["rule"] == {"is": "HABCV", "reweight_interventions": False}
 
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.parquet")}
     assert vantage(*words)[0] == 0, "started again, it goes on"
     code, _, err = vantage(*words, "--fit.steps", 3)
-    assert code == 2 and "settings.fit.steps: 120, now 3" in " ".join(err.split())
+    assert code == 2 and "settings.improvement.fit.steps: 120, now 3" in " ".join(err.split())
     assert {path: path.read_bytes() for path in before} == before
 
     code, out, _ = vantage("report", tmp_path / "run", "--json")

@@ -148,6 +148,14 @@ def whole_folder(path: Path) -> Generator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def final_place(folder: Path) -> Path:
+    """Where a folder that `whole_folder` is writing will stand in the end, as an absolute path; any other folder stays where it is."""
+    absolute = folder.absolute()
+    name = absolute.name
+    partial = name.startswith(".") and name.endswith(".partial")
+    return absolute.with_name(name.removeprefix(".").removesuffix(".partial")) if partial else absolute
+
+
 def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON with a stable layout (two spaces, keys as given), whole or not at all."""
     write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
