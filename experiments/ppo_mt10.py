@@ -15,13 +15,13 @@ Cells of one seed share demonstrations and, where the actor is the same, the sup
 import argparse
 import multiprocessing
 import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from experiments import ppo_figures
 from experiments.ppo_cells import CELLS, GROUPS, OUT, folder_of, keep, run_cell, settings_of, stored, trials_of
 from experiments.publish_study import between
 from vantage.collect.pool import leave_with_parent
@@ -29,7 +29,6 @@ from vantage.commands.metaworld_score import score
 from vantage.core.stats import wilson
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.practice.lockstep import Group, Start, play_group
-from vantage.report.svg import axes, line, plot, rule, save_svg, svg, text, ticks
 from vantage.seeding import seed_for
 from vantage.study.statistics import contrast
 from vantage.worlds.spec import place_of
@@ -199,51 +198,6 @@ def differences(cap: int) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A configuration, what its curves are called, and the colour class they have."""
-
-    arm: str
-    words: str
-    cls: str
-
-
-LONGEST = (
-    Line(LONGEST_CELL, "PPO alone, 11 M steps", "human"),
-    Line("10 demos, 5 M steps", "+ success, 5 M", "policy"),
-    Line("10 demos, 2 M steps, PPO alone", "PPO alone, 2 M", "efficiency"),
-    Line("10 demos, h = 3, 2 M steps, PPO alone", "PPO alone, 2 M, h = 3", "gate"),
-)
-FEWER = (
-    Line("3 demos, 1 M steps", "3 demos", "policy"),
-    Line("3 demos, 1 M steps, operator's lead", "3 demos, operator's lead", "human"),
-    Line("1 demo, 1 M steps", "1 demo", "efficiency"),
-    Line("pixels: 10 demos, 3.5 M steps, PPO alone, two cores", "10 demos, pixels", "failure"),
-)
-
-
-def curves(shown: Sequence[Line], key: str, height: tuple[float, float], words: str) -> str:
-    """A column of the checks (development starts, cap 200) over environment steps, a line a seed."""
-    checks = read_parquet(OUT / "checks.parquet")
-    shown = [each for each in shown if (checks["arm"] == each.arm).any()]
-    top = max((float(checks["steps"][checks["arm"] == each.arm].max()) for each in shown), default=1.0)
-    area = plot((52, 58, 700, 290), x=(0, top / 1e6), y=height)
-    parts = [axes(area, x_ticks=ticks(0, top / 1e6, 5), y_ticks=ticks(*height, 5), x_label="environment steps, millions")]
-    parts += [text(area.left, 20, words, cls="strong")]
-    if key == "length":
-        parts += [rule(area.left, area.y(42.17), area.right, area.y(42.17), "guide")]
-        parts += [text(area.right, area.y(42.17) - 6, "42.17: the paper's VLA", anchor="end")]
-    across = area.left
-    for each in shown:
-        mine = checks["arm"] == each.arm
-        for seed in np.unique(checks["seed"][mine]):
-            one = mine & (checks["seed"] == seed)
-            parts.append(line(area, checks["steps"][one] / 1e6, checks[key][one].astype(float), each.cls))
-        parts.append(text(across, 42, each.words, cls=f"named {each.cls}"))
-        across += 7 * len(each.words) + 20
-    return svg(720, 330, parts, f"{words}: " + ", ".join(each.words for each in shown))
-
-
 def short_table() -> str:
     """The few rows that README.md shows."""
     lines = [
@@ -284,10 +238,7 @@ def publish() -> None:
     parts = (intro + table(), differences(200), rules(), pace_table())
     between(RESULTS, "ppo-mt10", "\n\n".join(parts), "## Action-chunked PPO on MT10")
     between(README, "ppo", short_table(), "## Faster than its demonstrations")
-    faster = curves(LONGEST, "length", (30, 80), "control steps of successes, mean over ten tasks (development starts)")
-    fewer = curves(FEWER, "success", (0.5, 1), "success, mean over ten tasks (development starts, cap 200)")
-    save_svg(faster, Path("docs/figures/ppo-mt10.svg"))
-    save_svg(fewer, Path("docs/figures/ppo-mt10-harder.svg"))
+    ppo_figures.draw(Path("docs/figures"))
     print(table() + "\n\n" + differences(200))
 
 

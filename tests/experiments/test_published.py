@@ -1,0 +1,39 @@
+"""What docs/ shows is what its commands make of the stored rows: figures byte for byte, tables line for line."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments import begin_anew, critic_table, pixel_gap, ppo_figures, ppo_mt10, quickstart_table
+from vantage.disk.tables import read_parquet
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # commands of docs/ are given there
+
+
+def test_the_quickstarts_figure_and_tables() -> None:
+    trials = quickstart_table.kept(quickstart_table.KEPT, quickstart_table.ARMS)
+    assert quickstart_table.figure(trials) == quickstart_table.FIGURE.read_text()
+    for page in ("README.md", "docs/results.md"):
+        assert quickstart_table.table(trials) in Path(page).read_text(), page
+    both = trials | quickstart_table.kept(quickstart_table.RECIPE, quickstart_table.OWN)
+    assert quickstart_table.table(both) in Path("docs/results.md").read_text()
+
+
+def test_the_figures_of_ppo(tmp_path: Path) -> None:
+    ppo_figures.draw(tmp_path)
+    for name in ("ppo-mt10.svg", "ppo-mt10-harder.svg"):
+        assert (tmp_path / name).read_bytes() == Path(f"docs/figures/{name}").read_bytes(), name
+
+
+def test_the_tables_of_experiments() -> None:
+    results, readme = Path("docs/results.md").read_text(), Path("README.md").read_text()
+    assert critic_table.table(read_parquet(critic_table.OUT)) in results
+    assert begin_anew.table(read_parquet(begin_anew.OUT)) in results
+    assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
+    assert pixel_gap.side_by_side() in results
+    assert ppo_mt10.short_table() in readme and ppo_mt10.pace_table() in results
