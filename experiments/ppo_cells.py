@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vantage.algorithms.chunked_ppo import run_chunked_ppo
+from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SelfBCRule, SuccessBC
 from vantage.core.surrogate import Discount, Potential, StepCost, TimePrice
 from vantage.disk.files import read_json
@@ -22,7 +22,7 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.nets.vla import Pixels
 from vantage.policies.small.gaussian import GaussianConfig
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
-from vantage.practice.trainer import Checks, ChunkedPPORun, OperatorLead, ReplayedLead
+from vantage.practice.settings import Checks, OperatorLead, ReplayedLead
 from vantage.recipes.metaworld_ppo import metaworld_mt10_ppo, metaworld_mt10_ppo_state, metaworld_mt10_ppo_state_long
 from vantage.stages.collect import Demonstrations
 
