@@ -542,3 +542,16 @@ def test_prompts_reach_multi_task_dit_from_scratch() -> None:
     )
     seen = policy.features(observation)
     assert (seen[0] - seen[1]).abs().max() > 1e-3
+
+
+def test_the_page_about_policies_holds(shelf: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(shelf("smolvla"), tmp_path / "outputs/train/mine/checkpoints/last/pretrained_model")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    names: dict[str, object] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    renamed = facts(cameras={"top": (48, 64), "wrist": (40, 40)})
+    assert names["go_on"].build(0, renamed).execute == 4
+    assert list(names["go_on"].interface(renamed).cameras) == ["top", "wrist"]
+    assert any(row.name == "LoRA adapters" and row.trained for row in trainable(names["adapt"].build(0, facts())))
+    assert names["new"].interface(facts("act")).chunk == 16
