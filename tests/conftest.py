@@ -6,6 +6,9 @@ new counterexamples, twenty times as many and other ones each time.
 """
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -16,3 +19,13 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recorded run in which every route, credit, fold and cut occurs (`recorded.py`); only to be read."""
+    from recorded import write_run  # slow, and most tests do not need it
+
+    run = tmp_path_factory.mktemp("recorded") / "run"
+    write_run(run)
+    return run

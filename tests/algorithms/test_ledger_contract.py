@@ -1,25 +1,44 @@
-"""The credit ledger of a real run, recomputed here from the contract (spec: the credit ledger) by the slow obvious loops."""
+"""The credit ledger of a run, recomputed here from the contract (docs/data.md) by the slow obvious loops.
+
+The recorded run holds every route, cut and outcome; the simulated one shows that nothing depends on how they came about.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from recorded import CHUNK, IMPROVEMENT
 from tiny import tiny
 
 from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 
-K, H = tiny().improvement.weighing.stride, tiny().policy.net.chunk
+RUNS = {
+    "recorded": (IMPROVEMENT.weighing.stride, CHUNK),
+    "finished": (tiny().improvement.weighing.stride, tiny().policy.net.chunk),
+}
+"""Fixture -> stride of the advantages, steps of a window."""
 
 
 def rows(path: Path) -> list[dict]:
     return pq.read_table(path).to_pylist()
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def here(request: pytest.FixtureRequest, finished: Path) -> Path:
-    return finished / f"round-{request.param:02d}"
+@pytest.fixture(scope="module", params=[(run, number) for run in RUNS for number in (1, 2)], ids=lambda p: f"{p[0]}-{p[1]}")
+def here(request: pytest.FixtureRequest) -> Path:
+    run, number = request.param
+    return request.getfixturevalue(run) / f"round-{number:02d}"
+
+
+@pytest.fixture
+def stride(here: Path, request: pytest.FixtureRequest) -> int:
+    return RUNS[request.node.callspec.params["here"][0]][0]
+
+
+@pytest.fixture
+def horizon(here: Path, request: pytest.FixtureRequest) -> int:
+    return RUNS[request.node.callspec.params["here"][0]][1]
 
 
 def test_labels_cover_every_frame_and_follow_the_route_rule(here: Path) -> None:
@@ -31,53 +50,64 @@ def test_labels_cover_every_frame_and_follow_the_route_rule(here: Path) -> None:
     for episode in range(table.episodes):
         mine = [r for r in labels if r["episode_index"] == episode]
         human = [bool(table.intervention[r["index"]]) for r in mine]
-        won = any(table.success[r["index"]] for r in mine)
+        cut = [bool(table.cut[r["index"]]) for r in mine]
+        outcome = mine[0]["outcome"]
+        if mine[0]["outcome_source"] == "next.success":
+            assert outcome == float(any(table.success[r["index"]] for r in mine))
         last_human = max((t for t, h in enumerate(human) if h), default=-1)
         rescued += last_human >= 0
         for t, r in enumerate(mine):
-            assert r["segment"] == sum(human[i] != human[i - 1] for i in range(1, t + 1))
-            if human[t]:
-                expected = "intervention"
-            elif t > last_human:
-                expected = "rollout_success" if won else "rollout_failure"
-            else:
-                expected = "unlabelled"
-            assert (r["route"], r["controller"]) == (expected, "human" if human[t] else "policy")
-            assert r["viability_mask"] == expected.startswith("rollout")
-            assert r["viability_target"] == (float(won) if r["viability_mask"] else None)
-            assert r["efficiency_mask"] == (won and expected in ("rollout_success", "intervention"))
-            assert r["efficiency_target_mc"] == (-(len(mine) - 1 - t) if r["efficiency_mask"] else None)
-    assert rescued > 0, "the tiny run must contain rescues, or this test proves little"
+            check_label(r, t, len(mine), human, cut, last_human, outcome)
+    assert rescued > 0, "the run must contain rescues, or this test proves little"
 
 
-def test_advantages_gate_and_weights_follow_the_contract(here: Path, finished: Path) -> None:
+def check_label(r: dict, t: int, length: int, human: list[bool], cut: list[bool], last_human: int, outcome: float | None) -> None:
+    """One row of an episode of `length` frames against the route rule, by hand."""
+    assert r["segment"] == sum(human[i] != human[i - 1] or cut[i] for i in range(1, t + 1))
+    ended = {1.0: "rollout_success", 0.0: "rollout_failure", None: "unlabelled"}[outcome]
+    expected = ended if t > last_human else "unlabelled"
+    if human[t]:
+        expected = ended = "intervention"
+    assert (r["route"], r["controller"]) == (expected, "human" if human[t] else "policy")
+    assert r["route_whole"] == ended and r["outcome"] == outcome
+    assert r["viability_mask"] == expected.startswith("rollout")
+    assert r["viability_target"] == (outcome if r["viability_mask"] else None)
+    assert r["efficiency_mask"] == (outcome == 1 and expected in ("rollout_success", "intervention"))
+    assert r["efficiency_target_mc"] == (-(length - 1 - t) if r["efficiency_mask"] else None)
+
+
+def test_advantages_gate_and_weights_follow_the_contract(here: Path, stride: int) -> None:
     ledger = rows(here / "4-weights.parquet")
     assert pq.read_table(here / "4-weights.parquet").column_names == list(WEIGHT_COLUMNS)
     assert len({(r["round"], r["index"]) for r in ledger}) == len(ledger)
     assert sum(r["sampling"] for r in ledger) == pytest.approx(1)
     for number in range(int(here.name[-2:]) + 1):
-        labels = {r["index"]: r for r in rows(finished / f"round-{number:02d}" / "2-labels.parquet")}
+        folder = here.parent / f"round-{number:02d}"
+        labels = {r["index"]: r for r in rows(folder / "2-labels.parquet")}
+        cut = read_table(folder / "1-episodes", demos=number == 0).cut
         mine = {r["index"]: r for r in ledger if r["round"] == number}
         assert mine.keys() == labels.keys()
         for index, r in mine.items():
             label = labels[index]
-            last = max(i for i, other in labels.items() if other["episode_index"] == label["episode_index"])
-            won = number == 0 or any(labels[i]["efficiency_mask"] for i in range(index - label["frame_index"], last + 1))
-            check_row(r, index, last, won, mine)
+            end = index
+            while end + 1 in labels and labels[end + 1]["frame_index"] > 0 and not cut[end + 1]:
+                end += 1
+            last_frame = end + 1 not in labels or labels[end + 1]["frame_index"] == 0
+            check_row(r, index, end, last_frame and label["outcome"] == 1, mine, stride)
             assert r["route"] == label["route"]
 
 
-def check_row(r: dict, index: int, last: int, won: bool, mine: dict[int, dict]) -> None:
-    """One row against the formulas of the contract, by hand."""
+def check_row(r: dict, index: int, end: int, succeeds: bool, mine: dict[int, dict], stride: int) -> None:
+    """One row against the formulas of the contract, by hand. `end`: last row before a cut or the episode's end."""
     assert r["p_v"] == pytest.approx(1 / (1 + np.exp(-r["z_v"])), abs=1e-6)
     assert r["v_e"] <= 0
-    left = last - index
-    if won and left < K:
-        a_v, a_e = mine[last]["z_v"] - r["z_v"], (-left - r["v_e"]) / K
+    left = end - index
+    if succeeds and left < stride:
+        a_v, a_e = mine[end]["z_v"] - r["z_v"], (-left - r["v_e"]) / stride
     elif left == 0:
         a_v = a_e = None
     else:
-        k = min(K, left)
+        k = min(stride, left)
         a_v, a_e = mine[index + k]["z_v"] - r["z_v"], (-k + mine[index + k]["v_e"] - r["v_e"]) / k
     if a_v is None or a_e is None:
         assert (r["a_v"], r["a_e"], r["g"]) == (None, None, None)
@@ -103,20 +133,24 @@ def test_raw_weights_and_their_unit_mean(here: Path) -> None:
     assert sum(r["sampling"] * r["weight"] for r in others) / sum(r["sampling"] for r in others) == pytest.approx(1)
 
 
-def test_an_intervention_window_needs_a_fifth_of_its_steps(here: Path) -> None:
+def test_an_intervention_window_needs_a_fifth_of_its_steps(here: Path, horizon: int) -> None:
     number = int(here.name[-2:])
     labels = rows(here / "2-labels.parquet")
     weights = {r["index"]: r for r in rows(here / "4-weights.parquet") if r["round"] == number}
     end = {}
     for r in labels:
         end[(r["episode_index"], r["segment"])] = r["index"]
-    short = [r for r in labels if r["route"] == "intervention" and end[(r["episode_index"], r["segment"])] - r["index"] + 1 < -(-H // 5)]
-    assert short, "the tiny run must contain ends of interventions"
+    short = [
+        r for r in labels if r["route"] == "intervention" and end[(r["episode_index"], r["segment"])] - r["index"] + 1 < -(-horizon // 5)
+    ]
+    assert short, "the run must contain ends of interventions"
     assert all(weights[r["index"]]["weight"] == 0 and weights[r["index"]]["sampling"] == 0 for r in short)
 
 
-def test_round_zero_is_supervised_fine_tuning(finished: Path) -> None:
-    ledger = rows(finished / "round-00" / "4-weights.parquet")
+@pytest.mark.parametrize("run", RUNS)
+def test_round_zero_is_supervised_fine_tuning(run: str, request: pytest.FixtureRequest) -> None:
+    start = request.getfixturevalue(run) / "round-00"
+    ledger = rows(start / "4-weights.parquet")
     assert all(r["route"] == "demo" and r["weight"] == 1 and r["raw_weight"] == 1 for r in ledger)
     assert all(r[name] is None for r in ledger for name in ("z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent"))
-    assert not (finished / "round-00" / "3-critic").exists()
+    assert not (start / "3-critic").exists()

@@ -1,0 +1,82 @@
+"""The recorded run holds everything that credit, weights and sampling can meet; tests that use it are not vacuous."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recorded import experience
+
+from vantage.core.windows import valid_anchors
+from vantage.data.v3.read import read_table
+from vantage.disk.tables import read_parquet
+from vantage.learn.critic.problem import deal_folds
+from vantage.types import Route
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_every_route_occurs_often_enough(recorded: Path, number: int) -> None:
+    labels = read_parquet(recorded / f"round-{number:02d}" / "2-labels.parquet")
+    share = {route: float((labels["route"] == route).mean()) for route in Route}
+    assert share[Route.ROLLOUT_SUCCESS] >= 0.2
+    assert min(share[route] for route in (Route.ROLLOUT_FAILURE, Route.INTERVENTION, Route.UNLABELLED)) >= 0.1
+    assert (labels["route"] != labels["route_whole"]).mean() > 0.1, "the two ways of crediting differ"
+
+
+def test_every_kind_of_episode_occurs(recorded: Path) -> None:
+    kinds: set[tuple[bool, bool, str]] = set()
+    for number in (1, 2):
+        table = read_table(recorded / f"round-{number:02d}" / "1-episodes")
+        labels = read_parquet(recorded / f"round-{number:02d}" / "2-labels.parquet")
+        for rows in table.slices:
+            human = table.intervention[rows]
+            outcome = str(labels["outcome"][rows][0])
+            kinds.add((bool(human.any()), bool(human[-1]), outcome))
+    autonomous, rescued, in_human_hands = (False, False), (True, False), (True, True)
+    assert {kind for kind in kinds if kind[2] != "nan"} == {
+        (*drove, outcome) for drove in (autonomous, rescued, in_human_hands) for outcome in ("0.0", "1.0")
+    }
+    assert {(*autonomous, "nan"), (*rescued, "nan")} <= kinds, "episodes without an outcome"
+
+
+def test_time_is_cut_in_every_kind_of_stretch(recorded: Path) -> None:
+    frames = experience(recorded).frames
+    cut = np.flatnonzero(frames.cut)
+    driven = {("demo" if frames.demo[row] else "HP"[not frames.intervention[row]], float(frames.outcome[row])) for row in cut}
+    assert {("demo", 1.0), ("H", 1.0), ("P", 1.0), ("P", 0.0)} <= driven
+
+
+def test_demonstrations_succeed_fail_and_are_not_judged(recorded: Path) -> None:
+    labels = read_parquet(recorded / "round-00" / "2-labels.parquet")
+    said = set(zip(labels["outcome"].tolist(), labels["outcome_source"].tolist(), strict=True))
+    assert said == {(1.0, "csv"), (0.0, "csv"), (1.0, "demo")}
+    assert set(read_parquet(recorded / "round-02" / "2-labels.parquet")["outcome_source"]) == {"next.success"}
+
+
+def test_several_tasks_rounds_versions_and_folds_occur(recorded: Path) -> None:
+    replay = experience(recorded)
+    assert len(replay.prompts) == 2 and set(replay.round) == {0, 1, 2}
+    assert set(replay.frames.policy_version) == {-1, 0, 30}
+    fold = deal_folds(replay, 3, seed=0)
+    for number in range(3):
+        outcomes = replay.labels.viability_target[(fold == number) & replay.labels.viability_mask]
+        assert set(outcomes) == {0.0, 1.0}, "every fold sees both outcomes"
+
+
+def test_every_rule_of_windows_occurs(recorded: Path) -> None:
+    replay = experience(recorded)
+    valid = valid_anchors(replay.segment_end, replay.labels.route, 8)
+    human = replay.labels.route == Route.INTERVENTION
+    assert (human & ~valid).any() and (human & valid).any(), "interventions too short for a window, and long enough"
+    short = replay.segment_end - np.arange(len(replay)) < 7
+    assert all((short & (replay.labels.route == route)).any() for route in Route), "padded windows on every route"
+
+
+def test_weights_of_successes_differ(recorded: Path) -> None:
+    for number in (1, 2):
+        ledger = read_parquet(recorded / f"round-{number:02d}" / "4-weights.parquet")
+        success = ledger["route"] == Route.ROLLOUT_SUCCESS
+        raw = ledger["raw_weight"][success]
+        assert ((raw > 0) & (raw < 2)).all() and raw.std() > 0.05
+        drawn = ledger["sampling"] * (ledger["route"] != Route.DEMO)
+        assert abs(drawn @ ledger["raw_weight"] / drawn.sum() - 1) > 0.01, "Eq. 8 has something to do"
+        assert np.isnan(ledger["g"]).any(), "frames before cuts have no advantage"
