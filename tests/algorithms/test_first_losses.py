@@ -13,7 +13,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from recorded import CHUNK, FPS, IMPROVEMENT, INTERFACE, SEED, STEPS, T_MAX, experience, improvement, improver, sources
+from recorded import (
+    CHUNK,
+    FPS,
+    IMPROVEMENT,
+    INTERFACE,
+    SEED,
+    STEPS,
+    T_MAX,
+    experience,
+    improvement,
+    improver,
+    sources,
+)
 from torch import nn
 
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
@@ -139,7 +151,11 @@ def curve(folder: Path) -> list[dict]:
 def test_the_policy_learns_by_the_weights_and_masks_of_the_ledger(recorded: Path, number: int) -> None:
     """Logged first loss = checkpoint that entered, batch of (seed, 0), weights and masks; without either it is another number."""
     here = Round.of(recorded, number)
-    files, (weight, sampling), seed = Files(recorded, number), read_ledger(here.folder), train_seed(here, SEED)
+    files, (weight, sampling), seed = (
+        Files(recorded, number),
+        read_ledger(here.folder),
+        train_seed(here, SEED),
+    )
     policy = load_policy(Round.of(recorded, number - 1).actor)
     rows = drawn_rows(sampling, seed, 0, IMPROVEMENT.fit.batch)
     with torch.no_grad():
@@ -244,7 +260,17 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 def test_both_heads_of_the_critic_take_these_three_steps(recorded: Path, target: EfficiencyTarget) -> None:
     """Initial weights, first biases, frames drawn, targets from a slow copy, losses and steps of AdamW, written down again."""
-    settings = CriticFit(steps=3, batch=48, width=16, check_every=1, patience=9, keep_best=False, target=target, polyak=0.3, held_out=0.0)
+    settings = CriticFit(
+        steps=3,
+        batch=48,
+        width=16,
+        check_every=1,
+        patience=9,
+        keep_best=False,
+        target=target,
+        polyak=0.3,
+        held_out=0.0,
+    )
     replay, files = experience(recorded), Files(recorded, 2)
     features = compute_features(replay, load_policy(Round.of(recorded, 1).actor))
     trained = train_panel(replay, features, settings, t_max=T_MAX, seed=5)
@@ -303,7 +329,12 @@ def look(files: Files, row: int, k: int, *, across: bool) -> tuple[int, int, boo
 
 
 def efficiency_targets(
-    files: Files, rows: list[int], x: torch.Tensor, module: nn.Module, slow: list[torch.Tensor], target: EfficiencyTarget
+    files: Files,
+    rows: list[int],
+    x: torch.Tensor,
+    module: nn.Module,
+    slow: list[torch.Tensor],
+    target: EfficiencyTarget,
 ) -> list[float]:
     """(1 - share) (-k + V_slow(k steps on)) + share (steps that really were left), frame by frame."""
     names = [name for name, _ in module.named_parameters()]
@@ -335,9 +366,20 @@ def huber(said: torch.Tensor, wanted: list[float], *, unit: float) -> torch.Tens
 def test_the_parent_head_takes_these_three_steps(recorded: Path, share: float) -> None:
     """Two-hot targets of the discounted rewards and a slow copy's values (Eq. 9), cross-entropy, AdamW."""
     gamma, bins, cost = 0.97, 31, 20.0
-    settings = ParentFit(steps=3, batch=40, width=16, dropout=0.0, polyak=0.4, target=ParentTarget(gamma=gamma, stride=3, mc_share=share))
+    settings = ParentFit(
+        steps=3,
+        batch=40,
+        width=16,
+        dropout=0.0,
+        polyak=0.4,
+        target=ParentTarget(gamma=gamma, stride=3, mc_share=share),
+    )
     reward = replace(settings.target.reward, failure_penalty=cost)
-    settings = replace(settings, target=replace(settings.target, reward=reward), bins=replace(settings.bins, low=-60.0, count=bins))
+    settings = replace(
+        settings,
+        target=replace(settings.target, reward=reward),
+        bins=replace(settings.bins, low=-60.0, count=bins),
+    )
     replay, files = experience(recorded), Files(recorded, 2)
     features = compute_features(replay, load_policy(Round.of(recorded, 1).actor))
     head = train_parent(replay, features, settings, seed=9)
@@ -472,7 +514,14 @@ def interleaved_sampling(files: Files) -> np.ndarray:
 
 
 def interleaved_raw(
-    files: Files, rows: np.ndarray, looks: list, critic: DualCritic, now: torch.Tensor, then: torch.Tensor, *, warm: bool
+    files: Files,
+    rows: np.ndarray,
+    looks: list,
+    critic: DualCritic,
+    now: torch.Tensor,
+    then: torch.Tensor,
+    *,
+    warm: bool,
 ) -> list[float]:
     """HABC's weight of every drawn window: g on successes (1 while the critic warms up), 0 on failures, else 1."""
     with torch.no_grad():
@@ -509,7 +558,11 @@ def test_no_critic_sees_the_episodes_that_it_judges(recorded: Path) -> None:
         turned = train_panel(replace(replay, labels=labels), features, settings, t_max=T_MAX, seed=2)
         np.testing.assert_array_equal(turned.fold, plain.fold)
         for number in range(3):
-            pairs = zip(plain.panel.folds[number][0].parameters(), turned.panel.folds[number][0].parameters(), strict=True)
+            pairs = zip(
+                plain.panel.folds[number][0].parameters(),
+                turned.panel.folds[number][0].parameters(),
+                strict=True,
+            )
             assert all(torch.equal(a, b) for a, b in pairs) == (number == own)
 
 

@@ -25,7 +25,11 @@ def rows(path: Path) -> list[dict]:
     return pq.read_table(path).to_pylist()
 
 
-@pytest.fixture(scope="module", params=[(run, number) for run in RUNS for number in (1, 2)], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(
+    scope="module",
+    params=[(run, number) for run in RUNS for number in (1, 2)],
+    ids=lambda p: f"{p[0]}-{p[1]}",
+)
 def here(request: pytest.FixtureRequest) -> Path:
     run, number = request.param
     return request.getfixturevalue(run) / f"round-{number:02d}"
@@ -123,7 +127,13 @@ def test_raw_weights_and_their_unit_mean(here: Path) -> None:
     mean = sum(r["sampling"] * r["raw_weight"] for r in others) / sum(r["sampling"] for r in others)
     for r in ledger:
         g = 1.0 if r["g"] is None else r["g"]
-        raw = {"demo": 1.0, "intervention": 1.0, "rollout_success": g, "rollout_failure": 0.0, "unlabelled": 0.0}[r["route"]]
+        raw = {
+            "demo": 1.0,
+            "intervention": 1.0,
+            "rollout_success": g,
+            "rollout_failure": 0.0,
+            "unlabelled": 0.0,
+        }[r["route"]]
         assert r["raw_weight"] == pytest.approx(raw, abs=1e-6)
         if r["route"] == "demo":
             assert r["weight"] == 1

@@ -74,7 +74,10 @@ def test_sampling_and_weights_by_slow_loops(recorded: Path, tmp_path: Path, sett
 
 def frames_of(here: Path, number: int) -> list[dict]:
     """One row per frame: its labels, and where its segment and the next hand-over are, counted one by one."""
-    table, labels = read_table(here / "1-episodes", demos=number == 0), pq.read_table(here / "2-labels.parquet").to_pylist()
+    table, labels = (
+        read_table(here / "1-episodes", demos=number == 0),
+        pq.read_table(here / "2-labels.parquet").to_pylist(),
+    )
     frames: list[dict] = []
     for rows in table.slices:
         human, episode = table.intervention[rows].tolist(), labels[rows]
