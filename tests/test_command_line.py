@@ -1,6 +1,7 @@
 """The command line: help that helps, one sentence and exit code 2 for bad input, nothing half written."""
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -277,13 +278,167 @@ def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
+    (tmp_path / "run" / "round-00").mkdir()
     before = (tmp_path / "run" / "recipe.json").read_bytes()
     code, _, err = vantage("run", "debug", "--out", tmp_path / "run")
     assert code == 2 and "was made by recipe 'quickstart'" in " ".join(err.split())
     code, _, err = vantage("run", "quickstart", "--out", tmp_path / "run", "--seed", 5)
     assert code == 2 and "settings.seed: 0, now 5" in " ".join(err.split())
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["recipe.json", "round-00"]
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+
+
+def test_a_folder_in_which_nothing_was_made_yet_may_change_its_mind(tmp_path: Path) -> None:
+    from vantage.commands.runs import claim
+
+    claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
+    claim(tmp_path / "run", "debug", RECIPES["debug"]())
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"] == "debug"
+
+
+def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("kept")
+    for name, says in (("file", "is a file; name a folder"), ("pipe", "is a named pipe"), ("full", "is not empty and no run")):
+        code, _, err = vantage("run", "debug", "--out", tmp_path / name)
+        assert code == 2 and says in " ".join(err.split()), name
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "pipe", "thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--policy.net.state-dim", 5), "the policy has 5 dimensions of proprioception, and push-v3 has 4"),
+        (
+            ("--policy.net.sight.dim", 28),
+            "has 28 dimensions of true state, and push-v3 has 39; for a policy",
+        ),
+        (("--policy.net.action-dim", 7), "7 dimensions of action, and push-v3 has 4"),
+        (("--policy.net.sight", "pixels", "--policy.net.sight.cameras", "wrist"), "camera 'wrist', and push-v3 shows corner4, gripperPOV"),
+        (("--policy.net.sight", "pixels", "--policy.net.sight.size", 50), "is 96 x 96 px, no multiple of the 50 x 50"),
+        (("--worlds", "hammer-v3"), "nobody can operate hammer-v3 yet"),
+        (("--worlds", "hammer-v3", "--demonstrations.operator", "DemonstrateStock"), "with the operator NoOne nobody rescues"),
+        (("--worlds",), "there is no world to play in"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_made(
+    words: tuple[object, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, _, err = vantage("run", "debug", "--out", tmp_path / "run", *words)
+    assert code == 2 and says in " ".join(err.split()), err
+    assert not (tmp_path / "run").exists()
+
+
+OWN_WORLD = '''
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from vantage.collect.handover import Event, Phase
+from vantage.collect.operators import NoOne
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowConfig
+from vantage.recipes.debug import debug
+from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import Evaluation
+from vantage.worlds.spec import MetaWorldSpec
+
+
+class Line:
+    task, prompt, fps, cameras = "line", "go", 10, ()
+    action_low, action_high = -np.ones(1, np.float32), np.ones(1, np.float32)
+
+    def reset(self, seed):
+        self.x, self.goal = np.random.default_rng(seed).uniform(-1, 1, 2)
+
+    def step(self, action):
+        self.x += 0.1 * float(np.clip(action[0], -1, 1))
+        return bool(abs(self.x - self.goal) < 0.1)
+
+    def proprioception(self):
+        return np.array([self.x], np.float32)
+
+    def environment_state(self):
+        return np.array([self.x, self.goal], np.float32)
+
+    def images(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class LineSpec(MetaWorldSpec):
+    cameras: ClassVar[tuple[str, ...]] = ()
+    state_dim: ClassVar[int] = 1
+    environment_dim: ClassVar[int] = 2
+    action_dim: ClassVar[int] = 1
+    fps: ClassVar[int] = 10
+
+    def __call__(self):
+        return Line()
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Drives straight to the goal."""
+
+    speed: float = 1.0
+    extension: ClassVar[int] = 0
+
+    def __call__(self, task, limit, rng):
+        return Driver(self.speed)
+
+
+class Driver:
+    def __init__(self, speed):
+        self.speed = speed
+
+    def watch(self, phase, t, state):
+        return Event.TAKE_OVER if phase is not Phase.CORRECTING else None
+
+    def act(self, state):
+        return np.clip(10 * (state[1:] - state[:1]), -self.speed, self.speed).astype(np.float32)
+
+
+def make():
+    """A point on a line."""
+    start = debug()
+    return replace(
+        start,
+        worlds=(LineSpec("line", limit=60),),
+        policy=FlowConfig(net=NetConfig(sight=TrueState(dim=2, width=16), state_dim=1, action_dim=1, width=32, chunk=4, execute=4)),
+        supervision=replace(start.supervision, demonstrations=Demonstrations(per_world=4, operator=Go())),
+        rollouts=replace(start.rollouts, per_world=10, operator=NoOne()),
+        evaluation=Evaluation(per_world=4),
+        rounds=1,
+    )
+'''
+
+
+def test_a_recipe_a_world_and_an_operator_of_ones_own(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """Two workers import the file that the command line names; nothing that a run folder says is ever imported."""
+    path, run = tmp_path / "own_line_world.py", tmp_path / "run"
+    path.write_text(OWN_WORLD)
+    quick = ("--supervised.steps", 5, "--fit.steps", 5, "--critic.steps", 5, "--demonstrations.operator.speed", 0.5)
+    code, _, err = vantage("run", f"{path}:make", "--out", run, "--workers", 2, *quick)
+    assert code == 0, err
+    recipe = json.loads((run / "recipe.json").read_text())
+    assert recipe["recipe"] == "own_line_world.py:make"
+    assert recipe["settings"]["worlds"][0]["is"] == "own_line_world:LineSpec"
+    assert recipe["settings"]["supervision"]["demonstrations"]["operator"] == {"is": "own_line_world:Go", "speed": 0.5}
+
+    (run / "round-01" / "6-eval.parquet").unlink()
+    code, _, err = vantage("evaluate", run / "round-01", "--workers", 1)
+    assert code == 2 and "'own_line_world:LineSpec' is not MetaWorldSpec; name the Python file" in " ".join(err.split())
+    assert not (run / "round-01" / "6-eval.parquet").exists()
+    code, _, err = vantage("evaluate", run / "round-01", "--workers", 1, "--recipe", f"{path}:make")
+    assert code == 0, err
+    assert set(pq.read_table(run / "round-01" / "6-eval.parquet").column("task").to_pylist()) == {"line"}
 
 
 def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -179,6 +179,20 @@ def dumps(value: Any) -> str:
     return json.dumps(to_json(value), indent=2) + "\n"
 
 
+def first_difference(found: object, wanted: object, where: str = "") -> str:
+    """The first setting in which two JSON forms differ, as in ``fit.steps: 120, now 60``; empty where they do not."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = dict.fromkeys((*typing.cast(dict[str, Any], wanted), *typing.cast(dict[str, Any], found)))
+        pairs = [(f"{where}.{key}" if where else key, found.get(key), wanted.get(key)) for key in keys]
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        items = zip(typing.cast(list[Any], found), typing.cast(list[Any], wanted), strict=True)
+        pairs = [(f"{where}[{number}]", *pair) for number, pair in enumerate(items)]
+    else:
+        return "" if found == wanted else f"{where}: {_short(found)}, now {_short(wanted)}"
+    differences = (first_difference(ours, theirs, name) for name, ours, theirs in pairs)
+    return next((difference for difference in differences if difference), "")
+
+
 # ---- JSON -> settings
 
 
@@ -210,7 +224,7 @@ class _Reader:
             if data not in arguments:
                 raise VantageError(f"{where}: {_short(data)} is none of {', '.join(map(str, arguments))}")
             return data
-        if dataclasses.is_dataclass(kind) or _is_protocol(kind):
+        if dataclasses.is_dataclass(kind) or is_protocol(kind):
             return self._member((typing.cast(type[Any], kind),), data, where)
         return _plain(kind, data, where)
 
@@ -232,7 +246,7 @@ class _Reader:
     def _union(self, arguments: tuple[Any, ...], data: Any, where: str) -> Any:
         if data is None and types.NoneType in arguments:
             return None
-        settings = [kind for kind in arguments if dataclasses.is_dataclass(kind) or _is_protocol(kind)]
+        settings = [kind for kind in arguments if dataclasses.is_dataclass(kind) or is_protocol(kind)]
         classes = tuple(typing.cast(list[type[Any]], settings))
         others = [kind for kind in arguments if kind not in classes and kind is not types.NoneType]
         if isinstance(data, dict) and classes:
@@ -264,7 +278,7 @@ class _Reader:
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
         """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union, or for its own base."""
-        return len(members) > 1 or any(_is_protocol(member) or issubclass(kind, member) for member in members)
+        return len(members) > 1 or any(is_protocol(member) or issubclass(kind, member) for member in members)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
         hints = typing.get_type_hints(kind, include_extras=True)
@@ -305,7 +319,8 @@ def _plain(kind: type[Any], data: Any, where: str) -> Any:
     return data
 
 
-def _is_protocol(kind: Any) -> bool:
+def is_protocol(kind: Any) -> bool:
+    """Whether a type is a protocol, which any class may fulfil."""
     return bool(getattr(kind, "_is_protocol", False))
 
 

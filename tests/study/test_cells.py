@@ -152,6 +152,8 @@ def test_machines_are_merged_cell_by_cell(done: tuple[Path, Results], tmp_path: 
     other = with_other_steps(done[1].study)
     with pytest.raises(VantageError, match="other settings"):
         Results.open(tmp_path / "other", other).merge(done[1])
+    with pytest.raises(VantageError, match=r"other settings have made \(improvement\.fit\.steps: \d+, now \d+\)"):
+        Results.open(tmp_path / "mine", other)
 
 
 def test_a_folder_that_other_settings_made_is_made_again(done: tuple[Path, Results], tmp_path: Path) -> None:

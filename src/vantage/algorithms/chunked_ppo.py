@@ -15,6 +15,7 @@ from typing import Annotated
 import tyro
 
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
+from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.operators import DemonstrateStock
 from vantage.collect.pool import Pool, open_pool
@@ -26,8 +27,8 @@ from vantage.learn.optim import OptimConfig
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import PolicySpec
 from vantage.policies.load import load_policy
-from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.board import PracticeBoard
 from vantage.practice.settings import Practice
 from vantage.practice.trainer import PracticeTask, Trainer
@@ -67,12 +68,18 @@ class ChunkedPPORun:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
+    def check_compatible(self) -> None:
+        """Raise VantageError for a policy without a density, and where worlds, policy and operator do not fit together."""
+        if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
+            raise VantageError(
+                f"a {type(self.policy).__name__} has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
+            )
+        check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
+
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
-    """Do whatever of the run is not on disk yet. Raises VantageError for a policy without a density."""
-    if isinstance(settings.policy, FlowConfig):
-        raise VantageError("a plain flow has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig")
-
+    """Do whatever of the run is not on disk yet. Raises VantageError for settings that do not fit together, before anything is played."""
+    settings.check_compatible()
     start, after = Round.of(run, 0), Round.of(run, 1)
     with open_pool(workers) as pool:
         supervise_policy(start, settings.worlds, settings.policy, settings.supervision, seed=settings.seed, pool=pool)

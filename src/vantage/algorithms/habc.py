@@ -16,6 +16,7 @@ import tyro
 
 from vantage.algorithms.improvement import Improvement, Improver
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy, train_control_policy, train_seed
+from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.pool import Pool, open_pool
 from vantage.config import Whole, check
@@ -54,6 +55,11 @@ class HABCRun:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
+    def check_compatible(self) -> None:
+        """Raise VantageError where worlds, policy and operators do not fit together."""
+        operators = [self.supervision.demonstrations.operator, *([self.rollouts.operator] if self.rounds else [])]
+        check_compatible(self.policy, self.worlds, operators)
+
     @property
     def t_max(self) -> int:
         """The longest possible episode, in control steps: the limit and what rescues may add to it."""
@@ -66,7 +72,8 @@ class HABCRun:
 
 
 def run_habc(run: Path, settings: HABCRun, *, workers: int) -> None:
-    """Do whatever of the run is not on disk yet."""
+    """Do whatever of the run is not on disk yet. Raises VantageError for settings that do not fit together, before anything is played."""
+    settings.check_compatible()
     with open_pool(workers) as pool:
         supervise(run, settings, pool)
         for number in range(1, settings.rounds + 1):

@@ -142,7 +142,21 @@ class Rescue:
         return _Rescuer(self, task, limit, rng) if rng.random() < self.permission else _Absent()
 
 
-OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue
+@runtime_checkable
+class OwnOperator(Protocol):
+    """What an operator of one's own must offer: a frozen dataclass in a file that the command line or a script names."""
+
+    @property
+    def extension(self) -> int:
+        """Steps that human time may add to an episode's limit."""
+        ...
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """The operator of one episode; `limit` in control steps."""
+        ...
+
+
+OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue | OwnOperator
 """Every kind of operator."""
 
 

@@ -18,8 +18,8 @@ from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
 from vantage.commands.names import Named, find
-from vantage.config import classes_of, from_json, to_json
-from vantage.disk.files import read_json, write_json
+from vantage.config import classes_of, first_difference, from_json, to_json
+from vantage.disk.files import check_writable, read_json, write_json
 from vantage.disk.layout import Round
 from vantage.progress import console, printable
 from vantage.recipes import RECIPES, Recipe
@@ -31,6 +31,7 @@ def start(name: str, out: Path, *, workers: int, settings: Recipe | None = None)
     """Run a recipe into `out`, or go on with it, and draw the report. `settings`: the recipe with what was changed in it."""
     recipe = named_recipe(name)
     settings = settings or recipe.value
+    settings.check_compatible()
     claim(out, recipe.name, settings)
     match settings:
         case HABCRun():
@@ -47,28 +48,25 @@ def named_recipe(name: str) -> Named[Recipe]:
 
 
 def claim(out: Path, name: str, settings: Recipe) -> None:
-    """Write recipe.json into a new run folder, or check that the folder was made by just this recipe."""
+    """Write recipe.json into a new run folder, or check that the folder was made by just this recipe.
+
+    A folder in which nothing has been made yet may still change its mind. Raises VantageError for any other folder.
+    """
+    check_writable(out, folder=True)
     path = out / "recipe.json"
     wanted = {"recipe": name, "settings": to_json(settings)}
-    if path.exists():
-        found = read_json(path)
-        if found != wanted:
-            was = found.get("recipe") if isinstance(found, dict) else None
-            what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({_first_difference(found, wanted)})"
-            raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
-    elif out.exists() and any(out.iterdir()):
+    inside = {each.name for each in out.iterdir()} if out.exists() else set[str]()
+    if path.name not in inside and inside:
         raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
-    else:
+
+    found = read_json(path) if path.name in inside else wanted
+    if found != wanted and inside != {path.name}:
+        was = found.get("recipe") if isinstance(found, dict) else None
+        difference = first_difference(found, wanted)
+        what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
+        raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
+    if found != wanted or not inside:
         write_json(path, wanted)
-
-
-def _first_difference(found: object, wanted: object, where: str = "") -> str:
-    """Name of the first setting that differs."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in (*wanted, *found):
-            if found.get(key) != wanted.get(key):
-                return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}" if where else str(key))
-    return f"{where}: {found!r}, now {wanted!r}"
 
 
 def settings_of(run: Path, recipe: str = "") -> HABCRun:

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from vantage.config import is_protocol
 from vantage.errors import VantageError
 
 
@@ -132,9 +133,13 @@ def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _members(hint: Any) -> tuple[type[Any], ...]:
-    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too."""
+    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too.
+
+    A protocol stands for classes of one's own, which cannot be typed by name and are left out.
+    """
     hint, _ = _bare(hint)
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    options = tuple(option for option in options if not is_protocol(option))
     classes = tuple(option for option in options if dataclasses.is_dataclass(option) or option is types.NoneType)
     known = len(classes) == len(options) and any(dataclasses.is_dataclass(option) for option in classes)
     return typing.cast(tuple[type[Any], ...], classes) if known else ()

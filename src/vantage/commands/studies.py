@@ -5,6 +5,7 @@ from pathlib import Path
 from vantage.commands.names import Named, find
 from vantage.commands.runs import cores
 from vantage.core.stats import wilson
+from vantage.disk.files import check_writable
 from vantage.progress import console
 from vantage.recipes import STUDIES
 from vantage.study.cells import Cell, forget, run_cell
@@ -38,6 +39,12 @@ def start_study(
     """Run what is missing of a study, and store its rows under `results`."""
     if seeds < 1:
         raise VantageError(f"a study of {seeds} seeds has nothing to run; say --seeds 1 or more")
+    for arm in [study.arm(name) for name in arms] or study.arms:
+        for task in [study.task(name) for name in tasks] or study.tasks:
+            study.settings(arm, task, first_seed).check_compatible()
+
+    check_writable(out, folder=True)
+    check_writable(results, folder=True)
     stored = Results.open(results, study)
     numbers = range(first_seed, first_seed + seeds)
     with stored.alone():

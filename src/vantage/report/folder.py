@@ -69,7 +69,7 @@ class RoundFiles:
 
     number: int
     labels: Mapping[str, Column] | None
-    weights: Mapping[str, Column] | None
+    weights: Mapping[str, Shaped[np.ndarray, "M"]] | None
     quality: Mapping[str, Any]
     critic_curve: Sequence[Mapping[str, Any]]
     actor_curve: Sequence[Mapping[str, Any]]

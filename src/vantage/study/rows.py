@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vantage.config import from_json, to_json
+from vantage.config import first_difference, from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.record import git_commit
 from vantage.disk.tables import read_parquet, write_parquet
@@ -148,9 +148,25 @@ class Results:
                 wanted[key] = self.study.fingerprint(self.study.arm(key[1]), self.study.task(key[0]))
             if wanted[key] != found:
                 raise VantageError(
-                    f"{self.folder} holds rows of {key[1]!r} on {key[0]} that other settings have made; "
+                    f"{self.folder} holds rows of {key[1]!r} on {key[0]} that other settings have made{self._changed(*key)}; "
                     "name another folder with --results, or delete this one"
                 )
+
+    def _changed(self, task: str, arm: str) -> str:
+        """The setting in which a cell differs from the plan that is stored beside its rows, in brackets; empty where that does not say."""
+        try:
+            stored = from_json(Study, read_json(self.folder / "study.json"), "study.json")
+            pairs = zip(stored.ancestry(stored.arm(arm)), self.study.ancestry(self.study.arm(arm)), strict=False)
+            differences = [
+                first_difference(
+                    to_json(stored.settings(was, stored.task(task), 0)),
+                    to_json(self.study.settings(now, self.study.task(task), 0)),
+                )
+                for was, now in pairs
+            ]
+        except VantageError:
+            return ""
+        return next((f" ({difference})" for difference in differences if difference), "")
 
 
 def _read(path: Path) -> Table:
