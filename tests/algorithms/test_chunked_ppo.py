@@ -204,7 +204,7 @@ def test_settings_that_cannot_learn_are_named(settings: dict[str, float]) -> Non
 
 
 def test_a_plain_flow_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VantageError, match="a plain flow has no density"):
+    with pytest.raises(VantageError, match="a FlowConfig has no density"):
         run_chunked_ppo(tmp_path, replace(tiny(), policy=FlowConfig()), workers=1)
 
 
