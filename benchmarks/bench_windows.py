@@ -1,7 +1,9 @@
-"""Random 16-step windows with two cameras: vantage's loader over stock LeRobotDataset with `delta_timestamps`, in one run.
+"""Random 16-step windows with two cameras: vantage's loader over stock LeRobotDataset with
+`delta_timestamps`, in one run.
 
-Both read the same dataset on disk (24 episodes of 120 frames, two 96-px cameras). Ours serves batches of 64 through its frame store at full
-size, prefetching off; the peer is indexed at the same kind of random anchors. Units: samples per second.
+Both read the same dataset on disk (24 episodes of 120 frames, two 96-px cameras). Ours serves batches of 64
+through its frame store at full size, prefetching off; the peer is indexed at the same kind of random anchors.
+Units: samples per second.
 """
 
 import os
@@ -66,7 +68,10 @@ def chunk_windows() -> dict[str, float]:
         end = last_of_segment(np.zeros(len(table), np.int64), table.episode_index)
         loader = WindowLoader.over([table], end, HORIZON, [store], table.cameras)
         stock = LeRobotDataset(
-            "local/bench", root=folder / "data", delta_timestamps={"action": [i / FPS for i in range(HORIZON)]}, video_backend="pyav"
+            "local/bench",
+            root=folder / "data",
+            delta_timestamps={"action": [i / FPS for i in range(HORIZON)]},
+            video_backend="pyav",
         )
         anchors = np.random.default_rng(1)
         ours = rate(BATCH, lambda: loader.batch(anchors.integers(0, len(table), BATCH)))

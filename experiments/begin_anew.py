@@ -114,7 +114,7 @@ def fit_all(task: str, seed: int) -> list[dict[str, object]]:
 @torch.no_grad()
 def flow_error(actor: Policy, replay: Experience, batches: int = 40, size: int = 128) -> float:
     """Eq. 1 with every weight 1, on windows of successful rollouts."""
-    loader = replay.loader(actor.chunk, actor.cameras)
+    loader = replay.loader(actor.chunk, actor.interface.cameras)
     likely = (replay.labels.route == Route.ROLLOUT_SUCCESS).astype(np.float64)
     found: list[float] = []
     for number in range(batches):

@@ -27,7 +27,8 @@ def make_episode(
     prompt: str = "push the puck",
     truth: bool = False,
 ) -> Episode:
-    """A random episode; `drivers` such as "PPHHP" says who drove each frame; `side`: of the pictures, or (height, width)."""
+    """A random episode; `drivers` such as "PPHHP" says who drove each frame; `side`: of the pictures, or
+    (height, width)."""
     draw = np.random.default_rng(seed)
     human = np.array([driver == "H" for driver in drivers]) if drivers else np.zeros(length, bool)
     length = len(human)
@@ -59,7 +60,8 @@ def episode() -> Callable[..., Episode]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Write episodes as a dataset: `dataset(episodes, images=False)` -> its folder; the journal stays beside it."""
+    """Write episodes as a dataset: `dataset(episodes, images=False)` -> its folder; the journal stays beside
+    it."""
 
     def write(episodes: Iterable[Episode], images: bool = False) -> Path:
         journal, root = tmp_path / "journal", tmp_path / "1-episodes"

@@ -1,4 +1,5 @@
-"""Every way of keeping pictures gives the right ones: against the recorded arrays, and against LeRobot's own reader."""
+"""Every way of keeping pictures gives the right ones: against the recorded arrays, and against LeRobot's own
+reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,17 @@ import pytest
 
 from vantage.core.images import area_downsample
 from vantage.data.episodes import Episode
-from vantage.data.frames import Compressed, Direct, Frames, Raw, Storage, frames_from_journal, make_frames, open_frames
+from vantage.data.frames import (
+    Compressed,
+    Direct,
+    Frames,
+    Raw,
+    Storage,
+    frames_from_journal,
+    make_frames,
+    open_frames,
+)
+from vantage.data.stores.direct import DirectFrames
 from vantage.data.stores.header import HEADER
 from vantage.data.v3.video import OpenVideo, index_video, read_video
 from vantage.types import VantageError
@@ -127,6 +138,19 @@ def test_partial_and_damaged_stores(storage: Storage, written: list[Episode], da
         open_frames(folder)
 
 
+def test_no_more_videos_are_open_than_may_be(stock: Path, tmp_path: Path) -> None:
+    free = make_frames(stock, tmp_path / "free", storage=Direct())
+    frugal = make_frames(stock, tmp_path / "frugal", storage=Direct(most_open=1))
+    assert isinstance(frugal, DirectFrames)
+    rows = np.random.default_rng(0).permutation(25)
+    for _ in range(2):
+        shown, wanted = frugal.gather(rows), free.gather(rows)
+        assert all(np.array_equal(shown[camera], wanted[camera]) for camera in wanted)
+    assert [len(files.opened) for files in frugal.files.values()] == [1, 1]
+    with pytest.raises(VantageError, match="0 video files may be open"):
+        Direct(0)
+
+
 def test_a_video_that_changed_since_is_noticed(written: list[Episode], dataset: Write, tmp_path: Path) -> None:
     root, folder = dataset(written), tmp_path / "frames"
     make_frames(root, folder, storage=Direct())
@@ -141,7 +165,8 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_written(
 ) -> None:
     root = dataset(written)
     with pytest.raises(
-        VantageError, match=r"camera wrist of .* is 32 x 32 px and the policy wants 24 x 24 px; give it a policy that resizes"
+        VantageError,
+        match=r"camera wrist of .* is 32 x 32 px and the policy wants 24 x 24 px; give it a policy that resizes",
     ):
         make_frames(root, tmp_path / "frames", sizes(24))
     with pytest.raises(VantageError, match=r"the policy looks at camera top, which .* lacks \(it has: wrist, corner\)"):
@@ -184,11 +209,12 @@ def test_a_picture_that_is_not_there_is_never_black(storage: Storage, written: l
     assert not (tmp_path / "frames").exists()
 
 
-# -------------------------------------------------------------------------------------------------- LeRobot is the oracle
+# -------------------------------------------------------------------------------------- LeRobot is the oracle
 
 
 def record_with_lerobot(root: Path, lengths: tuple[int, ...], **options: Any) -> None:
-    """A dataset that LeRobot itself writes: two cameras of two sizes, neither square, and video files of a few episodes each."""
+    """A dataset that LeRobot itself writes: two cameras of two sizes, neither square, and video files of a
+    few episodes each."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     names = ["height", "width", "channels"]
@@ -246,7 +272,7 @@ def test_compressed_pictures_are_near(stock: Path, tmp_path: Path) -> None:
         assert near[camera].shape == pictures.shape and np.abs(near[camera].astype(int) - pictures).mean() < 20  # noise, the hardest
 
 
-# ------------------------------------------------------------------------------------------------------ videos of any kind
+# ----------------------------------------------------------------------------------------- videos of any kind
 
 
 def write_video(path: Path, options: dict[str, str], rate: int = 30, frames: int = 40) -> None:
@@ -279,7 +305,12 @@ def test_random_pictures_of_a_video_are_those_read_in_order(options: dict[str, s
     index = index_video(path)
     video = OpenVideo(path, index)
     draw = np.random.default_rng(0)
-    wanted = [np.array([39]), np.array([0]), np.arange(40), *(np.sort(draw.integers(0, 40, count)) for count in (1, 1, 3, 10, 30))]
+    wanted = [
+        np.array([39]),
+        np.array([0]),
+        np.arange(40),
+        *(np.sort(draw.integers(0, 40, count)) for count in (1, 1, 3, 10, 30)),
+    ]
     for positions in (*wanted, np.array([39, 39]), np.array([], np.int64)):
         found = list(video.read(positions))
         assert len(found) == len(positions)

@@ -26,7 +26,13 @@ def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[lis
         folder = tmp_path_factory.mktemp(f"round-{number}")
         cameras = ("wrist", "corner") if number == 1 else ("corner", "wrist")
         for place, each in enumerate(drivers):
-            one = episode(drivers=each, seed=10 * number + place, cameras=cameras, prompt=f"prompt {number % 2}", truth=True)
+            one = episode(
+                drivers=each,
+                seed=10 * number + place,
+                cameras=cameras,
+                prompt=f"prompt {number % 2}",
+                truth=True,
+            )
             save_episode(folder / "j", place, one)
         write_dataset(folder / "j", range(len(drivers)), folder / "d", 20)
         tables.append(read_table(folder / "d"))
@@ -107,23 +113,40 @@ def test_a_shift_by_hand() -> None:
     moved = RandomShift(1)(images, np.random.default_rng(0))
     seen = {tuple(one[..., 0].ravel().tolist()) for one in np.concatenate(list(moved.values()))}
     assert len(seen) == 9  # every one of the 3 x 3 offsets
-    assert (0, 1, 2, 3, 4, 5, 6, 7, 8) in seen and (0, 0, 1, 0, 0, 1, 3, 3, 4) in seen  # none; right and down by one, edges repeated
+    assert (0, 1, 2, 3, 4, 5, 6, 7, 8) in seen and (
+        0,
+        0,
+        1,
+        0,
+        0,
+        1,
+        3,
+        3,
+        4,
+    ) in seen  # none; right and down by one, edges repeated
     assert (moved["corner"] != moved["wrist"]).any()  # cameras move on their own
     assert np.array_equal(RandomShift(0)(images, np.random.default_rng(0))["wrist"], picture)
 
 
 @pytest.mark.parametrize("pixels", [2, 5])
 def test_a_shift_of_cameras_of_any_size_repeats_the_edge(pixels: int) -> None:
-    """One draw for every sample and camera, in that order; each camera is moved at its own height and width."""
+    """One draw for every sample and camera, in that order; each camera is moved at its own height and
+    width."""
     draw = np.random.default_rng(3)
-    images = {"front": draw.integers(0, 256, (5, 6, 9, 3), np.uint8), "wrist": draw.integers(0, 256, (5, 4, 4, 3), np.uint8)}
+    images = {
+        "front": draw.integers(0, 256, (5, 6, 9, 3), np.uint8),
+        "wrist": draw.integers(0, 256, (5, 4, 4, 3), np.uint8),
+    }
     moved = RandomShift(pixels)(images, np.random.default_rng(7))
     offsets = np.random.default_rng(7).integers(0, 2 * pixels + 1, (5, 2, 2))
     for number, (camera, pictures) in enumerate(images.items()):
         height, width = pictures.shape[1:3]
         for sample in range(5):
             down, across = offsets[sample, number] - pixels
-            rows, columns = np.clip(np.arange(height) + down, 0, height - 1), np.clip(np.arange(width) + across, 0, width - 1)
+            rows, columns = (
+                np.clip(np.arange(height) + down, 0, height - 1),
+                np.clip(np.arange(width) + across, 0, width - 1),
+            )
             assert np.array_equal(moved[camera][sample], pictures[sample][np.ix_(rows, columns)])
 
 
@@ -161,7 +184,7 @@ def test_prefetch_keeps_order_runs_ahead_and_surfaces_errors() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
-# ------------------------------------------------------------------------------------- datasets whose pictures differ in size
+# --------------------------------------------------------------------- datasets whose pictures differ in size
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +215,11 @@ def test_a_batch_holds_pictures_of_one_size(mixed: WindowLoader) -> None:
     assert np.array_equal(small.observation.images["front"][0], mixed.stores[2].gather(np.array([1]))["front"][0])
     with pytest.raises(VantageError, match="come from datasets whose pictures differ in size"):
         mixed.batch(np.array([3, 4]))
+
+
+def test_all_rows_in_order_by_runs_of_one_size(mixed: WindowLoader, loader: WindowLoader) -> None:
+    assert [run.tolist() for run in mixed.runs(3)] == [[0, 1, 2], [3], [4, 5, 6], [7, 8, 9], [10, 11]]
+    assert [len(run) for run in loader.runs(8)] == [8, 8, 3], "datasets of one size run into each other"
 
 
 def test_every_frame_is_drawn_as_often_as_it_should_be_whatever_its_size(mixed: WindowLoader) -> None:

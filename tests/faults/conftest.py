@@ -23,7 +23,8 @@ def written_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 @pytest.fixture
 def the_three(written_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Three]:
-    """`the_three()` without cameras, `the_three("front")` with a video, `the_three("front", images=True)` with PNG in the data file."""
+    """`the_three()` without cameras, `the_three("front")` with a video, `the_three("front", images=True)`
+    with PNG in the data file."""
 
     def copy(*cameras: str, images: bool = False, fps: float = FPS) -> Three:
         root = tmp_path / f"three-{len(list(tmp_path.iterdir()))}"

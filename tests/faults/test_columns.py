@@ -1,4 +1,5 @@
-"""Columns that lie: flags of other types and names, clocks that tell no time, and lists whose lengths only add up."""
+"""Columns that lie: flags of other types and names, clocks that tell no time, and lists whose lengths only
+add up."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ HUMAN = np.array([False] * 11 + [True] * 3 + [False] * 10)
 CLOCK = np.tile(np.arange(8) / FPS, 3)
 
 
-# ---------------------------------------------------------------------------------------------------------- who drove
+# -------------------------------------------------------------------------------------------------- who drove
 
 
 @pytest.mark.parametrize("name", ["intervention", "complementary_info.is_intervention", "is_intervention", "intervene_flag"])
@@ -38,11 +39,14 @@ def test_a_list_of_one_is_one_value(the_three: TheThree) -> None:
 def test_numbers_that_are_no_flag_name_their_frame(column: str, value: float, shown: str, the_three: TheThree) -> None:
     numbers = HUMAN.astype(np.float32)
     numbers[13] = value
-    with pytest.raises(VantageError, match=rf"column `{column}` of .* is {shown} in episode 1, frame 5, and must be 0 or 1 everywhere"):
+    with pytest.raises(
+        VantageError,
+        match=rf"column `{column}` of .* is {shown} in episode 1, frame 5, and must be 0 or 1 everywhere",
+    ):
         read_table(the_three().column(column, numbers).root)
 
 
-# --------------------------------------------------------------------------------------------------------------- clocks
+# ----------------------------------------------------------------------------------------------------- clocks
 
 
 def cuts(three: Three) -> list[int]:
@@ -79,7 +83,11 @@ def test_short_episodes_with_gaps(the_three: TheThree) -> None:
 
 
 def test_a_clock_that_was_set_back_is_a_cut_and_one_late_stamp_is_none(the_three: TheThree) -> None:
-    assert cuts(the_three().column("timestamp", CLOCK - np.where(np.arange(24) % 8 >= 4, 1.0, 0.0))) == [4, 12, 20]
+    assert cuts(the_three().column("timestamp", CLOCK - np.where(np.arange(24) % 8 >= 4, 1.0, 0.0))) == [
+        4,
+        12,
+        20,
+    ]
     assert cuts(the_three().column("timestamp", CLOCK + np.where(np.arange(24) == 4, 0.06, 0.0))) == []
 
 
@@ -100,7 +108,10 @@ def test_clocks_that_run_on_or_begin_anywhere_are_clocks(the_three: TheThree) ->
         (1.7e18 + CLOCK * 1e9, "looks like nanoseconds"),
         (CLOCK * 3, "advances by 0.15 s per frame, and info.json says 20 frames per second"),
         (np.full(24, 3.5), "advances by 0 s per frame"),
-        (np.where(np.arange(24) == 9, np.nan, CLOCK), "is NaN or infinite in 1 frames, first in episode 1, frame 1"),
+        (
+            np.where(np.arange(24) == 9, np.nan, CLOCK),
+            "is NaN or infinite in 1 frames, first in episode 1, frame 1",
+        ),
         (np.where(np.arange(24) == 9, np.inf, CLOCK), "is NaN or infinite in 1 frames"),
         (pa.array([None, *CLOCK[1:]]), "is empty in 1 frames"),
         (pa.array([str(value) for value in CLOCK]), "is string where seconds belong"),
@@ -114,7 +125,7 @@ def test_clocks_that_tell_no_time(values: Any, sentence: str, the_three: TheThre
         read_table(the_three().column("timestamp", values).root)
 
 
-# ---------------------------------------------------------------------------------------------------------------- vectors
+# ---------------------------------------------------------------------------------------------------- vectors
 
 
 def nested(rows: list[Any]) -> pa.Array:
@@ -135,7 +146,10 @@ def nested(rows: list[Any]) -> pa.Array:
     ids=["ragged", "nested and ragged", "empty and double", "no row", "no value", "nothing"],
 )
 def test_lists_whose_lengths_only_add_up(column: str, rows: list[Any], the_three: TheThree) -> None:
-    with pytest.raises(VantageError, match=rf"column `{column}` of .* has empty or uneven rows; every frame needs the same number"):
+    with pytest.raises(
+        VantageError,
+        match=rf"column `{column}` of .* has empty or uneven rows; every frame needs the same number",
+    ):
         read_table(the_three().column(column, pa.array(rows, pa.list_(pa.float32()) if not nested_rows(rows) else None)).root)
 
 

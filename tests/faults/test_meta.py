@@ -1,4 +1,5 @@
-"""meta/ that is not the data: rows lost, short, doubled, exchanged or empty, and info.json that says the impossible."""
+"""meta/ that is not the data: rows lost, short, doubled, exchanged or empty, and info.json that says the
+impossible."""
 
 import json
 from collections.abc import Callable
@@ -35,23 +36,39 @@ def brightness(three: Three, storage: Storage) -> np.ndarray:
     return frames.gather(np.arange(24))["front"].mean((1, 2, 3))
 
 
-# ------------------------------------------------------------------------------------------------------- meta/episodes
+# ---------------------------------------------------------------------------------------------- meta/episodes
 
 
 @pytest.mark.parametrize(
     ("rows", "cells", "sentence"),
     [
-        ([0, 2], {}, r"meta/episodes lacks episode 1 \(2 are there\); restore it from where the dataset came from"),
+        (
+            [0, 2],
+            {},
+            r"meta/episodes lacks episode 1 \(2 are there\); restore it from where the dataset came from",
+        ),
         ([0, 1], {}, r"meta/episodes lacks episode 2 \(2 are there\)"),
         (None, {"length": {1: 5}}, r"episode 2 begins at frame 16, and the ones before it end at 13"),
         (None, {"length": {2: 5}}, r"the episodes of .* have 21 frames and info.json counts 24"),
-        (None, {"dataset_from_index": {0: 8, 1: 0}}, r"episode 0 begins at frame 8, and the ones before it end at 0"),
+        (
+            None,
+            {"dataset_from_index": {0: 8, 1: 0}},
+            r"episode 0 begins at frame 8, and the ones before it end at 0",
+        ),
         ([0, 1, 1, 2], {}, r"meta/episodes names episode 1 twice"),
         (None, {"length": {1: 0}}, r"gives episode 1 0 frames; an episode has at least one"),
         (None, {"length": {1: -8}}, r"gives episode 1 -8 frames"),
         (None, {"length": {1: None}}, r"column `length` of .* must hold a whole number for every episode"),
-        (None, {"length": {0: 7, 1: 9}, "dataset_from_index": {1: 7}}, r"gives episode 0 7 frames and the data files hold 8"),
-        (None, {CHUNK: {1: None}}, r"`videos/observation.images.front/chunk_index` of episode 1 in .* is None and must be a whole number"),
+        (
+            None,
+            {"length": {0: 7, 1: 9}, "dataset_from_index": {1: 7}},
+            r"gives episode 0 7 frames and the data files hold 8",
+        ),
+        (
+            None,
+            {CHUNK: {1: None}},
+            r"`videos/observation.images.front/chunk_index` of episode 1 in .* is None and must be a whole number",
+        ),
         (None, {CHUNK: {1: -1}}, r"is -1 and must be a whole number"),
         (None, {CHUNK: {0: 7, 1: 7, 2: 7}}, r"video .*chunk-007/file-000.mp4 is missing"),
         (None, {BEGIN: {1: float("nan")}}, r"from_timestamp` of episode 1 in .* is nan and must be seconds"),
@@ -81,7 +98,10 @@ def test_rows_in_another_order_are_the_same_rows(storage: Storage, the_three: Th
 
 
 def test_columns_that_are_not_there(the_three: TheThree) -> None:
-    refused_everywhere(the_three("front").column(BEGIN, None, META), r"has no column `videos/observation.images.front/from_timestamp`")
+    refused_everywhere(
+        the_three("front").column(BEGIN, None, META),
+        r"has no column `videos/observation.images.front/from_timestamp`",
+    )
     refused_everywhere(the_three("front").column("length", None, META), r"has no column `length`")
     three = the_three("front")
     (three.root / META).unlink()
@@ -101,7 +121,7 @@ def test_without_videos_nothing_is_needed_from_it(rows: list[int], the_three: Th
     assert len(read_table(three.root)) == 24 and np.array_equal(brightness(three, Raw()), BRIGHTNESS)
 
 
-# ---------------------------------------------------------------------------------------------------------- video times
+# ------------------------------------------------------------------------------------------------ video times
 
 
 @pytest.mark.parametrize("storage", [Raw(), Direct()], ids=str)
@@ -114,7 +134,10 @@ def test_times_a_little_off_do_not_move_a_picture(shift: float, storage: Storage
 @pytest.mark.parametrize("shift", [-0.6, 0.6, -3, 3])
 def test_times_that_disagree_are_said(shift: float, the_three: TheThree) -> None:
     three = the_three("front").meta(cells={BEGIN: {2: 0.8 + shift / 20}})
-    refused_everywhere(three, rf"episode 2 begins {16 + shift:.1f} frames into .*mp4 by its time stamp .* and 16 frames by the lengths")
+    refused_everywhere(
+        three,
+        rf"episode 2 begins {16 + shift:.1f} frames into .*mp4 by its time stamp .* and 16 frames by the lengths",
+    )
 
 
 def test_a_rate_that_is_no_whole_number(the_three: TheThree) -> None:
@@ -126,12 +149,15 @@ def test_a_rate_that_is_no_whole_number(the_three: TheThree) -> None:
         assert np.abs(brightness(three, storage) - BRIGHTNESS).max() < 4
 
 
-# ------------------------------------------------------------------------------------------------------------- info.json
+# -------------------------------------------------------------------------------------------------- info.json
 
 
 @pytest.mark.parametrize("fps", [0, -20, "20", [20], None, True, float("nan"), float("inf"), {"fps": 20}])
 def test_rates_that_cannot_be(fps: Any, the_three: TheThree) -> None:
-    refused_everywhere(the_three("front").info(fps=fps), r"`fps` of .*info.json is .* and must be a number of control steps per second")
+    refused_everywhere(
+        the_three("front").info(fps=fps),
+        r"`fps` of .*info.json is .* and must be a number of control steps per second",
+    )
 
 
 def test_a_whole_rate_written_as_a_float_is_whole(the_three: TheThree) -> None:
@@ -148,8 +174,14 @@ def test_a_whole_rate_written_as_a_float_is_whole(the_three: TheThree) -> None:
         ({"total_episodes": [3]}, r"`total_episodes` of .* must be a whole number"),
         ({"features": ["action"]}, r"`features` of .* must describe every column by name"),
         ({"features": {"action": 7}}, r"gives no `dtype` for column `action`"),
-        ({"features": {"action": {"dtype": "float32", "shape": ["3"]}}}, r"gives the shape .* to column `action`"),
-        ({"features": {"action": {"dtype": "float32", "shape": [-3]}}}, r"gives the shape .* to column `action`"),
+        (
+            {"features": {"action": {"dtype": "float32", "shape": ["3"]}}},
+            r"gives the shape .* to column `action`",
+        ),
+        (
+            {"features": {"action": {"dtype": "float32", "shape": [-3]}}},
+            r"gives the shape .* to column `action`",
+        ),
         ({"video_path": None}, r"names no `video_path`, and camera front is a video"),
         ({"codebase_version": "v2.1"}, r"has LeRobot format v2.1; convert it to v3.0"),
     ],
@@ -201,7 +233,7 @@ def test_a_shape_or_type_that_is_not_the_datas(the_three: TheThree) -> None:
             read_table(the_three().feature("action", **changes).root)
 
 
-# ----------------------------------------------------------------------------------------------------------------- tasks
+# ------------------------------------------------------------------------------------------------------ tasks
 
 
 @pytest.mark.parametrize(
@@ -211,7 +243,10 @@ def test_a_shape_or_type_that_is_not_the_datas(the_three: TheThree) -> None:
         (pa.table({"task": ["push"]}), r"has the columns task and needs `task_index` and `task`"),
         (pa.table({"task_index": [0], "task": pa.array([None], pa.string())}), r"has no words for task 0"),
         (pa.table({"task_index": [1], "task": ["push"]}), r"does not name task \[0\]"),
-        (pa.table({"task_index": pa.array([None], pa.int64()), "task": ["push"]}), r"does not name task \[0\]"),
+        (
+            pa.table({"task_index": pa.array([None], pa.int64()), "task": ["push"]}),
+            r"does not name task \[0\]",
+        ),
         (pa.table({"task_index": [0, None], "task": ["push", "pull"]}), r"does not name task"),
     ],
 )
@@ -232,7 +267,7 @@ def test_tasks_of_any_words(the_three: TheThree) -> None:
         read_table(three.root)
 
 
-# ------------------------------------------------------------------------------------------------- parts of a whole dataset
+# ----------------------------------------------------------------------------------- parts of a whole dataset
 
 
 def split_data(three: Three) -> Three:
@@ -247,7 +282,10 @@ def test_an_incomplete_download(the_three: TheThree) -> None:
     three = split_data(the_three("front"))
     assert np.abs(brightness(three, Raw()) - BRIGHTNESS).max() < 4
     (three.root / DATA).unlink()
-    with pytest.raises(VantageError, match=r"is an incomplete download: it lacks data/chunk-000/file-000.parquet; fetch the dataset again"):
+    with pytest.raises(
+        VantageError,
+        match=r"is an incomplete download: it lacks data/chunk-000/file-000.parquet; fetch the dataset again",
+    ):
         read_table(three.root)
     (three.root / "data/chunk-000/file-002.parquet").unlink()
     with pytest.raises(VantageError, match=r"lacks data/chunk-000/file-000.parquet and 1 more"):
@@ -258,17 +296,51 @@ def test_a_part_that_keeps_its_numbers(the_three: TheThree) -> None:
     three = the_three()
     for name, by in (("index", 100), ("episode_index", 7)):
         three.column(name, pq.read_table(three.root / DATA).column(name).to_numpy() + by)
-    with pytest.raises(VantageError, match=r"begins at frame 100 of episode 7: it is a part of a dataset; cut it out .* with `lerobot"):
+    with pytest.raises(
+        VantageError,
+        match=r"begins at frame 100 of episode 7: it is a part of a dataset; cut it out .* with `lerobot",
+    ):
         read_table(three.root)
 
 
-# -------------------------------------------------------------------------------------------------------------- leftovers
+def test_a_dataset_as_converters_write_it(the_three: TheThree) -> None:
+    """From v2.1: the first files are number 1, in chunk 1, the state is float64, and columns of other kinds stand beside."""
+    three = the_three("front")
+    meta, data, video = (file.replace("-000", "-001") for file in (META, DATA, VIDEO))
+    for old, new in ((META, meta), (DATA, data), (VIDEO, video)):
+        (three.root / new).parent.mkdir(parents=True, exist_ok=True)
+        (three.root / old).rename(three.root / new)
+    for column in ("data", "videos/observation.images.front"):
+        for part in ("chunk_index", "file_index"):
+            three.column(f"{column}/{part}", [1, 1, 1], meta)
+    state = pq.read_table(three.root / data).column("observation.state").to_pylist()
+    three.column("observation.state", pa.array(state, pa.list_(pa.float64())), data)
+    three.column("language_events", pa.array([[{"role": "user", "content": "go"}]] * 24), data)
+    three.column("subtask_index", pa.array([-1] * 24), data)
+    assert np.abs(brightness(three, Raw()) - BRIGHTNESS).max() < 4
+    assert read_table(three.root).state.dtype == np.float32 and not audit(three.root).problems
+
+
+def test_the_prompt_may_change_within_an_episode(the_three: TheThree) -> None:
+    three = the_three().column("task_index", ([0] * 4 + [1] * 4) * 3)
+    pq.write_table(pa.table({"task_index": [0, 1], "task": ["pick", "place"]}), three.root / TASKS)
+    table = read_table(three.root)
+    assert table.prompts == ("pick", "place") and table.prompt.tolist() == ([0] * 4 + [1] * 4) * 3
+
+
+# -------------------------------------------------------------------------------------------------- leftovers
 
 
 def test_what_an_operating_system_or_an_editor_left(the_three: TheThree) -> None:
     three = the_three("front")
     for folder in ("data/chunk-000", "meta/episodes/chunk-000"):
-        for name in ("._file-000.parquet", ".DS_Store", "file-000.parquet~", "~file-000.parquet", ".file-001.parquet.swp"):
+        for name in (
+            "._file-000.parquet",
+            ".DS_Store",
+            "file-000.parquet~",
+            "~file-000.parquet",
+            ".file-001.parquet.swp",
+        ):
             (three.root / folder / name).write_bytes(b"\x00\x05\x16\x07 no parquet")
     (three.root / "data/._chunk-000").mkdir()
     (three.root / "data/._chunk-000/file-000.parquet").write_bytes(b"no parquet")

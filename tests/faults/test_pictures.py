@@ -1,4 +1,5 @@
-"""Pictures that are not where they should be, are none, or are distances; and names of files that lead out of the dataset."""
+"""Pictures that are not where they should be, are none, or are distances; and names of files that lead out of
+the dataset."""
 
 import io
 import os
@@ -41,7 +42,7 @@ def refused(three: Three, sentence: str, **options: Any) -> None:
     assert not (three.root.parent / "frames").exists()
 
 
-# -------------------------------------------------------------------------------------------------- pictures in the table
+# -------------------------------------------------------------------------------------- pictures in the table
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -57,7 +58,8 @@ def cells(three: Three, change: Callable[[int, dict[str, Any]], Any]) -> Three:
 
 @pytest.mark.parametrize("folder", ["", "pictures/front/", f"images/{FRONT}/episode-"])
 def test_pictures_by_path(folder: str, the_three: TheThree) -> None:
-    """`{"bytes": None, "path": ...}`: beside the data, or in the folder that LeRobot fills before it packs them."""
+    """`{"bytes": None, "path": ...}`: beside the data, or in the folder that LeRobot fills before it packs
+    them."""
     three = the_three("front", images=True)
 
     def unpack(number: int, cell: dict[str, Any]) -> dict[str, Any]:
@@ -72,18 +74,33 @@ def test_pictures_by_path(folder: str, the_three: TheThree) -> None:
     assert np.array_equal(shown(three), BRIGHTNESS)
     picture = next(three.root.rglob("frame-000003.png"))
     picture.unlink()
-    refused(three, r"camera front of .* in episode ., frame 3 is a file that is not there \(.*frame-000003.png\); copy it")
+    refused(
+        three,
+        r"camera front of .* in episode ., frame 3 is a file that is not there \(.*frame-000003.png\); copy it",
+    )
 
 
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ({"bytes": None, "path": None}, "in episode 1, frame 1 has no picture; record it again or drop the episode"),
+        (
+            {"bytes": None, "path": None},
+            "in episode 1, frame 1 has no picture; record it again or drop the episode",
+        ),
         ({"bytes": None, "path": ""}, "in episode 1, frame 1 has no picture"),
         ({"bytes": b"", "path": None}, "in episode 1, frame 1 holds bytes that are no whole picture"),
-        ({"bytes": b"GIF89a and so on", "path": None}, "in episode 1, frame 1 holds bytes that are no whole picture"),
-        ({"bytes": png(np.zeros((16, 24, 3), np.uint8))[:-30], "path": None}, "in episode 1, frame 1 holds bytes that are no whole"),
-        ({"bytes": png(np.zeros((16, 20, 3), np.uint8)), "path": None}, "shows 20 x 16 px at frame 9 and 24 x 16 px before"),
+        (
+            {"bytes": b"GIF89a and so on", "path": None},
+            "in episode 1, frame 1 holds bytes that are no whole picture",
+        ),
+        (
+            {"bytes": png(np.zeros((16, 24, 3), np.uint8))[:-30], "path": None},
+            "in episode 1, frame 1 holds bytes that are no whole",
+        ),
+        (
+            {"bytes": png(np.zeros((16, 20, 3), np.uint8)), "path": None},
+            "shows 20 x 16 px at frame 9 and 24 x 16 px before",
+        ),
     ],
 )
 def test_cells_that_hold_no_picture(cell: dict[str, Any], sentence: str, the_three: TheThree) -> None:
@@ -112,7 +129,8 @@ def test_a_frame_that_is_there_twice(the_three: TheThree) -> None:
 
 
 def test_pictures_are_read_a_few_at_a_time(tmp_path: Path, the_three: TheThree) -> None:
-    """A data file of pictures may be larger than the memory: what is held is a row group (LeRobot writes one per episode), not the file."""
+    """A data file of pictures may be larger than the memory: what is held is a row group (LeRobot writes one
+    per episode), not the file."""
     three = the_three("front", images=True)
     noise = np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), dtype=np.uint8)
     contents = [png(picture) for picture in noise]
@@ -134,7 +152,7 @@ def test_pictures_are_read_a_few_at_a_time(tmp_path: Path, the_three: TheThree) 
     assert number == frames - 1 and peak < size / 4, (peak, size)
 
 
-# --------------------------------------------------------------------------------------------------------------- distances
+# -------------------------------------------------------------------------------------------------- distances
 
 
 def test_depth_as_16_bit_pictures(the_three: TheThree) -> None:
@@ -147,7 +165,12 @@ def test_depth_as_16_bit_pictures(the_three: TheThree) -> None:
 
 
 @pytest.mark.parametrize(
-    "note", [{"info": {"is_depth_map": True}}, {"info": {"video.is_depth_map": True}}, {"video_info": {"video.is_depth_map": True}}]
+    "note",
+    [
+        {"info": {"is_depth_map": True}},
+        {"info": {"video.is_depth_map": True}},
+        {"video_info": {"video.is_depth_map": True}},
+    ],
 )
 def test_depth_cameras_are_left_out_with_a_sentence(note: dict[str, Any], the_three: TheThree, capsys: pytest.CaptureFixture[str]) -> None:
     three = the_three("front", "front_depth").feature("observation.images.front_depth", **note)
@@ -162,19 +185,22 @@ def test_depth_cameras_are_left_out_with_a_sentence(note: dict[str, Any], the_th
     )
 
 
-# ------------------------------------------------------------------------------------------------------------ camera names
+# ----------------------------------------------------------------------------------------------- camera names
 
 
 @pytest.mark.parametrize(("column", "name"), [("observation.image", "image"), ("image", "image"), ("wrist_image", "wrist_image")])
 def test_a_single_camera_under_another_name(column: str, name: str, the_three: TheThree) -> None:
     """`observation.image` as in pusht, `image` and `wrist_image` as in openpi's conversions."""
     three = the_three("front", images=True)
-    three.edit(DATA, lambda table: table.rename_columns([column if old == FRONT else old for old in table.column_names]))
+    three.edit(
+        DATA,
+        lambda table: table.rename_columns([column if old == FRONT else old for old in table.column_names]),
+    )
     three.rename_feature(FRONT, column)
     assert read_table(three.root).cameras == (name,) and np.array_equal(shown(three, name), BRIGHTNESS)
 
 
-# -------------------------------------------------------------------------------------------------------------------- paths
+# ------------------------------------------------------------------------------------------------------ paths
 
 
 @pytest.mark.parametrize(
@@ -215,7 +241,10 @@ def test_videos_outside_the_dataset(template: str, the_three: TheThree) -> None:
 def test_fields_that_a_file_name_has_not(template: str, the_three: TheThree) -> None:
     """`str.format` would read attributes of our objects and build names of any length."""
     began = time.monotonic()
-    with pytest.raises(VantageError, match=r"has a field other than video_key, chunk_index and file_index|must be a file name with fields"):
+    with pytest.raises(
+        VantageError,
+        match=r"has a field other than video_key, chunk_index and file_index|must be a file name with fields",
+    ):
         read_table(the_three("front").info(video_path=template).root)
     assert time.monotonic() - began < 5
 
@@ -229,7 +258,8 @@ def test_known_fields_are_filled_in_as_lerobot_does() -> None:
 
 
 def test_data_files_that_are_links(the_three: TheThree, tmp_path: Path) -> None:
-    """Out of the dataset: refused. Into the contents beside a snapshot, as Hugging Face's cache keeps them: read."""
+    """Out of the dataset: refused. Into the contents beside a snapshot, as Hugging Face's cache keeps them:
+    read."""
     three = the_three("front")
     outside = tmp_path / "outside.parquet"
     (three.root / DATA).rename(outside)

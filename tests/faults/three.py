@@ -1,4 +1,5 @@
-"""A tiny dataset, "the three", and ways of breaking it: three episodes of 8 frames, drivers PPPPPPPP / PPPHHHPP / PPPPPPPP.
+"""A tiny dataset, "the three", and ways of breaking it: three episodes of 8 frames, drivers PPPPPPPP /
+PPPHHHPP / PPPPPPPP.
 
 Public faults (what users of LeRobot and its neighbours reported) become edits of these files.
 """

@@ -135,7 +135,7 @@ class _Learner:
         route = replay.labels.route
         valid = anchors(replay, route, weighing, actor.chunk) & fresh(replay.frames.policy_version, policy_version, weighing.stale_after)
         self.sampling = sampling_of(replay, route, drawable(np.zeros(len(replay)), route, valid, draw_zero_weight=True), weighing)
-        self.loader = replay.loader(actor.chunk, actor.cameras, fit.shift)
+        self.loader = replay.loader(actor.chunk, actor.interface.cameras, fit.shift)
         torch.manual_seed(seed)
         self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)
         self.actor_optimiser = Optimiser(actor, fit.optim, fit.steps)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from vantage.core.images import area_downsample
+from vantage.core.images import area_downsample, divides
 from vantage.policies.build import PolicySpec, interface_of
 from vantage.policies.protocol import Interface
 from vantage.policies.spec import DataFacts, Scale
@@ -68,6 +68,6 @@ def _sized(shown: Pictures, camera: str, size: tuple[int, int] | None) -> UInt8[
     picture = shown[camera]
     if size is None or picture.shape[:2] == size:
         return picture
-    if size[0] != size[1] or picture.shape[0] != picture.shape[1]:
+    if not divides((picture.shape[0], picture.shape[1]), size):
         raise VantageError(f"camera {camera!r} is {picture.shape[1]} x {picture.shape[0]} px and the policy wants {size[1]} x {size[0]}")
-    return area_downsample(picture, size[0])
+    return area_downsample(picture, size)

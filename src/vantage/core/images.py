@@ -1,4 +1,5 @@
-"""Pictures -> smaller pictures, by whole factors and exactly; acting and training must see the same pixels."""
+"""Pictures -> smaller pictures, by whole factors and exactly; acting and training must see the same
+pixels."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -7,9 +8,10 @@ from jaxtyping import UInt8
 def area_downsample(images: UInt8[np.ndarray, "*lead _h _w 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "*lead _rows _columns 3"]:
     """Mean of each block of f pixels, rounded half up: floor((sum + f / 2) / f), in whole numbers.
 
-    `size`: (height, width) of the result; one number for a square. The factor of the height may differ from that of the width.
-    Exact integer arithmetic, so that a picture downsampled while acting equals the one downsampled for training, on any machine.
-    The size of the input returns the input itself. Raises ValueError where a side is not a whole multiple.
+    `size`: (height, width) of the result; one number for a square. The factor of the height may differ from
+    that of the width. Exact integer arithmetic, so that a picture downsampled while acting equals the one
+    downsampled for training, on any machine. The size of the input returns the input itself. Raises
+    ValueError where a side is not a whole multiple.
     """
     height, width = images.shape[-3:-1]
     rows, columns = (size, size) if isinstance(size, int) else size

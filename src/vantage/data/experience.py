@@ -5,7 +5,7 @@ Source (round 1)                 ─┼──> Experience: N frames, row by row 
 Source (round 2)                 ─┘
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +70,12 @@ class Experience:
             return {}
         return dict(self.stores[0].cameras)
 
-    def loader(self, horizon: int, cameras: tuple[str, ...], shift: int = 0) -> WindowLoader:
-        """Windows of `horizon` steps over these frames; `shift`: random shift of the pictures by up to so many pixels."""
+    def loader(self, horizon: int, cameras: Mapping[str, tuple[int, int] | None], shift: int = 0) -> WindowLoader:
+        """Windows of `horizon` steps over these frames.
+
+        `cameras`: what the policy looks at (`policy.interface.cameras`). `shift`: random shift of the pictures by up to so many pixels.
+        Raises VantageError for a camera that a data set lacks, or holds at another size than the policy must be given.
+        """
         augment = RandomShift(shift) if shift and cameras else None
         return WindowLoader.over(self.tables, self.segment_end, horizon, self.stores if cameras else (), cameras, augment)
 

@@ -6,7 +6,8 @@
     journal ──frames_from_journal───────> the first of these, lossless
                                           ... ──open_frames──> Frames ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
 
-A store is a folder, whole or absent. What it will take is said before anything is written. docs/data.md has the measurements.
+A store is a folder, whole or absent. What it will take is said before anything is written. docs/data.md has
+the measurements.
 """
 
 import shutil
@@ -27,12 +28,22 @@ from vantage.disk.files import whole_folder
 from vantage.errors import VantageError
 from vantage.progress import bar, say
 
-__all__ = ["Compressed", "Direct", "Frames", "Raw", "Storage", "frames_from_journal", "make_frames", "open_frames"]
+__all__ = [
+    "Compressed",
+    "Direct",
+    "Frames",
+    "Raw",
+    "Storage",
+    "frames_from_journal",
+    "make_frames",
+    "open_frames",
+]
 
 RAW_LIMIT = 8 << 30
-"""Bytes up to which pictures are kept raw where nobody says how: what the file cache of an ordinary machine holds."""
-OPEN_VIDEO = 20 << 20
-"""Bytes of memory of one open video (measured at 480 x 640, AV1 and H.264; docs/data.md)."""
+"""Bytes up to which pictures are kept raw where nobody says how: what the file cache of an ordinary machine
+holds."""
+OPEN_VIDEO = 9
+"""Bytes of memory of one open video, per pixel of its pictures: measured 2.6 MB at 480 x 640, AV1 and H.264."""
 
 
 @runtime_checkable
@@ -49,7 +60,8 @@ class Frames(Protocol):
         ...
 
     def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
-        """The pictures of these frames, in this order; of some cameras or of all. Raises IndexError for a row that is not there."""
+        """The pictures of these frames, in this order; of some cameras or of all. Raises IndexError for a row
+        that is not there."""
         ...
 
 
@@ -73,9 +85,10 @@ class Compressed:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Decode from the dataset's own videos: no disk, and more processor time than `Compressed`, the more the rarer key frames are."""
+    """Decode from the dataset's own videos: no disk, and more processor time than `Compressed`, the more the
+    rarer key frames are."""
 
-    most_open: int = 16
+    most_open: int = 32
     """Video files of each camera that are held open."""
 
     def __post_init__(self) -> None:
@@ -101,13 +114,15 @@ class Plan:
 
 
 def make_frames(root: Path, folder: Path, cameras: Mapping[str, Size | None] | None = None, storage: Storage | None = None) -> Frames:
-    """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random; a store that fits is used again.
+    """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random; a store that
+    fits is used again.
 
-    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself; only these are kept. None:
-    every camera as it is. `storage` None: raw where that is small, else compressed where the disk allows it, else direct.
-    Raises VantageError, before anything is written: for a camera that is not there or holds distances (depth), a size that is no whole part
-    of the recorded one, a meta/episodes that does not describe the data, and a disk that is too full. Raises it on the way for a frame
-    without a picture and for a damaged file; nothing is left then.
+    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself;
+    only these are kept. None: every camera as it is. `storage` None: raw where that is small, else compressed
+    where the disk allows it, else direct. Raises VantageError, before anything is written: for a camera that
+    is not there or holds distances (depth), a size that is no whole part of the recorded one, a meta/episodes
+    that does not describe the data, and a disk that is too full. Raises it on the way for a frame without a
+    picture and for a damaged file; nothing is left then.
     """
     recording = read_recording(root, cameras)
     if cameras is None and recording.info.depth_cameras:
@@ -120,12 +135,15 @@ def make_frames(root: Path, folder: Path, cameras: Mapping[str, Size | None] | N
     say(_sentence(recording, folder, plan))
     if plan.disk > plan.free:
         raise VantageError(
-            f"{folder} would take {_bytes(plan.disk)} and its disk has {_bytes(plan.free)} free; free some space, name another folder, "
-            "keep fewer cameras, or choose Compressed() or Direct()."
+            f"{folder} would take {_bytes(plan.disk)} and its disk has {_bytes(plan.free)} free; free some "
+            "space, name another folder, keep fewer cameras, or choose Compressed() or Direct()."
         )
 
     header = _header(recording, plan.storage)
-    with whole_folder(folder) as temporary, bar("pictures", recording.frames * len(recording.kept), "pictures") as advance:
+    with (
+        whole_folder(folder) as temporary,
+        bar("pictures", recording.frames * len(recording.kept), "pictures") as advance,
+    ):
         match plan.storage:
             case Raw():
                 write_raw(recording, temporary, header, advance)
@@ -152,7 +170,8 @@ def open_frames(folder: Path) -> Frames:
 
 
 def plan_frames(recording: Recording, folder: Path, storage: Storage | None) -> Plan:
-    """What keeping these pictures will take; writes nothing. The bytes of compressed ones are estimated from a sample.
+    """What keeping these pictures will take; writes nothing. The bytes of compressed ones are estimated from
+    a sample.
 
     `storage` None: chosen by size. Raises VantageError for `Direct` over pictures that are no video.
     """
@@ -167,9 +186,12 @@ def plan_frames(recording: Recording, folder: Path, storage: Storage | None) -> 
             return Plan(storage=chosen, disk=compressed_bytes(recording, quality), memory=memory, free=free)
         case Direct(most_open):
             check_direct(recording)
-            files = sum(min(most_open, len(recording.videos(camera))) for camera in recording.cameras)
             places = frames * len(sizes) * 24
-            return Plan(storage=chosen, disk=places, memory=places + files * OPEN_VIDEO, free=free)
+            decoders = 0
+            for camera in recording.cameras:
+                height, width = recording.native[camera.name]
+                decoders += min(most_open, len(recording.videos(camera))) * height * width * OPEN_VIDEO
+            return Plan(storage=chosen, disk=places, memory=places + decoders, free=free)
 
 
 def _by_size(recording: Recording, free: int) -> Storage:
@@ -183,7 +205,13 @@ def _by_size(recording: Recording, free: int) -> Storage:
 
 
 def _header(recording: Recording, storage: Storage) -> Header:
-    header = Header(kind="raw", frames=recording.frames, cameras=dict(recording.kept), lossless=False, source=recording.fingerprint)
+    header = Header(
+        kind="raw",
+        frames=recording.frames,
+        cameras=dict(recording.kept),
+        lossless=False,
+        source=recording.fingerprint,
+    )
     match storage:
         case Raw():
             return header
@@ -194,12 +222,17 @@ def _header(recording: Recording, storage: Storage) -> Header:
 
 
 def _kept(folder: Path, recording: Recording, storage: Storage | None) -> Frames | None:
-    """The store that stands at `folder`, if it holds just these pictures, kept in the way that is asked for."""
+    """The store that stands at `folder`, if it holds just these pictures, kept in the way that is asked
+    for."""
     if not (folder / HEADER).is_file():
         return None
     try:
         header = read_header(folder)
-        same = (header.frames, header.cameras, header.source) == (recording.frames, dict(recording.kept), recording.fingerprint)
+        same = (header.frames, header.cameras, header.source) == (
+            recording.frames,
+            dict(recording.kept),
+            recording.fingerprint,
+        )
         if not same or list(header.cameras) != list(recording.kept):
             return None
         if storage is not None and header != _header(recording, storage):
@@ -223,8 +256,8 @@ def _sentence(recording: Recording, folder: Path, plan: Plan) -> str:
     seen = ", ".join(f"{name} {width} x {height}" for name, (height, width) in recording.kept.items())
     about = "about " if isinstance(plan.storage, Compressed) else ""
     return (
-        f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}{_bytes(plan.disk)} in {folder} "
-        f"({_bytes(plan.free)} free) and {_bytes(plan.memory)} of memory."
+        f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}{_bytes(plan.disk)} "
+        f"in {folder} ({_bytes(plan.free)} free) and {_bytes(plan.memory)} of memory."
     )
 
 

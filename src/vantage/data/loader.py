@@ -1,15 +1,18 @@
-"""Anchor rows -> Batch: windows of H steps with pixels, by index arithmetic over arrays in memory and stores of pictures.
+"""Anchor rows -> Batch: windows of H steps with pixels, by index arithmetic over arrays in memory and stores
+of pictures.
 
     rounds end to end   | demonstrations | round 1 | round 2 |        one row per frame
     (seed, step) ──draw──> anchors [B] ──window_index──> rows, valid [B, H] ──gather──> Batch
 
-A batch is a pure function of (seed, step): resuming at step k repeats what an uninterrupted run would have seen, prefetched or not.
+A batch is a pure function of (seed, step): resuming at step k repeats what an uninterrupted run would have
+seen, prefetched or not.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +31,8 @@ Pictures = dict[str, UInt8[np.ndarray, "B _h _w 3"]]
 
 @dataclass(frozen=True, slots=True)
 class RandomShift:
-    """Move every picture by up to `pixels` in both directions, repeating its edge; one draw per sample and camera (DrQ's augmentation)."""
+    """Move every picture by up to `pixels` in both directions, repeating its edge; one draw per sample and
+    camera (DrQ's augmentation)."""
 
     pixels: int = 4
 
@@ -48,7 +52,8 @@ class RandomShift:
         reach = np.array([height - 1, width - 1])
         moves = np.clip(offsets - self.pixels, -reach, reach)
         for picture, out, (down, across) in zip(pictures, shifted, moves.tolist(), strict=True):
-            # What stays in view is copied; its own edge then fills the rest, columns first and so the corners too.
+            # What stays in view is copied; its own edge then fills the rest, columns first and so the corners
+            # too.
             top, bottom = max(0, -down), min(height, height - down)
             left, right = max(0, -across), min(width, width - across)
             out[top:bottom, left:right] = picture[top + down : bottom + down, left + across : right + across]
@@ -60,7 +65,8 @@ class RandomShift:
 
 
 def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Iterator[T]:
-    """Yield make(step) for every step, in order, while one thread works up to `ahead` steps further; its errors surface at their step."""
+    """Yield make(step) for every step, in order, while one thread works up to `ahead` steps further; its
+    errors surface at their step."""
     with ThreadPoolExecutor(1, "prefetch") as pool:
         waiting: deque[Future[T]] = deque()
         for step in steps:
@@ -72,15 +78,17 @@ def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) 
 
 
 def augmentation(seed: int, step: int) -> np.random.Generator:
-    """What decides the shifts of one gradient step; given again, another batch of as many rows is shifted alike."""
+    """What decides the shifts of one gradient step; given again, another batch of as many rows is shifted
+    alike."""
     return np.random.default_rng((seed, step, 1))
 
 
 def _check_size(number: int, camera: str, have: tuple[int, int], want: tuple[int, int] | None) -> None:
     if want is not None and have != want:
         raise VantageError(
-            f"dataset {number} holds camera {camera} at {have[1]} x {have[0]} px and the policy wants {want[1]} x {want[0]} px; keep its "
-            "pictures at that size, or use a policy that resizes by itself."
+            f"dataset {number} holds camera {camera} at {have[1]} x {have[0]} px and the policy wants "
+            f"{want[1]} x {want[0]} px; keep its pictures at that size, or use a policy that resizes by "
+            "itself."
         )
 
 
@@ -101,7 +109,8 @@ class WindowLoader:
     stores: tuple[Frames, ...] = ()
     """Pictures, dataset by dataset; empty for a policy on true state."""
     cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict[str, tuple[int, int] | None])
-    """Which cameras to serve, in the policy's order -> the (height, width) that it must be given, or None where it resizes by itself."""
+    """Which cameras to serve, in the policy's order -> the (height, width) that it must be given, or None
+    where it resizes by itself."""
     commanded: Bool[np.ndarray, "A"] | Bool[np.ndarray, "N A"] | None = None
     """Action dimensions that somebody commanded, for the robot or for every frame; None: all."""
     shift: RandomShift | None = None
@@ -131,7 +140,8 @@ class WindowLoader:
         cameras: Mapping[str, tuple[int, int] | None] | Sequence[str] = (),
         shift: RandomShift | None = None,
     ) -> "WindowLoader":
-        """Lay tables end to end, with their stores in the same order. Cameras named without a size may have any."""
+        """Lay tables end to end, with their stores in the same order. Cameras named without a size may have
+        any."""
         prompts = tuple(dict.fromkeys(prompt for table in tables for prompt in table.prompts))
         truths = [table.environment_state for table in tables]
         known = [truth for truth in truths if truth is not None]
@@ -159,19 +169,27 @@ class WindowLoader:
         of_store = [self.sizes.index({camera: store.cameras[camera] for camera in self.cameras}) for store in self.stores]
         return np.array(of_store, np.int64)[self._owner(rows)] if len(of_store) else np.zeros(len(rows), np.int64)
 
+    def runs(self, length: int) -> Iterator[Int64[np.ndarray, "_"]]:
+        """All rows in order, at most `length` at a time and none together whose pictures differ in size."""
+        borders = np.flatnonzero(np.diff(self.size_group(np.arange(len(self))))) + 1
+        for first, end in pairwise([0, *borders.tolist(), len(self)]):
+            for start in range(first, end, length):
+                yield np.arange(start, min(start + length, end))
+
     def _owner(self, rows: Int64[np.ndarray, "B"]) -> Int64[np.ndarray, "B"]:
         """The number of the store that holds each row."""
         return np.searchsorted(np.cumsum([len(store) for store in self.stores]), rows, side="right")
 
     def pictures(self, rows: Int64[np.ndarray, "B"]) -> Pictures:
-        """What the cameras saw at these rows, as stored. Raises VantageError for rows whose pictures differ in size."""
+        """What the cameras saw at these rows, as stored. Raises VantageError for rows whose pictures differ
+        in size."""
         if len(self.stores) == 1:
             return self.stores[0].gather(rows, tuple(self.cameras))
         groups = np.unique(self.size_group(rows))
         if len(groups) > 1:
             raise VantageError(
-                "these frames come from datasets whose pictures differ in size, which no batch holds together; draw them by `size_group`, "
-                "or use a policy that wants one size."
+                "these frames come from datasets whose pictures differ in size, which no batch holds "
+                "together; draw them by `size_group`, or use a policy that wants one size."
             )
 
         size = self.sizes[groups[0] if len(groups) else 0]
@@ -214,8 +232,8 @@ class WindowLoader:
     def drawn(self, probability: Float[np.ndarray, "N"], seed: int, step: int, size: int) -> Batch:
         """The batch of one gradient step: a pure function of (seed, step), augmentation included.
 
-        Where datasets differ in picture size, a step draws from one size, chosen with the probability that its frames have together: over
-        many steps every frame is drawn as often as `probability` says.
+        Where datasets differ in picture size, a step draws from one size, chosen with the probability that
+        its frames have together: over many steps every frame is drawn as often as `probability` says.
         """
         probability = probability.astype(np.float64)
         if len(self.stores) > 1 and len(self.sizes) > 1:

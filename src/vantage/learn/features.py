@@ -12,11 +12,10 @@ def compute_features(experience: Experience, policy: Policy, batch: int = 256) -
     """phi(s) of every frame, in float32 on the host, whatever the policy's device and precision. `batch`: frames per pass."""
     features = np.empty((len(experience), policy.feature_dim), dtype=np.float32)
     policy.eval()
-    loader = experience.loader(policy.chunk, policy.cameras)
+    loader = experience.loader(policy.chunk, policy.interface.cameras)
 
     with bar("features", len(experience), "frames") as advance:
-        for start in range(0, len(experience), batch):
-            rows = np.arange(start, min(start + batch, len(experience)))
+        for rows in loader.runs(batch):
             observation = loader.observe(rows).to(policy.device)
             features[rows] = policy.features(observation).float().cpu().numpy()
             advance(len(rows))

@@ -276,7 +276,7 @@ def recorded_in(table: Table, worlds: Sequence[WorldSpec]) -> list[Recorded]:
 def demonstrations_of(experience: Experience, policy: Policy, prompts: tuple[str, ...]) -> list[tuple[int, Windows]]:
     """Every demonstration as windows anchored at each of its frames, with the number of its task."""
     replay, horizon = experience, policy.chunk
-    loader = replay.loader(horizon, policy.cameras)
+    loader = replay.loader(horizon, policy.interface.cameras)
     found: list[tuple[int, Windows]] = []
     ends = np.flatnonzero(np.append(np.diff(replay.frames.episode) != 0, True))
     for first, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):

@@ -68,7 +68,7 @@ def fit_policy(
         optimiser.load(state)
     lines = _lines_before(log, optimiser.step_count)
 
-    loader = replay.loader(actor.chunk, actor.cameras, settings.shift)
+    loader = replay.loader(actor.chunk, actor.interface.cameras, settings.shift)
     batches = loader.stream(sampling, seed, range(optimiser.step_count, settings.steps), settings.batch)
     actor.train()
     with bar(title, settings.steps, "steps") as advance:

@@ -1,9 +1,10 @@
-"""A dataset's own video files -> random pictures out of them, with nothing written but where each picture lies.
+"""A dataset's own video files -> random pictures out of them, with nothing written but where each picture
+lies.
 
     videos/*/*.mp4 ──write_direct──> camera-0.places, ... ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
 
-A picture costs a seek and the decoding of what lies between its key frame and itself: little where the recorder set a key frame every
-second picture, as LeRobot does, and up to hundreds of pictures elsewhere.
+A picture costs a seek and the decoding of what lies between its key frame and itself: little where the
+recorder set a key frame every second picture, as LeRobot does, and up to hundreds of pictures elsewhere.
 """
 
 from collections import OrderedDict
@@ -39,7 +40,8 @@ class VideoFiles:
     position: Int64[np.ndarray, "N"]
     """Its rank in that file."""
     most_open: int
-    _open: OrderedDict[int, OpenVideo] = field(default_factory=OrderedDict[int, OpenVideo])
+    opened: OrderedDict[int, OpenVideo] = field(default_factory=OrderedDict[int, OpenVideo])
+    """By number, the one used last at the end."""
     _lock: Lock = field(default_factory=Lock)
 
     def read(self, rows: Int64[np.ndarray, "B"], out: UInt8[np.ndarray, "B _h _w 3"]) -> None:
@@ -50,19 +52,19 @@ class VideoFiles:
             order = np.lexsort((self.position[rows], self.file[rows]))
             for file in np.unique(self.file[rows]):
                 places = order[self.file[rows[order]] == file]
-                shown = self._opened(int(file)).read(self.position[rows[places]])
+                shown = self._video(int(file)).read(self.position[rows[places]])
                 for place, picture in zip(places, shown, strict=True):
                     out[place] = area_downsample(picture, size)
 
-    def _opened(self, file: int) -> OpenVideo:
-        if file in self._open:
-            self._open.move_to_end(file)
-            return self._open[file]
-        if len(self._open) >= self.most_open:
-            _, oldest = self._open.popitem(last=False)
+    def _video(self, file: int) -> OpenVideo:
+        if file in self.opened:
+            self.opened.move_to_end(file)
+            return self.opened[file]
+        if len(self.opened) >= self.most_open:
+            _, oldest = self.opened.popitem(last=False)
             oldest.close()
-        self._open[file] = OpenVideo(self.paths[file], self.indices[file])
-        return self._open[file]
+        self.opened[file] = OpenVideo(self.paths[file], self.indices[file])
+        return self.opened[file]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,8 @@ def check_direct(recording: Recording) -> None:
     for camera in recording.cameras:
         if not camera.is_video:
             raise VantageError(
-                f"camera {camera.name} of {recording.info.root} is stored as pictures in the data files, which cannot be read one by one; "
-                "use Compressed() or Raw()."
+                f"camera {camera.name} of {recording.info.root} is stored as pictures in the data files, "
+                "which cannot be read one by one; use Compressed() or Raw()."
             )
 
 
@@ -132,10 +134,10 @@ def direct_settings(recording: Recording) -> dict[str, object]:
     return {"root": str(recording.info.root.resolve()), "files": files}
 
 
-def open_direct(folder: Path, header: Header, most_open: int = 16) -> DirectFrames:
+def open_direct(folder: Path, header: Header) -> DirectFrames:
     """Open an existing store. Raises VantageError where a video has gone or changed since."""
     try:
-        root = Path(header.settings["root"])
+        root, most_open = Path(header.settings["root"]), int(header.settings["most_open"])
         files = {camera: _video_files(root, folder, header, camera, most_open) for camera in header.cameras}
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise damaged(folder) from error

@@ -1,4 +1,5 @@
-"""What a folder of pictures holds: `frames.json`, by which a store is opened, and recognised as the one that is wanted."""
+"""What a folder of pictures holds: `frames.json`, by which a store is opened, and recognised as the one that
+is wanted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,13 @@ class Header:
     def write(self, folder: Path) -> None:
         """Write `frames.json`, last of all files."""
         cameras = {name: list(size) for name, size in self.cameras.items()}
-        record = {"kind": self.kind, "frames": self.frames, "cameras": cameras, "lossless": self.lossless, "source": self.source}
+        record = {
+            "kind": self.kind,
+            "frames": self.frames,
+            "cameras": cameras,
+            "lossless": self.lossless,
+            "source": self.source,
+        }
         write_json(folder / HEADER, record | {"settings": dict(self.settings)})
 
     def file(self, folder: Path, camera: str, ending: str) -> Path:

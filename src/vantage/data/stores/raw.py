@@ -1,4 +1,5 @@
-"""Pictures -> one memory-mapped array [N, height, width, 3] per camera, so that a random picture costs one copy and no decoding.
+"""Pictures -> one memory-mapped array [N, height, width, 3] per camera, so that a random picture costs one
+copy and no decoding.
 
 dataset ──write_raw──┐
 journal ──frames_from_journal┴─> camera-0.u8, camera-1.u8 ..., frames.json ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
@@ -79,7 +80,8 @@ def write_raw(recording: Recording, folder: Path, header: Header, advance: Bar) 
     """Decode every picture of a dataset once, in order. Raises VantageError for a frame without a picture."""
     for camera in recording.cameras:
         height, width = recording.kept[camera.name]
-        # A plain file written by position, never a writable map: a full disk is then an error and not a crash.
+        # A plain file written by position, never a writable map: a full disk is then an error and not a
+        # crash.
         with header.file(folder, camera.name, "u8").open("w+b") as sink:
             for row, picture in pictures(recording, camera):
                 sink.seek(row * height * width * 3)
@@ -88,10 +90,12 @@ def write_raw(recording: Recording, folder: Path, header: Header, advance: Bar) 
 
 
 def frames_from_journal(journal: Path, numbers: Sequence[int], folder: Path, cameras: Mapping[str, Size | None] | None = None) -> RawFrames:
-    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`; they never meet a codec.
+    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`; they never meet
+    a codec.
 
-    `cameras`: name -> (height, width) to keep, or None for the recorded size; None: every camera as it is. A store that fits is kept.
-    Raises VantageError for a journal without pictures, a camera that is not there, and a size that is no whole part of the recorded one.
+    `cameras`: name -> (height, width) to keep, or None for the recorded size; None: every camera as it is. A
+    store that fits is kept. Raises VantageError for a journal without pictures, a camera that is not there,
+    and a size that is no whole part of the recorded one.
     """
     if not numbers:
         raise VantageError(f"the frame store {folder} would be empty; record at least one episode.")
@@ -122,13 +126,18 @@ def frames_from_journal(journal: Path, numbers: Sequence[int], folder: Path, cam
     return open_raw(folder, header)
 
 
-def _append(images: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], header: Header, sinks: Mapping[str, BinaryIO], journal: Path) -> None:
+def _append(
+    images: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]],
+    header: Header,
+    sinks: Mapping[str, BinaryIO],
+    journal: Path,
+) -> None:
     for camera, size in header.cameras.items():
         native = _size(images, camera, journal)
         if not divides(native, size):
             raise VantageError(
-                f"camera {camera} is {native[1]} x {native[0]} px and the policy wants {size[1]} x {size[0]}; "
-                "record pictures whose sides are whole multiples of that."
+                f"camera {camera} is {native[1]} x {native[0]} px and the policy wants {size[1]} x "
+                f"{size[0]}; record pictures whose sides are whole multiples of that."
             )
         sinks[camera].write(np.ascontiguousarray(area_downsample(images[camera], size)).data)
 

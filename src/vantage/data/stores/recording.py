@@ -1,4 +1,5 @@
-"""A LeRobotDataset and the cameras that a policy looks at -> every picture, complete and at the size that is to be kept.
+"""A LeRobotDataset and the cameras that a policy looks at -> every picture, complete and at the size that is
+to be kept.
 
     root, {camera: size} ──read_recording──> Recording ──pictures──> (frame, camera's picture) ──> raw.py, compressed.py
 
@@ -14,7 +15,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vantage.core.images import area_downsample, divides
-from vantage.data.v3.meta import Camera, Episodes, Info, Video, check_episodes, fingerprint, read_episodes, read_info, videos_of
+from vantage.data.v3.meta import (
+    Camera,
+    Episodes,
+    Info,
+    Video,
+    check_episodes,
+    fingerprint,
+    read_episodes,
+    read_info,
+    videos_of,
+)
 from vantage.data.v3.pictures import stream_cells
 from vantage.data.v3.read import read_rows, whole_numbers
 from vantage.data.v3.schema import EPISODE, INDEX
@@ -54,9 +65,9 @@ class Recording:
 def read_recording(root: Path, cameras: Mapping[str, Size | None] | None) -> Recording:
     """Look at what a dataset's cameras hold, without decoding it.
 
-    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself; None: every camera as it is.
-    Raises VantageError for a camera that is not there or holds distances, a size that is not a whole part of the recorded one, and a
-    `meta/episodes` that does not describe the data.
+    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself;
+    None: every camera as it is. Raises VantageError for a camera that is not there or holds distances, a size
+    that is not a whole part of the recorded one, and a `meta/episodes` that does not describe the data.
     """
     info = read_info(root)
     wanted: Mapping[str, Size | None] = dict.fromkeys(info.cameras) if cameras is None else cameras
@@ -102,8 +113,8 @@ def _kept_size(root: Path, name: str, native: Size, wanted: Size | None) -> Size
     size = wanted or native
     if not divides(native, size):
         raise VantageError(
-            f"camera {name} of {root} is {_px(native)} and the policy wants {_px(size)}; give it a policy that resizes by itself, or "
-            "pictures whose sides are whole multiples of that."
+            f"camera {name} of {root} is {_px(native)} and the policy wants {_px(size)}; give it a policy "
+            "that resizes by itself, or pictures whose sides are whole multiples of that."
         )
     return size
 
@@ -126,8 +137,9 @@ def pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, Pictur
 
     if not seen.all():
         raise VantageError(
-            f"camera {camera.name} of {recording.info.root} has no picture for {int((~seen).sum()):,} of {len(seen):,} frames, first "
-            f"for frame {int(seen.argmin()):,}; restore the dataset or drop those episodes."
+            f"camera {camera.name} of {recording.info.root} has no picture for {int((~seen).sum()):,} of "
+            f"{len(seen):,} frames, first for frame {int(seen.argmin()):,}; restore the dataset or drop "
+            "those episodes."
         )
 
 
@@ -148,7 +160,8 @@ def _raw_pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, P
 
 
 def sample_pictures(recording: Recording, camera: Camera, count: int = 16) -> list[Picture]:
-    """About `count` pictures from all over a camera's recording, at the size to keep: to judge how well they compress."""
+    """About `count` pictures from all over a camera's recording, at the size to keep: to judge how well they
+    compress."""
     if not camera.is_video:
         # The data files are read in order; a sample from their beginning is what can be had cheaply.
         cells = itertools.islice(stream_cells(recording.info, camera), count)

@@ -1,10 +1,12 @@
-"""A LeRobotDataset's `meta/` -> what it says of itself, checked: the one reader of info.json, meta/episodes and meta/tasks.parquet.
+"""A LeRobotDataset's `meta/` -> what it says of itself, checked: the one reader of info.json, meta/episodes
+and meta/tasks.parquet.
 
     meta/info.json ──read_info──> Info: fps, columns, cameras, where files lie
     meta/episodes/*/*.parquet ──read_episodes──> Episodes ──videos_of──> Video: which picture of a file belongs to which frame
     meta/tasks.parquet ──read_prompts──> prompts
 
-What is read here comes from anybody: a path that it names must lie inside the dataset's folder, and a number must be one.
+What is read here comes from anybody: a path that it names must lie inside the dataset's folder, and a number
+must be one.
 """
 
 import hashlib
@@ -88,7 +90,10 @@ class Info:
         """A video file of a camera. Raises VantageError for a name that leads out of the dataset."""
         if self.video_path is None:
             raise VantageError(f"{self.root / INFO_FILE} names no `video_path`, and camera {camera.name} is a video; correct it.")
-        return inside(self.root, fill_in(self.video_path, {"video_key": camera.column, "chunk_index": chunk, "file_index": file}))
+        return inside(
+            self.root,
+            fill_in(self.video_path, {"video_key": camera.column, "chunk_index": chunk, "file_index": file}),
+        )
 
     def camera(self, name: str) -> Camera:
         """A camera by name. Raises VantageError for one that is not there, or holds distances."""
@@ -119,7 +124,8 @@ class Episodes:
         return len(self.length)
 
     def prompt(self, episode: int) -> str:
-        """What the robot was told in an episode; empty where that is not said, or there is no such episode."""
+        """What the robot was told in an episode; empty where that is not said, or there is no such
+        episode."""
         return self.prompts[episode] if 0 <= episode < len(self) else ""
 
     @property
@@ -169,15 +175,17 @@ class Video:
     """Episode -> the position of its first picture, in the order of the file."""
 
 
-# ---------------------------------------------------------------------------------------------------------------- paths
+# ------------------------------------------------------------------------------------------------------ paths
 
 _FIELD = re.compile(r"\{(video_key|chunk_index|file_index)(?::0?([1-9])d)?\}")
 
 
 def fill_in(template: str, values: Mapping[str, str | int]) -> str:
-    """Put the known fields into a file name's template: `{video_key}`, `{chunk_index}`, `{file_index:03d}`, and nothing else.
+    """Put the known fields into a file name's template: `{video_key}`, `{chunk_index}`, `{file_index:03d}`,
+    and nothing else.
 
-    Not `str.format`, which would also read attributes and make a name of any length. Raises VantageError for another brace.
+    Not `str.format`, which would also read attributes and make a name of any length. Raises VantageError for
+    another brace.
     """
 
     def value(field: re.Match[str]) -> str:
@@ -195,7 +203,8 @@ def fill_in(template: str, values: Mapping[str, str | int]) -> str:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """`root / relative`. Raises VantageError where that lies outside the dataset's folder once links are followed."""
+    """`root / relative`. Raises VantageError where that lies outside the dataset's folder once links are
+    followed."""
     base = root.resolve()
     allowed = [base]
     if base.parent.name == "snapshots":
@@ -211,7 +220,8 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def visible_files(root: Path, folder: str) -> list[Path]:
-    """The parquet files of a folder with chunks, in order; what an operating system or an editor left there is not looked at.
+    """The parquet files of a folder with chunks, in order; what an operating system or an editor left there
+    is not looked at.
 
     Raises VantageError for a link that leads out of the dataset.
     """
@@ -219,11 +229,12 @@ def visible_files(root: Path, folder: str) -> list[Path]:
     return [inside(root, str(path)) for path in files if not any(part.startswith((".", "~")) for part in path.parts)]
 
 
-# ------------------------------------------------------------------------------------------------------------- info.json
+# -------------------------------------------------------------------------------------------------- info.json
 
 
 def read_info(root: Path) -> Info:
-    """Read and check `meta/info.json`. Raises VantageError where the folder is no LeRobotDataset v3, or info.json says the impossible."""
+    """Read and check `meta/info.json`. Raises VantageError where the folder is no LeRobotDataset v3, or
+    info.json says the impossible."""
     path = root / INFO_FILE
     if not path.is_file():
         raise VantageError(f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder.")
@@ -291,14 +302,21 @@ def _feature(name: str, record: Any, path: Path) -> Feature:
     shape = record.get("shape") or ()
     if not isinstance(shape, list | tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
         raise VantageError(f"{path} gives the shape {str(shape)[:40]} to column `{name[:80]}`; it must hold whole numbers above 0.")
-    # LeRobot says "is_depth_map" in `info`; older versions wrote "video.is_depth_map", there or in `video_info`.
+    # LeRobot says "is_depth_map" in `info`; older versions wrote "video.is_depth_map", there or in
+    # `video_info`.
     notes = [note for note in (record.get("info"), record.get("video_info")) if isinstance(note, dict)]
     depth = any(note.get("is_depth_map") or note.get("video.is_depth_map") for note in notes)
-    return Feature(dtype=record["dtype"], shape=tuple(shape), names=_names(record.get("names"), shape), is_depth=bool(depth))
+    return Feature(
+        dtype=record["dtype"],
+        shape=tuple(shape),
+        names=_names(record.get("names"), shape),
+        is_depth=bool(depth),
+    )
 
 
 def _names(record: Any, shape: Sequence[int]) -> tuple[str, ...] | None:
-    """Names of a vector's dimensions: `["x", "y"]`, `{"motors": ["x", "y"]}`, `{"x": 0, "y": 1}`; None for anything else."""
+    """Names of a vector's dimensions: `["x", "y"]`, `{"motors": ["x", "y"]}`, `{"x": 0, "y": 1}`; None for
+    anything else."""
     names: Any = record
     if isinstance(record, dict) and record and all(isinstance(number, int) for number in record.values()):
         names = sorted(record, key=lambda name: record[name])
@@ -319,13 +337,14 @@ def _camera_names(columns: Sequence[str]) -> dict[str, str]:
     return named
 
 
-# --------------------------------------------------------------------------------------------------------- meta/episodes
+# ---------------------------------------------------------------------------------------------- meta/episodes
 
 
 def read_episodes(info: Info) -> Episodes:
     """Read `meta/episodes` and check that it agrees with itself; its rows may stand in any order.
 
-    Raises VantageError for an episode that is missing, named twice, of length 0, or whose frames do not follow those of the one before.
+    Raises VantageError for an episode that is missing, named twice, of length 0, or whose frames do not
+    follow those of the one before.
     """
     folder = info.root / EPISODES_FOLDER
     paths = visible_files(info.root, EPISODES_FOLDER)
@@ -393,31 +412,32 @@ def _check_lengths(length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"]
     if len(wrong):
         episode = wrong[0]
         raise VantageError(
-            f"{folder} says that episode {episode} begins at frame {start[episode]:,}, and the ones before it end at "
-            f"{wanted[episode]:,}; {RESTORE}."
+            f"{folder} says that episode {episode} begins at frame {start[episode]:,}, and the ones before "
+            f"it end at {wanted[episode]:,}; {RESTORE}."
         )
     if info.total_frames is not None and length.sum() != info.total_frames:
         raise VantageError(f"the episodes of {folder} have {length.sum():,} frames and info.json counts {info.total_frames:,}; {RESTORE}.")
 
 
 def check_episodes(episodes: Episodes, lengths: Int64[np.ndarray, "M"]) -> None:
-    """Raise VantageError unless `meta/episodes` gives every episode the length that the data files give it."""
+    """Raise VantageError unless `meta/episodes` gives every episode the length that the data files give
+    it."""
     if len(episodes) != len(lengths):
         raise VantageError(f"{episodes.folder} names {len(episodes):,} episodes and the data files hold {len(lengths):,}; {RESTORE}.")
     wrong = np.flatnonzero(episodes.length != lengths)
     if len(wrong):
         episode = wrong[0]
         raise VantageError(
-            f"{episodes.folder} gives episode {episode} {episodes.length[episode]:,} frames and the data files hold "
-            f"{lengths[episode]:,}; {RESTORE}."
+            f"{episodes.folder} gives episode {episode} {episodes.length[episode]:,} frames and the data "
+            f"files hold {lengths[episode]:,}; {RESTORE}."
         )
 
 
 def videos_of(episodes: Episodes, camera: Camera) -> list[Video]:
     """The video files of a camera, and which frame each of their pictures belongs to.
 
-    A picture's position is the number of pictures before it: the sum of the lengths of the episodes before its own in the file. The times
-    that meta/episodes gives are only compared, since they add up rounding.
+    A picture's position is the number of pictures before it: the sum of the lengths of the episodes before
+    its own in the file. The times that meta/episodes gives are only compared, since they add up rounding.
     Raises VantageError where they are off by more than half a frame.
     """
     files: dict[Path, list[int]] = {}
@@ -432,8 +452,9 @@ def _video(episodes: Episodes, camera: Camera, path: Path, numbers: Sequence[int
         said = episodes.begins(camera, episode) * episodes.info.fps
         if abs(said - position) > 0.5:
             raise VantageError(
-                f"episode {episode} begins {said:.1f} frames into {path} by its time stamp in meta/episodes, and {position:,} frames "
-                f"by the lengths of the episodes before it; {RESTORE}."
+                f"episode {episode} begins {said:.1f} frames into {path} by its time stamp in "
+                f"meta/episodes, and {position:,} frames by the lengths of the episodes before it; "
+                f"{RESTORE}."
             )
         first[episode] = position
         position += int(episodes.length[episode])
@@ -451,11 +472,12 @@ def missing_data_files(info: Info) -> list[str]:
     return [str(path.relative_to(info.root)) for path in paths if not path.is_file()]
 
 
-# -------------------------------------------------------------------------------------------------------- tasks.parquet
+# ---------------------------------------------------------------------------------------------- tasks.parquet
 
 
 def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
-    """The prompts of the tasks 0, 1, 2 ...; `used`: task numbers of the frames, all of which must be named."""
+    """The prompts of the tasks 0, 1, 2 ...; `used`: task numbers of the frames, all of which must be
+    named."""
     path = info.root / TASKS_FILE
     if not path.is_file():
         raise VantageError(f"{path} is missing, and it holds the prompts; {RESTORE}.")
@@ -475,11 +497,12 @@ def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
     return tuple(known[task] for task in range(len(known)))
 
 
-# ---------------------------------------------------------------------------------------------------------- fingerprint
+# ------------------------------------------------------------------------------------------------ fingerprint
 
 
 def fingerprint(info: Info) -> str:
-    """A hex digest that differs between two datasets: of info.json, of meta/episodes, and of the name and size of every file.
+    """A hex digest that differs between two datasets: of info.json, of meta/episodes, and of the name and
+    size of every file.
 
     Contents of data and video files are not read.
     """

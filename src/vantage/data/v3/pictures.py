@@ -1,4 +1,5 @@
-"""Pictures of a LeRobotDataset, by episode or as a stream; and the pictures of several cameras -> one picture per step.
+"""Pictures of a LeRobotDataset, by episode or as a stream; and the pictures of several cameras -> one picture
+per step.
 
     Episodes, number ──read_pictures──> camera -> pictures ──tile──> one picture per step
     Info, camera ──stream_cells──> every picture that is stored in the data files, a few at a time
@@ -72,10 +73,11 @@ def _from_table(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.nda
 
 
 def stream_cells(info: Info, camera: Camera) -> Iterator[tuple[int, UInt8[np.ndarray, "_h _w 3"]]]:
-    """Yield (frame index, picture) for every picture of a camera that is stored in the data files, file by file.
+    """Yield (frame index, picture) for every picture of a camera that is stored in the data files, file by
+    file.
 
-    At most a row group is in memory, of which LeRobot writes one for every episode. Raises VantageError for a cell that holds no
-    picture, and for pictures of distances.
+    At most a row group is in memory, of which LeRobot writes one for every episode. Raises VantageError for a
+    cell that holds no picture, and for pictures of distances.
     """
     for path in visible_files(info.root, DATA_FOLDER):
         for row in _rows(path, camera):
@@ -101,7 +103,8 @@ def _rows(path: Path, camera: Camera) -> Iterator[dict[str, Any]]:
 def decode_cell(cell: object, info: Info, camera: Camera, episode: int, frame: int) -> UInt8[np.ndarray, "_h _w 3"]:
     """One picture out of a data file: PNG or JPEG bytes, or the path of a file in the dataset's folder.
 
-    Raises VantageError for an empty cell, a file that is missing or outside the folder, bytes that are no picture, and distances.
+    Raises VantageError for an empty cell, a file that is missing or outside the folder, bytes that are no
+    picture, and distances.
     """
     where = f"camera {camera.name} of {info.root} in episode {episode}, frame {frame}"
     content = _content(cell, info, camera, episode, where)
@@ -122,7 +125,8 @@ def _content(cell: object, info: Info, camera: Camera, episode: int, where: str)
     if not isinstance(name, str) or not name:
         raise VantageError(f"{where} has no picture; record it again or drop the episode.")
 
-    # LeRobot writes pictures to this folder before it packs them, and the path in the cell may be the bare name.
+    # LeRobot writes pictures to this folder before it packs them, and the path in the cell may be the bare
+    # name.
     packed = f"images/{camera.column}/episode-{episode:06d}/{Path(name).name}"
     for relative in (packed, name):
         path = inside(info.root, relative)
@@ -132,7 +136,8 @@ def _content(cell: object, info: Info, camera: Camera, episode: int, where: str)
 
 
 def tile(pictures: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], scale: int = 3, gap: int = 2) -> UInt8[np.ndarray, "T _H _W 3"]:
-    """All cameras side by side, enlarged by whole pixels, on black; sides are made even, as H.264 wants them."""
+    """All cameras side by side, enlarged by whole pixels, on black; sides are made even, as H.264 wants
+    them."""
     views = list(pictures.values())
     height = max(view.shape[1] for view in views) * scale
     width = sum(view.shape[2] * scale for view in views) + gap * (len(views) - 1)

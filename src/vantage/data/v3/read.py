@@ -1,10 +1,12 @@
-"""A LeRobotDataset folder (anybody's) -> every column that is not pixels, as contiguous numpy arrays, checked.
+"""A LeRobotDataset folder (anybody's) -> every column that is not pixels, as contiguous numpy arrays,
+checked.
 
     meta/ ──meta──┐
     data/*/*.parquet ──read_table──> Table ──traces──> Trace per episode
 
-The parquet files are read directly (15,000 frames in 0.05 s; importing LeRobot alone takes 11 s). Everything that would make a later stage
-silently wrong is one sentence here: missing or mistyped columns, NaN, gaps in the frame index, files that do not agree.
+The parquet files are read directly (15,000 frames in 0.05 s; importing LeRobot alone takes 11 s). Everything
+that would make a later stage silently wrong is one sentence here: missing or mistyped columns, NaN, gaps in
+the frame index, files that do not agree.
 """
 
 import math
@@ -51,9 +53,11 @@ from vantage.types import Trace, VantageError
 GAP = 1.5
 """A step in time longer than this many control periods may be a cut ..."""
 LATE = 0.6
-"""... and is one where the frames behind it are late by more than this many periods against those before it."""
+"""... and is one where the frames behind it are late by more than this many periods against those before
+it."""
 AROUND = 10
-"""Frames on either side whose lateness is compared, by the median: a clock that jitters by 0.4 periods makes no cut."""
+"""Frames on either side whose lateness is compared, by the median: a clock that jitters by 0.4 periods makes
+no cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,8 @@ class Table:
     success: Bool[np.ndarray, "N"] | None
     """`next.success`, where it was recorded."""
     cut: Bool[np.ndarray, "N"]
-    """True where frames are missing before this one: time jumped by more than 1.5 control periods, or backwards, and stayed there."""
+    """True where frames are missing before this one: time jumped by more than 1.5 control periods, or
+    backwards, and stayed there."""
     prompt: Int64[np.ndarray, "N"]
     """Which of `prompts` the robot was following."""
     prompts: tuple[str, ...]
@@ -134,7 +139,8 @@ class Table:
 
 
 def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
-    """Some columns of all data files of a dataset, sorted by `index`. Raises VantageError for none, damaged or foreign ones."""
+    """Some columns of all data files of a dataset, sorted by `index`. Raises VantageError for none, damaged
+    or foreign ones."""
     paths = visible_files(info.root, DATA_FOLDER)
     if not paths:
         raise VantageError(f"{info.root} holds no data files; record at least one episode.")
@@ -151,10 +157,11 @@ def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
 def read_table(root: Path, demos: bool = False) -> Table:
     """Read and check a LeRobotDataset.
 
-    `demos=True` reads demonstrations: `intervention` may be absent (everybody drove by hand) and `policy_version` is then -1.
-    Raises VantageError for: no dataset, an empty one, truncated files, missing or mistyped columns, NaN or infinite states or actions, gaps
-    in the frame index, clocks that tell no time, and for cameras that are videos: a `meta/episodes` that does not describe the data, and
-    videos that are missing, cut short or shorter than their episodes.
+    `demos=True` reads demonstrations: `intervention` may be absent (everybody drove by hand) and
+    `policy_version` is then -1. Raises VantageError for: no dataset, an empty one, truncated files, missing
+    or mistyped columns, NaN or infinite states or actions, gaps in the frame index, clocks that tell no time,
+    and for cameras that are videos: a `meta/episodes` that does not describe the data, and videos that are
+    missing, cut short or shorter than their episodes.
     """
     info = read_info(root)
     driver = _check_columns(info, demos)
@@ -195,9 +202,11 @@ def read_table(root: Path, demos: bool = False) -> Table:
 
 
 def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
-    """Raise VantageError unless meta/episodes describes the data and every video file is there, opens and is long enough.
+    """Raise VantageError unless meta/episodes describes the data and every video file is there, opens and is
+    long enough.
 
-    `lengths`: frames per episode, by the data files. Decodes nothing; a dataset without videos needs no meta/episodes.
+    `lengths`: frames per episode, by the data files. Decodes nothing; a dataset without videos needs no
+    meta/episodes.
     """
     cameras = [camera for camera in info.cameras.values() if camera.is_video]
     if not cameras:
@@ -210,7 +219,8 @@ def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
 
 
 def _check_columns(info: Info, demos: bool) -> str | None:
-    """The name of the column that says who drove; None where nobody says. Raises VantageError for columns that are not described."""
+    """The name of the column that says who drove; None where nobody says. Raises VantageError for columns
+    that are not described."""
     root = info.root
     if not (1 if info.total_frames is None else info.total_frames):
         raise VantageError(f"{root} is an empty dataset; record at least one episode.")
@@ -224,7 +234,8 @@ def _check_columns(info: Info, demos: bool) -> str | None:
 
 
 def _check_order(index: Int64[np.ndarray, "N"], episode: Int64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], info: Info) -> None:
-    """Raise VantageError unless the frames are all there and numbered 0, 1, 2 ..., and so are the episodes and their frames."""
+    """Raise VantageError unless the frames are all there and numbered 0, 1, 2 ..., and so are the episodes
+    and their frames."""
     root = info.root
     _check_count(len(index), info)
 
@@ -234,15 +245,16 @@ def _check_order(index: Int64[np.ndarray, "N"], episode: Int64[np.ndarray, "N"],
     if wrong.any():
         row = int(wrong.argmax())
         raise VantageError(
-            f"episode {episode[row]} of {root} has a gap in its frame index: frame {frame[row]} stands where {wanted[row]} belongs; "
-            "record the episode again or drop it."
+            f"episode {episode[row]} of {root} has a gap in its frame index: frame {frame[row]} stands "
+            f"where {wanted[row]} belongs; record the episode again or drop it."
         )
 
     wrong = index != np.arange(len(index))
     if wrong.all() and (np.diff(index) == 1).all():
         raise VantageError(
-            f"{root} begins at frame {index[0]:,} of episode {episode[0]}: it is a part of a dataset; cut it out of the whole one with "
-            "`lerobot-edit-dataset --operation.type=split` (or delete_episodes), which numbers frames and episodes anew."
+            f"{root} begins at frame {index[0]:,} of episode {episode[0]}: it is a part of a dataset; cut "
+            "it out of the whole one with `lerobot-edit-dataset --operation.type=split` (or "
+            "delete_episodes), which numbers frames and episodes anew."
         )
     if wrong.any():
         row = int(wrong.argmax())
@@ -268,7 +280,7 @@ def _check_count(frames: int, info: Info) -> None:
     )
 
 
-# -------------------------------------------------------------------------------------------------------------- columns
+# ---------------------------------------------------------------------------------------------------- columns
 
 
 def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
@@ -280,7 +292,8 @@ def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "
 
 
 def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
-    """(the values of a column of lists, end to end; how many every frame has: None where they differ or are empty)."""
+    """(the values of a column of lists, end to end; how many every frame has: None where they differ or are
+    empty)."""
     values, width = column, 1
     while True:
         if isinstance(values.type, pa.BaseExtensionType):
@@ -313,8 +326,8 @@ def _vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D
     bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
         raise VantageError(
-            f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in {_frame(table, bad)}; "
-            "repair or drop those episodes."
+            f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in "
+            f"{_frame(table, bad)}; repair or drop those episodes."
         )
     return rows
 
@@ -326,7 +339,8 @@ def _frame(table: pa.Table, wrong: Bool[np.ndarray, "N"]) -> str:
 
 
 def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
-    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer and Evo-RL write them."""
+    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer and Evo-RL
+    write them."""
     column: pa.Array = table.column(name).combine_chunks()
     if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
         values = column.flatten()
@@ -349,11 +363,12 @@ def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
     return numbers == 1
 
 
-# ----------------------------------------------------------------------------------------------------------------- time
+# ------------------------------------------------------------------------------------------------------- time
 
 
 def _seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
-    """The time stamps. Raises VantageError for those that tell no time, since a cut in time could not be seen in them."""
+    """The time stamps. Raises VantageError for those that tell no time, since a cut in time could not be seen
+    in them."""
     column: pa.Array = table.column(TIMESTAMP).combine_chunks()
     remedy = f"write frame_index / {info.fps:g} into it if the recording has no pauses"
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
@@ -394,9 +409,11 @@ def _strange_clock(seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarra
 
 
 def cuts_in_time(seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float) -> Bool[np.ndarray, "N"]:
-    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays late (or early).
+    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays
+    late (or early).
 
-    A frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter shifts none.
+    A frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter
+    shifts none.
     """
     step = np.diff(seconds, prepend=seconds[:1]) * fps
     lateness = seconds * fps - frame

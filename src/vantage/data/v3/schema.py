@@ -18,7 +18,12 @@ FRAME = "frame_index"
 TIMESTAMP = "timestamp"
 ROUND = "round"
 
-INTERVENTION_ALIASES = (INTERVENTION, "complementary_info.is_intervention", "is_intervention", "intervene_flag")
+INTERVENTION_ALIASES = (
+    INTERVENTION,
+    "complementary_info.is_intervention",
+    "is_intervention",
+    "intervene_flag",
+)
 """Where LeRobot's tools, Evo-RL and RLinf write who was driving, most trusted first."""
 
 OUTCOME_SOURCE = "outcome_source"
@@ -37,4 +42,5 @@ WEIGHT_COLUMNS = (
 """4-weights.parquet, in order."""
 
 EVAL_COLUMNS = ("task", "prompt", "seed", "success", "steps", "limit")
-"""6-eval.parquet, in order; one row per trial. `steps` = actions executed (up to success where there is one)."""
+"""6-eval.parquet, in order; one row per trial. `steps` = actions executed (up to success where there is
+one)."""

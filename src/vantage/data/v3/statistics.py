@@ -1,7 +1,7 @@
 """Columns and pictures -> the statistics that LeRobot keeps in `meta/stats.json` and beside every episode.
 
-Quantiles are exact: of the values themselves, and for pictures of the 256-bin histogram per colour (at most 20 pictures per episode
-are looked at).
+Quantiles are exact: of the values themselves, and for pictures of the 256-bin histogram per colour (at most
+20 pictures per episode are looked at).
 """
 
 from collections.abc import Mapping

@@ -5,9 +5,9 @@
 
 A picture's position is its rank in the order of presentation, 0, 1, 2 ..., whatever its time stamp says.
 
-Recordings are small (96 px) and long, so the encoder is x264 at its fastest preset with a key frame every second picture: measured on
-one core, 13,700 pictures/s against 1,270 for LeRobot's default AV1, and seeking stays cheap for stock LeRobot. Picture i is shown at
-exactly i / fps seconds.
+Recordings are small (96 px) and long, so the encoder is x264 at its fastest preset with a key frame every
+second picture: measured on one core, 13,700 pictures/s against 1,270 for LeRobot's default AV1, and seeking
+stays cheap for stock LeRobot. Picture i is shown at exactly i / fps seconds.
 """
 
 import io
@@ -32,8 +32,8 @@ from vantage.errors import VantageError
 CODEC = "libx264"
 PIXELS = "yuv420p"
 
-# A file of a dataset is read as a plain file in a container that holds pictures. FFmpeg would otherwise follow playlists and addresses
-# that such a file may contain.
+# A file of a dataset is read as a plain file in a container that holds pictures. FFmpeg would otherwise
+# follow playlists and addresses that such a file may contain.
 _SAFE = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"}
 
 
@@ -82,7 +82,8 @@ def video_info(height: int, width: int, fps: float) -> dict[str, Any]:
 
 
 class VideoWriter:
-    """Appends pictures of one size to an mp4, at a path or in memory. Use it as a context: the file is whole when that ends."""
+    """Appends pictures of one size to an mp4, at a path or in memory. Use it as a context: the file is whole
+    when that ends."""
 
     def __init__(self, target: Path | io.BytesIO, fps: float, height: int, width: int, encoding: Encoding = RECORDING) -> None:
         if height % 2 or width % 2:
@@ -168,7 +169,8 @@ def read_video(path: Path, pixels: str = "rgb24") -> Iterator[tuple[int, np.ndar
 
 
 def check_video(path: Path, frames: int) -> None:
-    """Raise VantageError unless the file opens and its index promises at least `frames` pictures; decodes nothing."""
+    """Raise VantageError unless the file opens and its index promises at least `frames` pictures; decodes
+    nothing."""
     with _open(path) as container, _damage_is_a_sentence(path):
         stream = container.streams.video[0]
         known = stream.frames
@@ -211,7 +213,8 @@ def sample_video(path: Path, count: int) -> list[UInt8[np.ndarray, "_h _w 3"]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoIndex:
-    """When each picture of a file is presented, and how far one must decode to reach it. It costs a read of the file, and no decoding."""
+    """When each picture of a file is presented, and how far one must decode to reach it. It costs a read of
+    the file, and no decoding."""
 
     pts: Int64[np.ndarray, "F"]
     """Presentation times in the stream's own unit, rising: picture i has pts[i]."""
@@ -240,7 +243,8 @@ def index_video(path: Path) -> VideoIndex:
 
 
 class OpenVideo:
-    """A video file that stays open, so that a picture costs a seek and the decoding of what lies between its key frame and itself.
+    """A video file that stays open, so that a picture costs a seek and the decoding of what lies between its
+    key frame and itself.
 
     Not for several threads at once.
     """
@@ -267,7 +271,8 @@ class OpenVideo:
                 yield from self._read_on(wanted)
 
     def _read_on(self, wanted: deque[int]) -> Iterator[UInt8[np.ndarray, "_h _w 3"]]:
-        """From one seek, yield the first of `wanted` and those close behind it, and take them off the queue."""
+        """From one seek, yield the first of `wanted` and those close behind it, and take them off the
+        queue."""
         for frame in self._frames_from(wanted[0]):
             now = wanted[0]
             if frame.pts != self._pts[now]:
@@ -284,7 +289,8 @@ class OpenVideo:
     def _frames_from(self, position: int) -> Iterator[VideoFrame]:
         """Decoded frames, the first of which is the one at `position`.
 
-        Pictures may be shown before the key frame that precedes them in the file; such a one needs the key frame before.
+        Pictures may be shown before the key frame that precedes them in the file; such a one needs the key
+        frame before.
         """
         target = int(self._pts[position])
         for groups_back in range(3):

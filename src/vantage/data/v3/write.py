@@ -1,8 +1,9 @@
 """A journal of episodes -> one LeRobotDataset v3 folder, whole or absent, that stock LeRobot opens.
 
-The files are written directly (the format is public and small): LeRobot's recorder costs 50 s where this costs 5 (22,000 frames, two
-96-px cameras, one core), and importing it costs 11 s more. A test opens the result with stock LeRobot and compares every column.
-Nothing in the folder depends on the time of day or on the machine. docs/data.md lists every file and column.
+The files are written directly (the format is public and small): LeRobot's recorder costs 50 s where this
+costs 5 (22,000 frames, two 96-px cameras, one core), and importing it costs 11 s more. A test opens the
+result with stock LeRobot and compares every column. Nothing in the folder depends on the time of day or on
+the machine. docs/data.md lists every file and column.
 """
 
 import io
@@ -112,7 +113,12 @@ def _write_tasks(path: Path, prompts: Sequence[str]) -> None:
         {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy_type, "metadata": None}
         for name, kind, numpy_type in ((TASK_INDEX, "int64", "int64"), ("task", "unicode", "object"))
     ]
-    pandas = {"index_columns": ["task"], "column_indexes": [], "columns": described, "pandas_version": "2.0.0"}
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [],
+        "columns": described,
+        "pandas_version": "2.0.0",
+    }
     table = pa.table({TASK_INDEX: np.arange(len(prompts)), "task": list(prompts)})
     with path.open("wb") as file:
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), file)
@@ -136,12 +142,16 @@ def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequ
     }
     for name in (IMAGE_PREFIX + camera for camera in videos):
         row |= {f"videos/{name}/chunk_index": 0, f"videos/{name}/file_index": 0}
-        row |= {f"videos/{name}/from_timestamp": start / fps, f"videos/{name}/to_timestamp": (start + length) / fps}
+        row |= {
+            f"videos/{name}/from_timestamp": start / fps,
+            f"videos/{name}/to_timestamp": (start + length) / fps,
+        }
     return row
 
 
 class _Recorder:
-    """An open dataset: `add` episodes, then `close` writes everything that needs them all. The first episode fixes all shapes."""
+    """An open dataset: `add` episodes, then `close` writes everything that needs them all. The first episode
+    fixes all shapes."""
 
     def __init__(self, folder: Path, first: Episode, fps: float, images: bool) -> None:
         self._folder, self._first, self._fps, self._images = folder, first, fps, images
@@ -233,13 +243,20 @@ class _Recorder:
 
 
 def write_dataset(
-    journal: Path, numbers: Sequence[int], root: Path, fps: float, robot_type: str | None = None, images: bool = False
+    journal: Path,
+    numbers: Sequence[int],
+    root: Path,
+    fps: float,
+    robot_type: str | None = None,
+    images: bool = False,
 ) -> None:
-    """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`; they become episodes 0, 1, 2 ...
+    """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`; they become
+    episodes 0, 1, 2 ...
 
-    Pictures go into one H.264 file per camera, or with `images=True` losslessly (PNG) into the data file. Seed, machine name, outcome and
-    free information of every episode go to `meta/vantage_episodes.parquet`. A dataset that already stands at `root` is replaced.
-    Raises VantageError for no episodes, a missing or damaged one, episodes of different shapes and a full disk; `root` is then untouched.
+    Pictures go into one H.264 file per camera, or with `images=True` losslessly (PNG) into the data file.
+    Seed, machine name, outcome and free information of every episode go to `meta/vantage_episodes.parquet`. A
+    dataset that already stands at `root` is replaced. Raises VantageError for no episodes, a missing or
+    damaged one, episodes of different shapes and a full disk; `root` is then untouched.
     """
     if not numbers:
         raise VantageError(f"{root} would be an empty dataset; record at least one episode in {journal}.")
