@@ -508,6 +508,8 @@ def test_specs_are_written_as_json_and_come_back() -> None:
         (lambda: SmallVLM(image_size=48, patch=16, shuffle=2), "3 patches along a side cannot be merged by 2"),
         (lambda: SmallVLM(width=100, heads=3), "a width of 100 cannot be shared by 3 heads"),
         (lambda: SmallCLIP(image_size=50), "a picture of 50 pixels is not made of patches of 8"),
+        (lambda: LeRobotScratch(type="smolvla", backbone=SmallCLIP()), "smolvla takes SmallVLM, not SmallCLIP"),
+        (lambda: LeRobotScratch(type="act", backbone=SmallVLM()), "act takes no backbone of this kind, not SmallVLM"),
     ],
 )
 def test_widths_that_cannot_be_built_are_one_sentence(make: Callable[[], object], says: str) -> None:
@@ -527,6 +529,15 @@ def test_a_type_from_scratch_is_a_function_of_its_seed(tmp_path: Path) -> None:
         LeRobotScratch(type="act", settings=("chunk_sise=3",)).interface(facts())
     with pytest.raises(VantageError, match="settings of act cannot be used by LeRobot"):
         LeRobotScratch(type="act", settings=("chunk_size=many",)).interface(facts())
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [("smolvla", "vlm_model_name=HuggingFaceTB/SmolVLM2"), ("multi_task_dit", "vision_encoder_name=openai/clip")],
+)
+def test_a_backbone_that_cannot_be_fetched_is_named(kind: str, missing: str) -> None:
+    with pytest.raises(VantageError, match=missing):
+        LeRobotScratch(type=kind).build(0, facts(kind))  # type: ignore[arg-type]
 
 
 def test_prompts_reach_multi_task_dit_from_scratch() -> None:

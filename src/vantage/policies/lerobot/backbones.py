@@ -15,6 +15,7 @@ import torch
 
 from vantage.config import Count, check
 from vantage.policies.lerobot.assets import Assets
+from vantage.policies.lerobot.stock import quietly
 from vantage.types import VantageError
 
 _SPECIAL = (
@@ -185,7 +186,7 @@ def byte_tokenizer(special: tuple[str, ...], named: dict[str, str], *, marked: b
 
 def make_assets(backbone: SmallVLM | SmallCLIP, seed: int) -> Assets:
     """The files of a backbone, a pure function of its widths and `seed`."""
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]), quietly():
         torch.manual_seed(seed)
         backbone.write(Path(folder))
         return Assets.of(Path(folder))

@@ -135,6 +135,13 @@ class LeRobotScratch:
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass, where the policy can: less memory, more time."""
 
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for a backbone of the wrong kind."""
+        wanted = {"smolvla": SmallVLM, "multi_task_dit": SmallCLIP}.get(self.type)
+        if self.backbone is not None and (wanted is None or not isinstance(self.backbone, wanted)):
+            fitting = "no backbone of this kind" if wanted is None else wanted.__name__
+            raise VantageError(f"{self.type} takes {fitting}, not {type(self.backbone).__name__}; change or leave out the backbone")
+
     def interface(self, data: DataFacts) -> Interface:
         """What the policy looks at and returns on these data. Raises VantageError for settings that LeRobot
         or Vantage refuses."""

@@ -42,7 +42,7 @@ def read_config(folder: Path, settings: Sequence[str], name: str) -> Any:
     require_lerobot()
     from lerobot.configs.policies import PreTrainedConfig
 
-    with _as_sentence(f"{name}: config.json"), _quietly():
+    with _as_sentence(f"{name}: config.json"), quietly():
         return PreTrainedConfig.from_pretrained(folder, cli_overrides=[f"--{setting}" for setting in settings])
 
 
@@ -53,7 +53,7 @@ def fresh_config(kind: str, settings: Sequence[str]) -> Any:
     import draccus
     from lerobot.configs.policies import PreTrainedConfig
 
-    with _as_sentence(f"settings of {kind}"), _quietly():
+    with _as_sentence(f"settings of {kind}"), quietly():
         chosen = PreTrainedConfig.get_choice_class(kind)
         known = sorted(field.name for field in dataclasses.fields(chosen))
         for setting in settings:
@@ -85,9 +85,16 @@ def build(config: Any, seed: int, name: str) -> Any:
     """
     from lerobot.policies.factory import get_policy_class
 
-    with _as_sentence(f"{name} ({config.type})"), _quietly(), torch.random.fork_rng(devices=[]):
+    with _as_sentence(f"{name} ({_needs(config)})"), quietly(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_policy_class(config.type)(config)
+
+
+def _needs(config: Any) -> str:
+    """What a policy fetches while it is built, for a sentence that says what was missing."""
+    names = ("vlm_model_name", "vision_encoder_name", "pretrained_backbone_weights")
+    fetched = [f"{name}={getattr(config, name)}" for name in names if getattr(config, name, None)]
+    return ", ".join([config.type, *fetched])
 
 
 def load_weights(policy: Any, path: Path, name: str) -> None:
@@ -134,7 +141,7 @@ def load_processors(config: Any, folder: Path, name: str, rename_map: Mapping[st
         overrides["rename_observations_processor"] = {"rename_map": dict(rename_map)}
     if tokenizer is not None:
         overrides["tokenizer_processor"] = {"tokenizer_name": tokenizer}
-    with _as_sentence(f"{name}: its processors"), _quietly():
+    with _as_sentence(f"{name}: its processors"), quietly():
         return make_pre_post_processors(config, pretrained_path=str(folder), preprocessor_overrides=overrides)
 
 
@@ -142,7 +149,7 @@ def fresh_processors(config: Any, statistics: Mapping[str, Mapping[str, Any]]) -
     """New processors of a configuration with these statistics."""
     from lerobot.policies.factory import make_pre_post_processors
 
-    with _as_sentence(f"{config.type}: its processors"), _quietly():
+    with _as_sentence(f"{config.type}: its processors"), quietly():
         return make_pre_post_processors(config, dataset_stats=statistics)  # type: ignore[arg-type]
 
 
@@ -170,7 +177,8 @@ def _as_sentence(what: str) -> Yields[None]:
 
 
 @contextmanager
-def _quietly() -> Yields[None]:
+def quietly() -> Yields[None]:
+    """While open, nothing is printed and nothing is logged: LeRobot and transformers talk while they build."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
