@@ -14,6 +14,7 @@ from tiny_lerobot import ACTION, STATE, batch_for, facts, scratch, tiny, tiny_pi
 from vantage.config import from_json, to_json
 from vantage.disk.files import whole_folder
 from vantage.policies.lerobot import LeRobotPolicy, LeRobotScratch, Lora, SmallCLIP, SmallVLM, load, settle_paths, trainable
+from vantage.policies.lerobot.parts import in_words
 from vantage.policies.lerobot.scales import of_scale
 from vantage.policies.load import load_policy
 from vantage.policies.spec import DataFacts, Scale
@@ -404,6 +405,8 @@ def test_what_trains_and_what_is_frozen_is_counted(shelf: Callable[[str], Path])
     assert rows["action expert"].frozen == 0 < rows["action expert"].trained
     assert rows["vision encoder"].trained == 0 == rows["language model"].trained
     assert rows["projections"].trained > 0
+    said = in_words(trainable(policy))
+    assert said.startswith("weights that train: action expert") and "; frozen: language model" in said
 
 
 def test_activations_are_recomputed_where_the_policy_can(shelf: Callable[[str], Path]) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from vantage.data.experience import Experience
 from vantage.policies.build import PolicySpec, build_policy
+from vantage.policies.lerobot.parts import in_words, trainable
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.policies.spec import DataFacts, Scale
+from vantage.progress import console
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,21 @@ Start = FromCheckpoint | FromScratch
 
 
 def begin(start: Start, experience: Experience) -> Policy:
-    """The policy with which training on `experience` begins. Raises VantageError where the two do not fit."""
+    """The policy with which training on `experience` begins. Raises VantageError where the two do not fit.
+
+    What had to be filled, changed or left uncompared is printed, and for a policy of several parts what trains.
+    """
     if isinstance(start, FromCheckpoint):
         return load_policy(start.folder)
 
     policy = build_policy(start.spec, start.seed, facts_of(experience))
     policy.fit_normaliser(experience.state, experience.action, experience.environment_state)
+
+    for remark in policy.remarks:
+        console.print(remark)
+    parts = trainable(policy)
+    if len(parts) > 1:
+        console.print(in_words(parts))
     return policy
 
 
@@ -48,6 +59,8 @@ def facts_of(experience: Experience) -> DataFacts:
         action=Scale.of(experience.action),
         state=Scale.of(experience.state),
         environment_state=None if truth is None else Scale.of(truth),
+        action_names=first.action_names,
+        state_names=first.state_names,
         fps=float(first.fps),
         prompts=len(experience.prompts),
     )

@@ -96,6 +96,8 @@ class Policy(nn.Module, ABC):
     interface: Interface
     feature_dim: int
     """D."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about how it was made that somebody should read: what was filled, changed, or could not be compared."""
 
     @property
     def chunk(self) -> int:

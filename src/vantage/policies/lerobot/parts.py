@@ -1,6 +1,7 @@
 """A policy -> what trains and what is frozen, part by part, with counts: the table that is printed before a
 fit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vantage.policies.protocol import Policy
@@ -48,3 +49,10 @@ def trainable(policy: Policy) -> tuple[Part, ...]:
 
     rows = [Part(name, trained, frozen) for name, (trained, frozen) in counts.items()]
     return tuple(sorted(rows, key=lambda row: row.trained + row.frozen, reverse=True))
+
+
+def in_words(parts: Sequence[Part]) -> str:
+    """One line of it: what trains, then what is frozen, in thousands of weights."""
+    trained = [f"{part.name} {part.trained / 1000:,.0f} k" for part in parts if part.trained]
+    frozen = [f"{part.name} {part.frozen / 1000:,.0f} k" for part in parts if part.frozen]
+    return f"weights that train: {', '.join(trained) or 'none'}; frozen: {', '.join(frozen) or 'none'}"
