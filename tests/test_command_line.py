@@ -445,10 +445,11 @@ def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[.
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
+    (tmp_path / "run" / "round-00").mkdir()
     for stage in ("fit-critic", "fit-policy"):
         code, _, err = vantage(stage, tmp_path / "run" / "round-01")
-        assert code == 2 and "trains critic and actor together" in " ".join(err.split())
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.json"]
+        assert code == 2 and "trains critic and policy together" in " ".join(err.split())
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["recipe.json", "round-00"]
 
 
 def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
@@ -507,6 +508,44 @@ def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callabl
     code, _, err = vantage("fit-policy", here)
     assert code == 2 and "2-labels.parquet covers" in " ".join(err.split()) and "vantage label" in err
     assert not (here / "5-actor").exists()
+
+
+def test_a_stage_of_a_round_that_cannot_be_is_one_sentence(
+    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(supervised, run)
+    (run / "round-00" / "6-eval.parquet").unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    for words, says in (
+        (("fit-critic", run / "round-00"), "is supervised and has no critic; name round-01"),
+        (("weigh", run / "round-09"), "has rounds up to 0; name the round after that"),
+        (("label", run / "round-00"), "2-labels.parquet is there already"),
+        (("collect", run / "round-01", "--workers", -1), "--workers is -1; say 0 (one per core"),
+        (("evaluate", run / "round-00", "--workers", 1_000_000), "--workers is 1000000"),
+        (("metaworld", run / "round-00", "--out", tmp_path / "z.parquet"), "holds no checkpoint (config.json is missing); name"),
+        (("metaworld", tmp_path / "nowhere", "--out", tmp_path / "z.parquet"), "nowhere holds no checkpoint"),
+        (("metaworld", run / "round-00" / "5-actor", "--out", tmp_path), "is a folder; name a file"),
+        (("report", run, "--out", tmp_path), "is a folder; name a file"),
+    ):
+        code, _, err = vantage(*words)
+        assert code == 2 and says in " ".join(err.split()), err
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before and not (tmp_path / "z.parquet").exists()
+
+
+def test_labels_of_a_round_are_made_as_its_run_makes_them(
+    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(supervised, run)
+    recipe = json.loads((run / "recipe.json").read_text())
+    recipe["settings"]["improvement"]["labelling"]["demo_viability"] = True
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    labels = run / "round-00" / "2-labels.parquet"
+    assert not any(pq.read_table(labels)["viability_mask"].to_pylist())
+    labels.unlink()
+    code, out, _ = vantage("label", run / "round-00")
+    assert code == 0 and "frames labelled" in out and all(pq.read_table(labels)["viability_mask"].to_pylist())
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def play(job: Job) -> Played:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        actor = None if job.actor is None else _actor(job.actor, (job.actor / "config.json").stat().st_mtime_ns, job.noise)
+        actor = None if job.actor is None else _actor(job.actor, stamp(job.actor), job.noise)
         episode = run_episode(
             _world(job.world),
             actor,
@@ -102,6 +102,12 @@ def play(job: Job) -> Played:
 def shift(drove: Bool[np.ndarray, "T"], late: int) -> Bool[np.ndarray, "T"]:
     """The same switches, `late` steps later (earlier if negative); the ends repeat."""
     return drove[np.clip(np.arange(len(drove)) - late, 0, len(drove) - 1)]
+
+
+def stamp(checkpoint: Path) -> int:
+    """When a checkpoint was written, so that a new one under an old name is read again; 0 where there is none."""
+    config = checkpoint / "config.json"
+    return config.stat().st_mtime_ns if config.exists() else 0
 
 
 @lru_cache(maxsize=64)

@@ -75,8 +75,10 @@ def report(
         episodes: Episodes shown with video and values.
     """
     from vantage.commands.numbers import run_numbers
+    from vantage.disk.files import check_writable
     from vantage.report.page import write_report
 
+    check_writable(out or run / "report.html")
     page = write_report(run, out, episodes=episodes)
     if json:
         print_json({"page": page, **run_numbers(run)})
@@ -109,13 +111,17 @@ def metaworld(
     from vantage.collect.pool import open_pool
     from vantage.commands import metaworld_score as protocol
     from vantage.commands.numbers import protocol_numbers
-    from vantage.commands.runs import cores
+    from vantage.commands.runs import worker_count
+    from vantage.disk.files import check_writable
+    from vantage.policies.small.network import read_config
     from vantage.progress import print_table
     from vantage.stages.evaluate import Evaluation
 
+    check_writable(out)
+    read_config(checkpoint)  # a checkpoint that is none is said before the first trial
     settings = Evaluation(per_world=per_task, suite=starts)
     worlds = protocol.worlds_of(suite)
-    with open_pool(workers or cores()) as pool:
+    with open_pool(worker_count(workers)) as pool:
         trials = protocol.play_suite(checkpoint, suite, out, settings, pool=pool)
 
     digest = protocol.starts_hash(worlds, settings)

@@ -55,12 +55,21 @@ def label(
         demos: The data set holds demonstrations.
     """
     from vantage.disk.layout import Round
+    from vantage.stages.label import Labelling
     from vantage.stages.label import label as label_stage
 
     if (what / "1-episodes").is_dir():
-        round = Round.at(what)
-        label_stage(round.episodes, out or round.labels, outcomes=outcomes, demos=demos or round.number == 0)
+        from vantage.commands.rounds import labelling_of
+
+        round = Round.at(what.resolve())
+        out, demos, settings = out or round.labels, demos or round.number == 0, labelling_of(round.run)
+        if out == round.labels and out.exists():
+            raise VantageError(f"{out} is there already; delete it (and what was made from it) to make it again")
+        episodes = round.episodes
     elif out is None:
         raise VantageError("where should the labels go? Say --out LABELS.parquet")
     else:
-        label_stage(what, out, outcomes=outcomes, demos=demos)
+        episodes, settings = what, Labelling()
+
+    labels = label_stage(episodes, out, outcomes=outcomes, demos=demos, settings=settings)
+    print(f"{out}: {len(labels.route):,} frames labelled, {int(labels.viability_mask.sum()):,} of them with an outcome")

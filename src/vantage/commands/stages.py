@@ -6,14 +6,16 @@ from vantage.commands.options import Folder, OwnRecipe, Workers
 def collect(round: Folder, /, workers: Workers = 0, recipe: OwnRecipe = "") -> None:
     """1-episodes: play the policy of the round before, with rescues.
 
+    In round 0: demonstrations.
+
     Args:
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
         recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
-    from vantage.commands.runs import one_stage
+    from vantage.commands import rounds
 
-    one_stage("collect", round, workers=workers, recipe=recipe)
+    rounds.collect(round, workers=workers, recipe=recipe)
 
 
 def fit_critic(round: Folder, /, recipe: OwnRecipe = "") -> None:
@@ -23,9 +25,9 @@ def fit_critic(round: Folder, /, recipe: OwnRecipe = "") -> None:
         round: Folder of the round, inside a run.
         recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
-    from vantage.commands.runs import one_stage
+    from vantage.commands import rounds
 
-    one_stage("fit-critic", round, workers=1, recipe=recipe)
+    rounds.fit_critic(round, recipe=recipe)
 
 
 def weigh(round: Folder, /, recipe: OwnRecipe = "") -> None:
@@ -35,9 +37,9 @@ def weigh(round: Folder, /, recipe: OwnRecipe = "") -> None:
         round: Folder of the round, inside a run.
         recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
-    from vantage.commands.runs import one_stage
+    from vantage.commands import rounds
 
-    one_stage("weigh", round, workers=1, recipe=recipe)
+    rounds.weigh(round, recipe=recipe)
 
 
 def fit_policy(round: Folder, /, recipe: OwnRecipe = "") -> None:
@@ -47,9 +49,9 @@ def fit_policy(round: Folder, /, recipe: OwnRecipe = "") -> None:
         round: Folder of the round, inside a run.
         recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
-    from vantage.commands.runs import one_stage
+    from vantage.commands import rounds
 
-    one_stage("fit-policy", round, workers=1, recipe=recipe)
+    rounds.fit_policy(round, recipe=recipe)
 
 
 def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0, recipe: OwnRecipe = "") -> None:
@@ -61,6 +63,6 @@ def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0, recipe: Ow
         videos: Trials per world whose video is kept in ROUND/videos.
         recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
     """
-    from vantage.commands.runs import one_stage
+    from vantage.commands import rounds
 
-    one_stage("evaluate", round, workers=workers, videos=videos, recipe=recipe)
+    rounds.evaluate(round, workers=workers, videos=videos, recipe=recipe)

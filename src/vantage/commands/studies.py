@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vantage.commands.names import Named, find
-from vantage.commands.runs import cores
+from vantage.commands.runs import worker_count
 from vantage.core.stats import wilson
 from vantage.disk.files import check_writable
 from vantage.progress import console
@@ -48,7 +48,7 @@ def start_study(
     stored = Results.open(results, study)
     numbers = range(first_seed, first_seed + seeds)
     with stored.alone():
-        run_study(study, stored, out, seeds=numbers, workers=workers or cores(), arms=arms, tasks=tasks)
+        run_study(study, stored, out, seeds=numbers, workers=worker_count(workers), arms=arms, tasks=tasks)
 
 
 def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> bool:

@@ -19,6 +19,7 @@ from jaxtyping import Float32
 
 from vantage.collect.observe import observe
 from vantage.collect.operators import OperatorSpec
+from vantage.collect.pool import stamp
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.practice.trials import Trials
@@ -91,7 +92,7 @@ class _Playing:
 def play_group(group: Group) -> Trials:
     """Play every episode of the group to success or its limit, on one thread."""
     with one_thread():
-        actor = _actor(group.actor, (group.actor / "config.json").stat().st_mtime_ns)
+        actor = _actor(group.actor, stamp(group.actor))
         playing = _begin(group)
         while live := [each for each in playing if not each.over]:
             observation, seen = _observe(actor, live)

@@ -3,16 +3,17 @@
 NetConfig ──> backbone, head, action scales (a `Policy`) ──save──> config.json, model.safetensors
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vantage.config import dumps
+from vantage.disk.files import read_json
 from vantage.nets.blocks import Standardise
 from vantage.nets.vla import Backbone, ChunkHead, NetConfig, Pixels, TrueState
 from vantage.policies.protocol import Interface, Policy
@@ -90,13 +91,21 @@ class SmallPolicy(Policy):
         (folder / "config.json").write_text(dumps(self.settings))
 
     def read_weights(self, folder: Path) -> None:
-        """Take the weights of a checkpoint with the same configuration."""
-        self.load_state_dict(load_file(folder / "model.safetensors"))
+        """Take the weights of a checkpoint with the same configuration. Raises VantageError for a file that is damaged or another's."""
+        path = folder / "model.safetensors"
+        if not path.is_file():
+            raise VantageError(f"{folder} holds no weights (model.safetensors is missing); restore it, or make the checkpoint again")
+        try:
+            self.load_state_dict(load_file(path))
+        except SafetensorError as error:
+            raise VantageError(f"{path} is damaged ({error}); restore it, or make the checkpoint again") from error
+        except RuntimeError as error:  # names or shapes
+            raise VantageError(f"{path} does not hold the weights of the policy in config.json beside it; restore both") from error
 
 
 def read_config(folder: Path) -> object:
     """The config.json of a checkpoint, as JSON values. Raises VantageError where there is none."""
-    try:
-        return json.loads((folder / "config.json").read_text())
-    except FileNotFoundError as error:
-        raise VantageError(f"{folder} holds no checkpoint (config.json is missing); name a folder that fit-policy wrote") from error
+    if not (folder / "config.json").is_file():
+        hint = f"name {folder / '5-actor'}" if (folder / "5-actor").is_dir() else "name a folder that fit-policy wrote"
+        raise VantageError(f"{folder} holds no checkpoint (config.json is missing); {hint}")
+    return read_json(folder / "config.json")
