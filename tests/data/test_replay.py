@@ -1,6 +1,9 @@
 """Labelled data sets end to end: what the labels' file knows reaches the frames."""
 
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vantage.data.episodes import Episode
+from vantage.data.episodes import Episode, save_episode
 from vantage.data.experience import load_experience
+from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import LABEL_COLUMNS
+from vantage.data.v3.write import write_dataset
 from vantage.disk.layout import Source
 from vantage.stages.label import label
 from vantage.types import VantageError
@@ -35,6 +40,52 @@ def test_outcomes_survive_the_labels(episode: Make, dataset: Write, tmp_path: Pa
     assert table.column("outcome_source").to_pylist() == ["csv"] * 14 + [None] * 5
     whole = table.column("route_whole").to_pylist()
     assert whole[:5] == ["rollout_failure"] * 3 + ["intervention"] * 2, "whole-episode credit reaches what comes before a hand-over"
+
+
+def renamed(root: Path, out: Path, change: Callable[[dict], None]) -> Path:
+    """A copy of the data set with another info.json."""
+    shutil.copytree(root, out)
+    root, path = out, out / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    change(info)
+    path.write_text(json.dumps(info))
+    return root
+
+
+def test_dimensions_in_another_order_are_put_right(episode: Make, dataset: Write, tmp_path: Path) -> None:
+    """Two recordings of one robot whose joints stand in another order are one recording."""
+
+    def name_joints(*names: str) -> Callable[[dict], None]:
+        return lambda info: info["features"]["action"].update(names=list(names))
+
+    width = read_table(dataset([episode(drivers="P")])).action.shape[1]
+    joints = [f"joint_{i}" for i in range(width)]
+    first = renamed(dataset([episode(drivers="PPP", seed=1)]), tmp_path / "first", name_joints(*joints))
+    second = renamed(dataset([episode(drivers="PPP", seed=2)]), tmp_path / "second", name_joints(*reversed(joints)))
+    sources = []
+    for number, root in enumerate((first, second)):
+        labels = tmp_path / f"labels-{number}.parquet"
+        label(root, labels)
+        sources.append(Source(number, root, labels, None))
+
+    experience = load_experience(sources)
+    np.testing.assert_array_equal(experience.action[3:], read_table(second).action[:, ::-1])
+
+    other = renamed(second, tmp_path / "other", name_joints("gripper", *joints[1:]))
+    with pytest.raises(VantageError, match=r"other dimensions .*gripper, joint_0"):
+        load_experience([sources[0], replace(sources[1], episodes=other)])
+
+
+def test_recordings_of_different_rates_are_refused(episode: Make, dataset: Write, tmp_path: Path) -> None:
+    sources = []
+    for number, fps in enumerate((20, 10)):
+        journal, root, labels = (tmp_path / f"{name}-{number}" for name in ("journal", "episodes", "labels.parquet"))
+        save_episode(journal, 0, episode(drivers="PPP"))
+        write_dataset(journal, [0], root, fps)
+        label(root, labels)
+        sources.append(Source(number, root, labels, None))
+    with pytest.raises(VantageError, match=r"was recorded at 10 control steps a second and .* at 20"):
+        load_experience(sources)
 
 
 def test_one_episode_has_one_outcome(episode: Make, dataset: Write, tmp_path: Path) -> None:

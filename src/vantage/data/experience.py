@@ -6,7 +6,7 @@ Source (round 2)                 ─┘
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +114,7 @@ def load_experience(sources: Sequence[Source]) -> Experience:
         tables.append(table)
         labels.append(own)
         traces += _traces(table, own, source.labels)
-    _check_alike(sources, tables)
+    tables = _alike(sources, tables)
     joined = join_labels(labels)
     whole = timeline(traces)
     return Experience(
@@ -146,8 +146,46 @@ def _traces(table: Table, labels: Labels, path: Path) -> list[Trace]:
     return table.traces(outcomes)
 
 
-def _check_alike(sources: Sequence[Source], tables: Sequence[Table]) -> None:
-    shapes = {(t.state.shape[1], t.action.shape[1]) for t in tables}
-    if len(shapes) > 1:
-        described = ", ".join(f"{s.episodes}: {t.state.shape[1]} and {t.action.shape[1]}" for s, t in zip(sources, tables, strict=True))
-        raise VantageError(f"the data sets differ in state and action dimensions ({described}); train on one robot at a time")
+def _alike(sources: Sequence[Source], tables: Sequence[Table]) -> list[Table]:
+    """The tables with their columns in the order of the first one's names. Raises VantageError where they are not of one robot."""
+    first, origin = tables[0], sources[0].episodes
+    aligned: list[Table] = []
+    for source, table in zip(sources, tables, strict=True):
+        if table.state.shape[1] != first.state.shape[1] or table.action.shape[1] != first.action.shape[1]:
+            described = ", ".join(f"{s.episodes}: {t.state.shape[1]} and {t.action.shape[1]}" for s, t in zip(sources, tables, strict=True))
+            raise VantageError(f"the data sets differ in state and action dimensions ({described}); train on one robot at a time")
+        if abs(table.fps - first.fps) > 1e-3:
+            raise VantageError(
+                f"{source.episodes} was recorded at {table.fps:g} control steps a second and {origin} at {first.fps:g}; "
+                "steps and chunks would mean different times: record both at one rate, or train on them apart"
+            )
+        state = _order("observation.state", first.state_names, table.state_names, source.episodes, origin)
+        action = _order("action", first.action_names, table.action_names, source.episodes, origin)
+        aligned.append(_reordered(table, state, action))
+    return aligned
+
+
+def _order(column: str, wanted: tuple[str, ...] | None, names: tuple[str, ...] | None, path: Path, origin: Path) -> list[int] | None:
+    """Where the dimensions called `wanted` stand among `names`; None where they stand right, or where one side has no names."""
+    if wanted is None or names is None or wanted == names:
+        return None
+    if sorted(wanted) != sorted(names):
+        strange = sorted(set(names) ^ set(wanted))
+        raise VantageError(
+            f"column `{column}` of {path} has other dimensions than that of {origin} ({', '.join(strange)}); train on one robot at a time"
+        )
+    return [names.index(name) for name in wanted]
+
+
+def _reordered(table: Table, state: list[int] | None, action: list[int] | None) -> Table:
+    """A table with its state and action dimensions in another order; itself where both are None."""
+    if state is not None:
+        table = replace(table, state=np.ascontiguousarray(table.state[:, state]))
+    if action is not None:
+        proposed = table.policy_action
+        table = replace(
+            table,
+            action=np.ascontiguousarray(table.action[:, action]),
+            policy_action=None if proposed is None else np.ascontiguousarray(proposed[:, action]),
+        )
+    return table

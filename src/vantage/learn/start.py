@@ -9,7 +9,7 @@ from vantage.policies.lerobot.parts import in_words, trainable
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.policies.spec import DataFacts, Scale
-from vantage.progress import console
+from vantage.progress import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def begin(start: Start, experience: Experience) -> Policy:
     policy.fit_normaliser(experience.state, experience.action, experience.environment_state)
 
     for remark in policy.remarks:
-        console.print(remark)
+        say(remark)
     parts = trainable(policy)
     if len(parts) > 1:
-        console.print(in_words(parts))
+        say(in_words(parts))
     return policy
 
 

@@ -16,6 +16,7 @@ from vantage.recipes.metaworld_ppo import (
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
+from vantage.recipes.study_lerobot import study_act
 from vantage.recipes.vantage import vantage
 from vantage.study.plan import Study
 
@@ -38,6 +39,6 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
 """Name -> the function that returns the recipe; its docstring is the help text."""
 
 STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
-    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels}
+    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels, "act": study_act}
 )
 """Name -> the function that returns the study; its docstring is the help text."""

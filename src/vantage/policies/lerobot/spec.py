@@ -132,6 +132,8 @@ class LeRobotScratch:
     """For smolvla or multi_task_dit: a small backbone made for it, instead of one from the hub."""
     cameras: tuple[str, ...] = ()
     """The cameras it looks at; empty: all that the data have."""
+    true_state: bool = False
+    """Read the simulator's true state instead of pictures (act only): for cheap research runs, never a robot."""
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass, where the policy can: less memory, more time."""
 
@@ -174,7 +176,7 @@ class LeRobotScratch:
         unknown = [camera for camera in self.cameras if camera not in data.cameras]
         if unknown:
             raise VantageError(f"the data have no camera {unknown[0]}; they have {', '.join(sorted(data.cameras)) or 'none'}")
-        used = self.cameras or tuple(data.cameras)
+        used = () if self.true_state else self.cameras or tuple(data.cameras)
         config.input_features = {f"{IMAGES}.{camera}": stock.feature("VISUAL", (3, *data.cameras[camera])) for camera in used}
         if data.state is not None:
             config.input_features[STATE] = stock.feature("STATE", (data.state.dim,))

@@ -1,0 +1,58 @@
+"""The study with a policy of LeRobot's in the small network's place: one setting differs from the study from true state."""
+
+from dataclasses import replace
+
+from vantage.core.weights import HABC, FilteredBC
+from vantage.learn.optim import OptimConfig
+from vantage.policies.lerobot.spec import LeRobotScratch
+from vantage.recipes.study import state_base, weighing_of
+from vantage.stages.fit_policy import PolicyFit
+from vantage.study.plan import MoreSupervised, Online, Study, StudyTask, Supervised
+from vantage.worlds.spec import MetaWorldSpec
+
+SMALL_ACT = LeRobotScratch(
+    type="act",
+    true_state=True,
+    settings=(
+        "chunk_size=16",
+        "n_action_steps=8",
+        "dim_model=96",
+        "n_heads=4",
+        "dim_feedforward=192",
+        "n_encoder_layers=2",
+        "n_decoder_layers=1",
+        "use_vae=false",
+        "dropout=0",
+    ),
+)
+"""LeRobot's ACT at a size that two cores train in minutes, from true state."""
+
+OPTIM = OptimConfig(lr=5e-4)
+"""Learning rate of ACT here; chosen on development starts (docs/log)."""
+
+
+def study_act() -> Study:
+    """LeRobot's ACT in the loop, from true state: SFT, SFT with equal steps, filtered BC and HABC on three tasks."""
+    state = state_base()
+    base = replace(
+        state,
+        policy=SMALL_ACT,
+        supervision=replace(state.supervision, supervised=PolicyFit(steps=1500, batch=64, optim=OPTIM, save_every=1_000_000)),
+        improvement=replace(state.improvement, fit=PolicyFit(steps=800, batch=64, optim=OPTIM, save_every=1_000_000)),
+    )
+    return Study(
+        base=base,
+        tasks=(
+            StudyTask(world=MetaWorldSpec("bin-picking-v3", limit=240), demonstrations=10),
+            StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),
+            StudyTask(world=MetaWorldSpec("peg-insert-side-v3", limit=240), demonstrations=8),
+        ),
+        arms=(
+            Supervised(),
+            MoreSupervised(name="sft-more"),
+            Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
+            Online(name="habc", weighing=weighing_of(HABC())),
+        ),
+        order=("sft", "sft-more", "filtered-bc", "habc"),
+        contrasts=(("habc", "sft-more"), ("habc", "sft"), ("filtered-bc", "sft-more")),
+    )
