@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from line_world import LineSpec
+from line_world import LineSpec, line_actor
 from tiny import fingerprint
 
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
@@ -35,7 +35,7 @@ from vantage.recipes.debug import debug_ppo
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 from vantage.worlds.metaworld.experts.stock import StockExpert
 from vantage.worlds.spec import MetaWorldSpec
 
@@ -124,29 +124,6 @@ def test_every_actor_practises(config: SmallConfig, tmp_path: Path) -> None:
     assert type(before) is type(after)
     checks = json.loads((tmp_path / "run/round-01/5-actor/checks.json").read_text())
     assert checks[0]["steps"] == 0 and checks[-1]["steps"] >= 900 and checks[0]["kept"]
-
-
-def line_actor(tmp_path: Path) -> GaussianPolicy:
-    """A policy that creeps towards the goal at a quarter of the speed that it could have."""
-    config = GaussianConfig(
-        net=NetConfig(sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=4, execute=4, width=32), correlation=0.5
-    )
-    actor = GaussianPolicy(config, seed=0)
-    rng = np.random.default_rng(0)
-    state = rng.uniform(-1, 1, (512, 2)).astype(np.float32)
-    actor.fit_normaliser(state[:, :1], np.ones((512, 1), np.float32), state)
-    adam = torch.optim.Adam(actor.parameters(), lr=3e-3)
-    for _ in range(150):
-        seen = Observation(
-            images={}, state=torch.from_numpy(state[:, :1]), environment_state=torch.from_numpy(state), prompts=("go",) * 512
-        )
-        away = torch.from_numpy(np.sign(state[:, 1] - state[:, 0]))
-        loss = (actor.mean(seen) - 0.25 * away[:, None, None]).square().mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    actor.save(tmp_path)
-    return actor
 
 
 def test_in_a_known_world_ppo_learns_to_hurry(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from recorded import experience
 
+from vantage.core.returns import ParentReward
 from vantage.core.windows import valid_anchors
 from vantage.data.v3.read import read_table
 from vantage.disk.tables import read_parquet
@@ -80,3 +81,12 @@ def test_weights_of_successes_differ(recorded: Path) -> None:
         drawn = ledger["sampling"] * (ledger["route"] != Route.DEMO)
         assert abs(drawn @ ledger["raw_weight"] / drawn.sum() - 1) > 0.01, "Eq. 8 has something to do"
         assert np.isnan(ledger["g"]).any(), "frames before cuts have no advantage"
+
+
+def test_a_failed_demonstration_is_a_failure_to_everybody(recorded: Path) -> None:
+    """To replay, to the success frames that V_e looks ahead to, and to the parent head's rewards."""
+    replay = experience(recorded, 0)
+    assert [trace.outcome for trace in replay.traces] == [True, True, True, False, True]
+    last = np.flatnonzero(replay.frames.last)
+    assert replay.frames.success[last].tolist() == [True, True, True, False, True]
+    assert ParentReward(failure_penalty=50.0)(replay.frames)[last].tolist() == [0.0, 0.0, 0.0, -50.0, 0.0]

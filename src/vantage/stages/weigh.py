@@ -137,5 +137,5 @@ def critic_values(critic: Path, parent: ParentFit | None = None) -> Values:
 
 
 def _no_values(replay: Experience) -> Values:
-    nothing = np.full(len(replay), np.nan)
+    nothing = np.full(len(replay), np.nan, dtype=np.float32)
     return Values(z_v=nothing, v_e=nothing)
