@@ -5,7 +5,7 @@ Both read the same dataset, which LeRobot itself records (its default codec: AV1
 picture). Rates are windows per second of processor time, so that threads are not counted as speed. What
 200,000 frames would take is extrapolated from this recording.
 
-    python -m benchmarks.bench_frames        a table of all three stores, at this size and at three smaller ones
+    python -m benchmarks.bench_frames    a table of all three stores, at this size and at three smaller ones
 """
 
 import os
@@ -35,11 +35,13 @@ def scene(size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = np.inf
     shape = (height, width // 2 + 1)
+
     planes = []
     for _ in range(3):
         spectrum = (generator.standard_normal(shape) + 1j * generator.standard_normal(shape)) / frequency**1.4
         plane = np.fft.irfft2(spectrum, s=size)
         planes.append(127 + 50 * plane / plane.std())
+
     grey = np.mean(planes, axis=0)
     return np.stack([0.8 * grey + 0.2 * plane for plane in planes], axis=-1)
 
@@ -126,10 +128,12 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def large_windows(size: tuple[int, int] = (480, 640), **options: float) -> dict[str, float]:
-    """The benchmark's row: what is kept by default at this size, beside LeRobot; the other stores have no
-    bar."""
-    found = measure(size, **options)
+def large_windows(size: tuple[int, int] = (480, 640), episodes: int = 2, length: int = 150, seconds: float = 3.0) -> dict[str, float]:
+    """The benchmark's row: what is kept by default at this size, beside LeRobot.
+
+    The other stores have no bar.
+    """
+    found = measure(size, episodes, length, seconds)
     ratios = {f"{name}_ratio": found[name] / found["peer"] for name in ("raw", "direct")}
     return {
         "ours": found["compressed"],

@@ -304,7 +304,7 @@ def test_a_part_that_keeps_its_numbers(the_three: TheThree) -> None:
 
 
 def test_a_dataset_as_converters_write_it(the_three: TheThree) -> None:
-    """From v2.1: the first files are number 1, in chunk 1, the state is float64, and columns of other kinds stand beside."""
+    """From v2.1: the first files are number 1, in chunk 1; the state is float64; other kinds of columns beside."""
     three = the_three("front")
     meta, data, video = (file.replace("-000", "-001") for file in (META, DATA, VIDEO))
     for old, new in ((META, meta), (DATA, data), (VIDEO, video)):

@@ -258,8 +258,10 @@ def test_known_fields_are_filled_in_as_lerobot_does() -> None:
 
 
 def test_data_files_that_are_links(the_three: TheThree, tmp_path: Path) -> None:
-    """Out of the dataset: refused. Into the contents beside a snapshot, as Hugging Face's cache keeps them:
-    read."""
+    """Out of the dataset: refused.
+
+    Into the contents beside a snapshot, as Hugging Face's cache keeps them: read.
+    """
     three = the_three("front")
     outside = tmp_path / "outside.parquet"
     (three.root / DATA).rename(outside)

@@ -2,9 +2,10 @@
 
     dataset ──make_frames(Raw())────────> one array per camera, memory-mapped: a picture costs a copy
             ──make_frames(Compressed())─> JPEG, one file per camera: a picture costs its decoding
-            ──make_frames(Direct())─────> nothing but an index into the dataset's own videos: a picture costs a seek and a few decodings
+            ──make_frames(Direct())─────> an index into the dataset's own videos: a picture costs a few decodings
     journal ──frames_from_journal───────> the first of these, lossless
-                                          ... ──open_frames──> Frames ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
+
+    folder ──open_frames──> Frames ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
 
 A store is a folder, whole or absent. What it will take is said before anything is written. docs/data.md has
 the measurements.
@@ -43,7 +44,7 @@ RAW_LIMIT = 8 << 30
 """Bytes up to which pictures are kept raw where nobody says how: what the file cache of an ordinary machine
 holds."""
 OPEN_VIDEO = 9
-"""Bytes of memory of one open video, per pixel of its pictures: measured 2.6 MB at 480 x 640, AV1 and H.264."""
+"""Bytes of memory of one open video, per pixel of its pictures: 2.6 MB were measured at 480 x 640."""
 
 
 @runtime_checkable
@@ -60,8 +61,10 @@ class Frames(Protocol):
         ...
 
     def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
-        """The pictures of these frames, in this order; of some cameras or of all. Raises IndexError for a row
-        that is not there."""
+        """The pictures of these frames, in this order; of some cameras or of all.
+
+        Raises IndexError for a row that is not there.
+        """
         ...
 
 
@@ -114,8 +117,9 @@ class Plan:
 
 
 def make_frames(root: Path, folder: Path, cameras: Mapping[str, Size | None] | None = None, storage: Storage | None = None) -> Frames:
-    """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random; a store that
-    fits is used again.
+    """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random.
+
+    A store that fits is used again.
 
     `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself;
     only these are kept. None: every camera as it is. `storage` None: raw where that is small, else compressed
@@ -170,13 +174,15 @@ def open_frames(folder: Path) -> Frames:
 
 
 def plan_frames(recording: Recording, folder: Path, storage: Storage | None) -> Plan:
-    """What keeping these pictures will take; writes nothing. The bytes of compressed ones are estimated from
-    a sample.
+    """What keeping these pictures will take; writes nothing.
+
+    The bytes of compressed ones are estimated from a sample.
 
     `storage` None: chosen by size. Raises VantageError for `Direct` over pictures that are no video.
     """
     free = _free(folder)
     frames, sizes = recording.frames, recording.kept
+
     chosen = storage or _by_size(recording, free)
     match chosen:
         case Raw():

@@ -31,8 +31,10 @@ Pictures = dict[str, UInt8[np.ndarray, "B _h _w 3"]]
 
 @dataclass(frozen=True, slots=True)
 class RandomShift:
-    """Move every picture by up to `pixels` in both directions, repeating its edge; one draw per sample and
-    camera (DrQ's augmentation)."""
+    """Move every picture by up to `pixels` in both directions, repeating its edge.
+
+    One draw per sample and camera (DrQ's augmentation).
+    """
 
     pixels: int = 4
 
@@ -49,6 +51,7 @@ class RandomShift:
         height, width = pictures.shape[1:3]
         shifted = np.empty_like(pictures)
         # Past its own length a picture shows nothing but its edge, however far it moves.
+
         reach = np.array([height - 1, width - 1])
         moves = np.clip(offsets - self.pixels, -reach, reach)
         for picture, out, (down, across) in zip(pictures, shifted, moves.tolist(), strict=True):
@@ -65,8 +68,10 @@ class RandomShift:
 
 
 def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Iterator[T]:
-    """Yield make(step) for every step, in order, while one thread works up to `ahead` steps further; its
-    errors surface at their step."""
+    """Yield make(step) for every step, in order, while one thread works up to `ahead` steps further.
+
+    Its errors surface at their step.
+    """
     with ThreadPoolExecutor(1, "prefetch") as pool:
         waiting: deque[Future[T]] = deque()
         for step in steps:
@@ -78,8 +83,10 @@ def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) 
 
 
 def augmentation(seed: int, step: int) -> np.random.Generator:
-    """What decides the shifts of one gradient step; given again, another batch of as many rows is shifted
-    alike."""
+    """What decides the shifts of one gradient step.
+
+    Given again, another batch of as many rows is shifted alike.
+    """
     return np.random.default_rng((seed, step, 1))
 
 
@@ -120,6 +127,7 @@ class WindowLoader:
         frames = sum(len(store) for store in self.stores)
         if self.cameras and frames != len(self.action):
             raise VantageError(f"the frame stores hold {frames:,} pictures for {len(self.action):,} frames; build them again.")
+
         missing = {camera for store in self.stores for camera in self.cameras if camera not in store.cameras}
         if missing:
             raise VantageError(f"the policy looks at camera {', '.join(sorted(missing))}, which a dataset lacks; record it.")
@@ -140,11 +148,14 @@ class WindowLoader:
         cameras: Mapping[str, tuple[int, int] | None] | Sequence[str] = (),
         shift: RandomShift | None = None,
     ) -> "WindowLoader":
-        """Lay tables end to end, with their stores in the same order. Cameras named without a size may have
-        any."""
+        """Lay tables end to end, with their stores in the same order.
+
+        Cameras named without a size may have any.
+        """
         prompts = tuple(dict.fromkeys(prompt for table in tables for prompt in table.prompts))
         truths = [table.environment_state for table in tables]
         known = [truth for truth in truths if truth is not None]
+
         return cls(
             state=np.concatenate([table.state for table in tables]),
             environment_state=np.concatenate(known) if len(known) == len(truths) else None,
@@ -181,8 +192,10 @@ class WindowLoader:
         return np.searchsorted(np.cumsum([len(store) for store in self.stores]), rows, side="right")
 
     def pictures(self, rows: Int64[np.ndarray, "B"]) -> Pictures:
-        """What the cameras saw at these rows, as stored. Raises VantageError for rows whose pictures differ
-        in size."""
+        """What the cameras saw at these rows, as stored.
+
+        Raises VantageError for rows whose pictures differ in size.
+        """
         if len(self.stores) == 1:
             return self.stores[0].gather(rows, tuple(self.cameras))
         groups = np.unique(self.size_group(rows))
@@ -208,6 +221,7 @@ class WindowLoader:
         images = self.pictures(rows) if self.cameras else {}
         if self.shift is not None and generator is not None:
             images = self.shift(images, generator)
+
         truth: Float[torch.Tensor, "B E"] | None = None
         if self.environment_state is not None:
             truth = torch.from_numpy(self.environment_state[rows])

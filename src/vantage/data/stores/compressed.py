@@ -1,10 +1,10 @@
 """Pictures -> JPEG files end to end, one file per camera, each picture found by its offset.
 
-    dataset ──write_compressed──> camera-0.jpegs, camera-0.places, ... ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
+    dataset ──write_compressed──> camera-0.jpegs, camera-0.places ... ──gather──> {camera: uint8 [B, h, w, 3]}
 
-Every picture stands for itself, so a random one costs its own decoding and nothing before it. At 480 x 640, JPEG is
-nearer to the original than x264 without prediction at as many bytes, decoded as fast as that and 2.5 times as fast as
-WebP, and written faster than both (docs/data.md, "What it costs").
+Every picture stands for itself, so a random one costs its own decoding and nothing before it. At 480 x 640,
+JPEG is nearer to the original than x264 without prediction at as many bytes, decoded as fast as that and 2.5
+times as fast as WebP, and written faster than both (docs/data.md, "What it costs").
 """
 
 import io
@@ -67,6 +67,7 @@ class CompressedFrames:
                 picture = np.asarray(image)
         except (OSError, ValueError, SyntaxError) as error:
             raise damaged(self.folder) from error
+
         if picture.shape != (*self.cameras[camera], 3):
             raise damaged(self.folder)
         return picture
@@ -123,8 +124,10 @@ def open_compressed(folder: Path, header: Header) -> CompressedFrames:
 
 
 def write_compressed(recording: Recording, folder: Path, header: Header, quality: int, advance: Bar) -> None:
-    """Decode every picture of a dataset once, in order, and encode it. Raises VantageError for a frame
-    without a picture."""
+    """Decode every picture of a dataset once, in order, and encode it.
+
+    Raises VantageError for a frame without a picture.
+    """
     for camera in recording.cameras:
         places = np.zeros((recording.frames, 2), np.int64)
         end = 0

@@ -114,6 +114,7 @@ def check_direct(recording: Recording) -> None:
 def _places(recording: Recording, camera: Camera) -> dict[str, np.ndarray]:
     file, position = np.zeros(recording.frames, np.int64), np.zeros(recording.frames, np.int64)
     tensors: dict[str, np.ndarray] = {}
+
     for number, video in enumerate(recording.videos(camera)):
         index = index_video(video.path)
         if len(index) < len(video.rows):
@@ -151,6 +152,7 @@ def _video_files(root: Path, folder: Path, header: Header, camera: str, most_ope
         if not path.is_file() or path.stat().st_size != size:
             raise VantageError(f"video {path} is missing or has changed since {folder} was made of it; delete that folder and run again.")
         paths.append(path)
+
     tensors = load_file(header.file(folder, camera, "places"))
     indices = [VideoIndex(tensors[f"pts.{number}"], int(tensors[f"group.{number}"][0])) for number in range(len(paths))]
     return VideoFiles(

@@ -39,6 +39,7 @@ class Header:
             "lossless": self.lossless,
             "source": self.source,
         }
+
         write_json(folder / HEADER, record | {"settings": dict(self.settings)})
 
     def file(self, folder: Path, camera: str, ending: str) -> Path:

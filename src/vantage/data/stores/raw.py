@@ -1,8 +1,8 @@
 """Pictures -> one memory-mapped array [N, height, width, 3] per camera, so that a random picture costs one
 copy and no decoding.
 
-dataset ──write_raw──┐
-journal ──frames_from_journal┴─> camera-0.u8, camera-1.u8 ..., frames.json ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
+dataset ──write_raw───────────┐
+    journal ──frames_from_journal─┴─> camera-0.u8, camera-1.u8 ... ──gather──> {camera: uint8 [B, h, w, 3]}
 """
 
 import math
@@ -90,8 +90,9 @@ def write_raw(recording: Recording, folder: Path, header: Header, advance: Bar) 
 
 
 def frames_from_journal(journal: Path, numbers: Sequence[int], folder: Path, cameras: Mapping[str, Size | None] | None = None) -> RawFrames:
-    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`; they never meet
-    a codec.
+    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`.
+
+    They never meet a codec.
 
     `cameras`: name -> (height, width) to keep, or None for the recorded size; None: every camera as it is. A
     store that fits is kept. Raises VantageError for a journal without pictures, a camera that is not there,

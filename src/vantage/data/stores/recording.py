@@ -1,7 +1,7 @@
 """A LeRobotDataset and the cameras that a policy looks at -> every picture, complete and at the size that is
 to be kept.
 
-    root, {camera: size} ──read_recording──> Recording ──pictures──> (frame, camera's picture) ──> raw.py, compressed.py
+    root, {camera: size} ──read_recording──> Recording ──pictures──> (frame, picture) ──> raw.py, compressed.py
 
 Nothing is left black: a picture that never came is an error that names the file.
 """

@@ -2,7 +2,7 @@
 and meta/tasks.parquet.
 
     meta/info.json ──read_info──> Info: fps, columns, cameras, where files lie
-    meta/episodes/*/*.parquet ──read_episodes──> Episodes ──videos_of──> Video: which picture of a file belongs to which frame
+    meta/episodes/*/*.parquet ──read_episodes──> Episodes ──videos_of──> Video: which picture is which frame's
     meta/tasks.parquet ──read_prompts──> prompts
 
 What is read here comes from anybody: a path that it names must lie inside the dataset's folder, and a number
@@ -124,8 +124,10 @@ class Episodes:
         return len(self.length)
 
     def prompt(self, episode: int) -> str:
-        """What the robot was told in an episode; empty where that is not said, or there is no such
-        episode."""
+        """What the robot was told in an episode.
+
+        Empty where that is not said, or there is no such episode.
+        """
         return self.prompts[episode] if 0 <= episode < len(self) else ""
 
     @property
@@ -181,8 +183,7 @@ _FIELD = re.compile(r"\{(video_key|chunk_index|file_index)(?::0?([1-9])d)?\}")
 
 
 def fill_in(template: str, values: Mapping[str, str | int]) -> str:
-    """Put the known fields into a file name's template: `{video_key}`, `{chunk_index}`, `{file_index:03d}`,
-    and nothing else.
+    """Put the known fields into a template: `{video_key}`, `{chunk_index}`, `{file_index:03d}`.
 
     Not `str.format`, which would also read attributes and make a name of any length. Raises VantageError for
     another brace.
@@ -203,13 +204,16 @@ def fill_in(template: str, values: Mapping[str, str | int]) -> str:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """`root / relative`. Raises VantageError where that lies outside the dataset's folder once links are
-    followed."""
+    """`root / relative`.
+
+    Raises VantageError where that lies outside the dataset's folder once links are followed.
+    """
     base = root.resolve()
     allowed = [base]
     if base.parent.name == "snapshots":
         # Hugging Face's cache keeps a snapshot's files as links to the folder of contents beside it.
         allowed.append(base.parent.parent / "blobs")
+
     try:
         resolved = (root / relative).resolve()
     except (OSError, ValueError, RuntimeError) as error:
@@ -220,8 +224,9 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def visible_files(root: Path, folder: str) -> list[Path]:
-    """The parquet files of a folder with chunks, in order; what an operating system or an editor left there
-    is not looked at.
+    """The parquet files of a folder with chunks, in order.
+
+    What an operating system or an editor left there is not looked at.
 
     Raises VantageError for a link that leads out of the dataset.
     """
@@ -233,8 +238,10 @@ def visible_files(root: Path, folder: str) -> list[Path]:
 
 
 def read_info(root: Path) -> Info:
-    """Read and check `meta/info.json`. Raises VantageError where the folder is no LeRobotDataset v3, or
-    info.json says the impossible."""
+    """Read and check `meta/info.json`.
+
+    Raises VantageError where the folder is no LeRobotDataset v3, or info.json says the impossible.
+    """
     path = root / INFO_FILE
     if not path.is_file():
         raise VantageError(f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder.")
@@ -302,6 +309,7 @@ def _feature(name: str, record: Any, path: Path) -> Feature:
     shape = record.get("shape") or ()
     if not isinstance(shape, list | tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
         raise VantageError(f"{path} gives the shape {str(shape)[:40]} to column `{name[:80]}`; it must hold whole numbers above 0.")
+
     # LeRobot says "is_depth_map" in `info`; older versions wrote "video.is_depth_map", there or in
     # `video_info`.
     notes = [note for note in (record.get("info"), record.get("video_info")) if isinstance(note, dict)]
@@ -315,13 +323,16 @@ def _feature(name: str, record: Any, path: Path) -> Feature:
 
 
 def _names(record: Any, shape: Sequence[int]) -> tuple[str, ...] | None:
-    """Names of a vector's dimensions: `["x", "y"]`, `{"motors": ["x", "y"]}`, `{"x": 0, "y": 1}`; None for
-    anything else."""
+    """Names of a vector's dimensions: `["x", "y"]`, `{"motors": ["x", "y"]}`, `{"x": 0, "y": 1}`.
+
+    None for anything else.
+    """
     names: Any = record
     if isinstance(record, dict) and record and all(isinstance(number, int) for number in record.values()):
         names = sorted(record, key=lambda name: record[name])
     elif isinstance(record, dict) and all(isinstance(part, list) for part in record.values()):
         names = [name for part in record.values() for name in part]
+
     # Converters write one name for all dimensions, such as ["actions"]: that names none of them.
     if not isinstance(names, list) or len(shape) != 1 or len(names) != shape[0]:
         return None
@@ -395,6 +406,7 @@ def _check_numbers(number: Int64[np.ndarray, "M"], info: Info, folder: Path) -> 
     twice = np.flatnonzero(np.diff(number) == 0)
     if len(twice):
         raise VantageError(f"{folder} names episode {number[twice[0]]} twice; {RESTORE}.")
+
     expected = len(number) if info.total_episodes is None else info.total_episodes
     lacking = sorted(set(range(expected)) - set(number.tolist()))
     if lacking:
@@ -407,6 +419,7 @@ def _check_lengths(length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"]
     empty = np.flatnonzero(length < 1)
     if len(empty):
         raise VantageError(f"{folder} gives episode {empty[0]} {length[empty[0]]} frames; an episode has at least one, so {RESTORE}.")
+
     wanted = np.cumsum(length) - length
     wrong = np.flatnonzero(start != wanted)
     if len(wrong):
@@ -420,10 +433,10 @@ def _check_lengths(length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"]
 
 
 def check_episodes(episodes: Episodes, lengths: Int64[np.ndarray, "M"]) -> None:
-    """Raise VantageError unless `meta/episodes` gives every episode the length that the data files give
-    it."""
+    """Raise VantageError unless `meta/episodes` gives every episode as many frames as the data files hold."""
     if len(episodes) != len(lengths):
         raise VantageError(f"{episodes.folder} names {len(episodes):,} episodes and the data files hold {len(lengths):,}; {RESTORE}.")
+
     wrong = np.flatnonzero(episodes.length != lengths)
     if len(wrong):
         episode = wrong[0]
@@ -458,6 +471,7 @@ def _video(episodes: Episodes, camera: Camera, path: Path, numbers: Sequence[int
             )
         first[episode] = position
         position += int(episodes.length[episode])
+
     rows = [np.arange(episodes.length[episode]) + episodes.start[episode] for episode in numbers]
     return Video(path=path, rows=np.concatenate(rows), first=first)
 
@@ -476,8 +490,10 @@ def missing_data_files(info: Info) -> list[str]:
 
 
 def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
-    """The prompts of the tasks 0, 1, 2 ...; `used`: task numbers of the frames, all of which must be
-    named."""
+    """The prompts of the tasks 0, 1, 2 and so on.
+
+    `used`: task numbers of the frames, all of which must be named.
+    """
     path = info.root / TASKS_FILE
     if not path.is_file():
         raise VantageError(f"{path} is missing, and it holds the prompts; {RESTORE}.")
@@ -501,8 +517,9 @@ def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
 
 
 def fingerprint(info: Info) -> str:
-    """A hex digest that differs between two datasets: of info.json, of meta/episodes, and of the name and
-    size of every file.
+    """A hex digest that differs between two datasets.
+
+    It is taken over info.json, meta/episodes, and the name and size of every file.
 
     Contents of data and video files are not read.
     """

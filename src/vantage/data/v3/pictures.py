@@ -51,6 +51,7 @@ def _from_video(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.nda
     if len(index) < first + length:
         there = f"{max(0, len(index) - first)} of the {length} pictures of episode {number}"
         raise VantageError(f"video {video.path} has {there}; restore it or record the dataset again.")
+
     opened = OpenVideo(video.path, index)
     try:
         return np.stack(list(opened.read(np.arange(first, first + length))))
@@ -65,6 +66,7 @@ def _from_table(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.nda
         for row in _rows(path, camera)
         if row[EPISODE] == number
     ]
+
     if len(pictures) != episodes.length[number]:
         raise VantageError(
             f"{path} has {len(pictures)} of the {episodes.length[number]} pictures of episode {number}; restore it or record again."
@@ -87,6 +89,7 @@ def stream_cells(info: Info, camera: Camera) -> Iterator[tuple[int, UInt8[np.nda
 def _rows(path: Path, camera: Camera) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise VantageError(f"{path} is missing; fetch the dataset again, all of it.")
+
     columns = [INDEX, EPISODE, FRAME, camera.column]
     lacking = [name for name in columns if name not in column_names(path)]
     if lacking:
@@ -107,6 +110,7 @@ def decode_cell(cell: object, info: Info, camera: Camera, episode: int, frame: i
     picture, and distances.
     """
     where = f"camera {camera.name} of {info.root} in episode {episode}, frame {frame}"
+
     content = _content(cell, info, camera, episode, where)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -136,8 +140,10 @@ def _content(cell: object, info: Info, camera: Camera, episode: int, where: str)
 
 
 def tile(pictures: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], scale: int = 3, gap: int = 2) -> UInt8[np.ndarray, "T _H _W 3"]:
-    """All cameras side by side, enlarged by whole pixels, on black; sides are made even, as H.264 wants
-    them."""
+    """All cameras side by side, enlarged by whole pixels, on black.
+
+    Sides are made even, as H.264 wants them.
+    """
     views = list(pictures.values())
     height = max(view.shape[1] for view in views) * scale
     width = sum(view.shape[2] * scale for view in views) + gap * (len(views) - 1)

@@ -139,8 +139,10 @@ class Table:
 
 
 def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
-    """Some columns of all data files of a dataset, sorted by `index`. Raises VantageError for none, damaged
-    or foreign ones."""
+    """Some columns of all data files of a dataset, sorted by `index`.
+
+    Raises VantageError for none, damaged or foreign ones.
+    """
     paths = visible_files(info.root, DATA_FOLDER)
     if not paths:
         raise VantageError(f"{info.root} holds no data files; record at least one episode.")
@@ -219,14 +221,17 @@ def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
 
 
 def _check_columns(info: Info, demos: bool) -> str | None:
-    """The name of the column that says who drove; None where nobody says. Raises VantageError for columns
-    that are not described."""
+    """The name of the column that says who drove; None where nobody says.
+
+    Raises VantageError for columns that are not described.
+    """
     root = info.root
     if not (1 if info.total_frames is None else info.total_frames):
         raise VantageError(f"{root} is an empty dataset; record at least one episode.")
     missing = [name for name in (STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX) if name not in info.features]
     if missing:
         raise VantageError(f"{root} has no column {', '.join(f'`{name}`' for name in missing)}; record it with them.")
+
     driver = next((name for name in INTERVENTION_ALIASES if name in info.features), None)
     if driver is None and not demos:
         raise VantageError(f"{root} has no column `intervention`; record who drove, or read it as demonstrations (--demos).")
@@ -275,6 +280,7 @@ def _check_count(frames: int, info: Info) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise VantageError(f"{info.root} is an incomplete download: it lacks {missing[0]}{more}; fetch the dataset again, all of it.")
+
     raise VantageError(
         f"{info.root} holds {frames:,} frames and its info.json says {info.total_frames:,}; frames are missing, fetch or record it again."
     )
@@ -292,8 +298,10 @@ def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "
 
 
 def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
-    """(the values of a column of lists, end to end; how many every frame has: None where they differ or are
-    empty)."""
+    """(the values of a column of lists, end to end.
+
+    How many every frame has: None where they differ or are empty).
+    """
     values, width = column, 1
     while True:
         if isinstance(values.type, pa.BaseExtensionType):
@@ -367,8 +375,10 @@ def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
 
 
 def _seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
-    """The time stamps. Raises VantageError for those that tell no time, since a cut in time could not be seen
-    in them."""
+    """The time stamps.
+
+    Raises VantageError for those that tell no time, since a cut in time could not be seen in them.
+    """
     column: pa.Array = table.column(TIMESTAMP).combine_chunks()
     remedy = f"write frame_index / {info.fps:g} into it if the recording has no pauses"
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
@@ -397,6 +407,7 @@ def _strange_clock(seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarra
     largest = float(np.abs(seconds).max())
     if is_single and np.spacing(np.float32(largest)) > 0.5 / fps:
         return f"looks like a wall clock kept in 32 bits: at {largest:.3g} s it cannot tell one control step from the next"
+
     periods = float(np.median(elapsed)) * fps
     for unit, per_second in (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):
         if 2 / 3 < periods / per_second < 1.5:

@@ -42,5 +42,7 @@ WEIGHT_COLUMNS = (
 """4-weights.parquet, in order."""
 
 EVAL_COLUMNS = ("task", "prompt", "seed", "success", "steps", "limit")
-"""6-eval.parquet, in order; one row per trial. `steps` = actions executed (up to success where there is
-one)."""
+"""6-eval.parquet, in order; one row per trial.
+
+`steps` = actions executed (up to success where there is one).
+"""

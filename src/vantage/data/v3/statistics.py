@@ -22,18 +22,21 @@ def column_statistics(columns: Mapping[str, Shaped[np.ndarray, "T *D"]]) -> dict
     wide = np.concatenate([np.asarray(column, np.float64).reshape(len(column), -1) for column in columns.values()], axis=1)
     rows = {"min": wide.min(0), "max": wide.max(0), "mean": wide.mean(0), "std": wide.std(0)}
     rows |= dict(zip(_NAMES, np.quantile(wide, _LEVELS, axis=0), strict=True))
-    found: dict[str, Statistics] = {}
+
+    # Back to columns, which stand side by side in the matrix.
+    statistics: dict[str, Statistics] = {}
     start = 0
     for name, column in columns.items():
         stop = start + int(np.prod(column.shape[1:], dtype=int))
-        found[name] = {key: row[start:stop].tolist() for key, row in rows.items()} | {"count": [len(column)]}
+        statistics[name] = {key: row[start:stop].tolist() for key, row in rows.items()} | {"count": [len(column)]}
         start = stop
-    return found
+    return statistics
 
 
 def colour_histogram(pictures: UInt8[np.ndarray, "T _h _w 3"]) -> Int64[np.ndarray, "3 256"]:
     """Counts of every value of every colour over at most 20 pictures, evenly spaced."""
-    sample = pictures[np.unique(np.linspace(0, len(pictures) - 1, _SAMPLES).round().astype(int))].reshape(-1, 3)
+    frames = np.unique(np.linspace(0, len(pictures) - 1, _SAMPLES).round().astype(int))
+    sample = pictures[frames].reshape(-1, 3)
     return np.stack([np.bincount(sample[:, colour], minlength=256) for colour in range(3)]).astype(np.int64)
 
 
@@ -43,11 +46,13 @@ def picture_statistics(histogram: Int64[np.ndarray, "3 256"]) -> Statistics:
     count = histogram.sum(1)
     mean = histogram @ value / count
     cumulative = histogram.cumsum(1)
+
     rows = {
         "min": value[(histogram > 0).argmax(1)],
         "max": value[255 - (histogram[:, ::-1] > 0).argmax(1)],
         "mean": mean,
         "std": np.sqrt(np.maximum(histogram @ value**2 / count - mean**2, 0)),
     }
-    rows |= {name: value[(cumulative >= level * count[:, None]).argmax(1)] for name, level in zip(_NAMES, _LEVELS, strict=True)}
+    for name, level in zip(_NAMES, _LEVELS, strict=True):
+        rows[name] = value[(cumulative >= level * count[:, None]).argmax(1)]
     return {name: row.reshape(3, 1, 1).tolist() for name, row in rows.items()} | {"count": [int(count[0])]}

@@ -1,7 +1,7 @@
 """Pictures -> H.264, and any video file -> its pictures by position: the one place that encodes and decodes.
 
     pictures ──VideoWriter──> mp4 of a dataset        pictures ──encode──> bytes of a small clip for a browser
-    mp4 ──read_video──> every picture in order        mp4 ──index_video──> VideoIndex ──OpenVideo.read──> pictures at some positions
+    mp4 ──read_video──> every picture in order        mp4 ──index_video──> VideoIndex ──OpenVideo──> any pictures
 
 A picture's position is its rank in the order of presentation, 0, 1, 2 ..., whatever its time stamp says.
 
@@ -82,8 +82,10 @@ def video_info(height: int, width: int, fps: float) -> dict[str, Any]:
 
 
 class VideoWriter:
-    """Appends pictures of one size to an mp4, at a path or in memory. Use it as a context: the file is whole
-    when that ends."""
+    """Appends pictures of one size to an mp4, at a path or in memory.
+
+    Use it as a context: the file is whole when that ends.
+    """
 
     def __init__(self, target: Path | io.BytesIO, fps: float, height: int, width: int, encoding: Encoding = RECORDING) -> None:
         if height % 2 or width % 2:
@@ -169,8 +171,10 @@ def read_video(path: Path, pixels: str = "rgb24") -> Iterator[tuple[int, np.ndar
 
 
 def check_video(path: Path, frames: int) -> None:
-    """Raise VantageError unless the file opens and its index promises at least `frames` pictures; decodes
-    nothing."""
+    """Raise VantageError unless the file opens and its index promises at least `frames` pictures.
+
+    Decodes nothing.
+    """
     with _open(path) as container, _damage_is_a_sentence(path):
         stream = container.streams.video[0]
         known = stream.frames
@@ -206,6 +210,7 @@ def sample_video(path: Path, count: int) -> list[UInt8[np.ndarray, "_h _w 3"]]:
             frame = next(iter(container.decode(stream)), None)
             if frame is not None:
                 sample.append(frame.to_ndarray(format="rgb24"))
+
     if not sample:
         raise _damaged(path)
     return sample
@@ -213,8 +218,10 @@ def sample_video(path: Path, count: int) -> list[UInt8[np.ndarray, "_h _w 3"]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoIndex:
-    """When each picture of a file is presented, and how far one must decode to reach it. It costs a read of
-    the file, and no decoding."""
+    """When each picture of a file is presented, and how far one must decode to reach it.
+
+    It costs a read of the file, and no decoding.
+    """
 
     pts: Int64[np.ndarray, "F"]
     """Presentation times in the stream's own unit, rising: picture i has pts[i]."""
@@ -232,6 +239,7 @@ def index_video(path: Path) -> VideoIndex:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None and packet.size and not packet.is_discard:
                 packets.append((packet.pts, packet.is_keyframe))
+
     if not packets:
         raise _damaged(path)
     packets.sort()
@@ -296,6 +304,7 @@ class OpenVideo:
         for groups_back in range(3):
             start = int(self._pts[max(0, position - groups_back * self._group)])
             self._container.seek(start, stream=self._stream, backward=True)
+
             frames: Iterator[VideoFrame] = self._container.decode(self._stream)
             for frame in frames:
                 if frame.pts > target or (frame.pts == target and frame.is_corrupt):

@@ -67,6 +67,7 @@ def _columns(episode: Episode, number: int, start: int, task_index: int, fps: fl
         INDEX: start + frames,
         TASK_INDEX: np.full(len(episode), task_index),
     }
+
     return {name: column for name, column in columns.items() if column is not None}
 
 
@@ -87,6 +88,7 @@ def _features(columns: Columns, sizes: Mapping[str, tuple[int, int]], fps: float
     numbers = {
         name: {"dtype": str(column.dtype), "shape": list(column.shape[1:]) or [1], "names": None} for name, column in columns.items()
     }
+
     pictures: dict[str, Any] = {}
     for camera, (height, width) in sizes.items():
         feature = {
@@ -119,6 +121,7 @@ def _write_tasks(path: Path, prompts: Sequence[str]) -> None:
         "columns": described,
         "pandas_version": "2.0.0",
     }
+
     table = pa.table({TASK_INDEX: np.arange(len(prompts)), "task": list(prompts)})
     with path.open("wb") as file:
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), file)
@@ -140,6 +143,7 @@ def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequ
         "meta/episodes/chunk_index": 0,
         "meta/episodes/file_index": 0,
     }
+
     for name in (IMAGE_PREFIX + camera for camera in videos):
         row |= {f"videos/{name}/chunk_index": 0, f"videos/{name}/file_index": 0}
         row |= {
@@ -150,26 +154,31 @@ def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequ
 
 
 class _Recorder:
-    """An open dataset: `add` episodes, then `close` writes everything that needs them all. The first episode
-    fixes all shapes."""
+    """An open dataset: `add` episodes, then `close` writes everything that needs them all.
+
+    The first episode fixes all shapes.
+    """
 
     def __init__(self, folder: Path, first: Episode, fps: float, images: bool) -> None:
-        self._folder, self._first, self._fps, self._images = folder, first, fps, images
+        self._folder, self._fps, self._images = folder, fps, images
         self._sizes = {camera: pictures.shape[1:3] for camera, pictures in first.images.items()}
+        self._data = folder / fill_in(DATA_FILE, {"chunk_index": 0, "file_index": 0})
+        self._open = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+
+        # What is written at the end: columns and rows of every episode so far.
         self._prompts: list[str] = []
         self._rows: list[dict[str, Any]] = []
         self._ours: list[tuple[int, str, bool, str]] = []
         self._columns: list[Columns] = []
         self._histograms: dict[str, list[np.ndarray]] = {camera: [] for camera in self._sizes}
         self._start = 0
-        self._writer: pq.ParquetWriter | None = None
-        self._open = ExitStack()
-        self._data = folder / fill_in(DATA_FILE, {"chunk_index": 0, "file_index": 0})
 
     def __enter__(self) -> "_Recorder":
         for path in (self._data, self._folder / EPISODES_FILE):
             path.parent.mkdir(parents=True)
         self._sink = self._open.enter_context(self._data.open("wb"))
+
         self._videos = {
             camera: self._open.enter_context(VideoWriter(self._folder / _video_path(camera), self._fps, *size))
             for camera, size in self._sizes.items()
@@ -182,49 +191,71 @@ class _Recorder:
 
     def add(self, episode: Episode) -> None:
         """Append one episode: its rows, its pictures, its statistics."""
-        position = len(self._rows)
+        number = len(self._rows)
         if episode.prompt not in self._prompts:
             self._prompts.append(episode.prompt)
-        columns = _columns(episode, position, self._start, self._prompts.index(episode.prompt), self._fps)
-        arrow = {name: _arrow(column) for name, column in columns.items()}
-        statistics = column_statistics(columns)
-        for camera, pictures in episode.images.items():
-            self._histograms[camera].append(colour_histogram(pictures))
-            statistics[IMAGE_PREFIX + camera] = picture_statistics(self._histograms[camera][-1])
-            if self._images:
-                arrow[IMAGE_PREFIX + camera] = pa.array([_png(picture) for picture in pictures])
-            else:
-                self._videos[camera].add(pictures)
-        table = pa.table(arrow)
-        self._writer = self._writer or self._open.enter_context(pq.ParquetWriter(self._sink, table.schema))
-        self._writer.write_table(table)
-        row = _episode_row(position, episode.prompt, self._start, len(episode), list(self._videos), self._fps)
-        self._rows.append(row | {f"stats/{name}/{key}": value for name, each in statistics.items() for key, value in each.items()})
+        columns = _columns(episode, number, self._start, self._prompts.index(episode.prompt), self._fps)
+
+        self._write_rows({name: _arrow(column) for name, column in columns.items()} | self._add_pictures(episode))
+        row = _episode_row(number, episode.prompt, self._start, len(episode), list(self._videos), self._fps)
+        self._rows.append(row | self._statistics(episode, columns))
         self._ours.append((episode.seed, episode.task, episode.outcome, json.dumps(dict(episode.info), sort_keys=True)))
         self._columns.append(columns)
         self._start += len(episode)
+
+    def _add_pictures(self, episode: Episode) -> dict[str, pa.Array]:
+        """Encode an episode's pictures; those that belong into the data file come back as columns."""
+        columns: dict[str, pa.Array] = {}
+        for camera, pictures in episode.images.items():
+            if self._images:
+                columns[IMAGE_PREFIX + camera] = pa.array([_png(picture) for picture in pictures])
+            else:
+                self._videos[camera].add(pictures)
+        return columns
+
+    def _write_rows(self, columns: Mapping[str, pa.Array]) -> None:
+        table = pa.table(dict(columns))
+        self._writer = self._writer or self._open.enter_context(pq.ParquetWriter(self._sink, table.schema))
+        self._writer.write_table(table)
+
+    def _statistics(self, episode: Episode, columns: Columns) -> dict[str, Any]:
+        """The columns of meta/episodes that describe one episode's values."""
+        statistics = column_statistics(columns)
+        for camera, pictures in episode.images.items():
+            histogram = colour_histogram(pictures)
+            self._histograms[camera].append(histogram)
+            statistics[IMAGE_PREFIX + camera] = picture_statistics(histogram)
+        return {f"stats/{name}/{key}": value for name, values in statistics.items() for key, value in values.items()}
 
     def close(self, robot_type: str | None) -> None:
         """Finish the data and video files and write `meta/`."""
         self._open.close()
         whole = {name: np.concatenate([columns[name] for columns in self._columns]) for name in self._columns[0]}
-        pictures = {IMAGE_PREFIX + camera: picture_statistics(np.sum(each, axis=0)) for camera, each in self._histograms.items()}
-        write_json(self._folder / STATS_FILE, column_statistics(whole) | pictures)
+        statistics = column_statistics(whole)
+        for camera, histograms in self._histograms.items():
+            statistics[IMAGE_PREFIX + camera] = picture_statistics(np.sum(histograms, axis=0))
+        write_json(self._folder / STATS_FILE, statistics)
+
         _write_tasks(self._folder / TASKS_FILE, self._prompts)
         with (self._folder / EPISODES_FILE).open("wb") as file:
             pq.write_table(pa.Table.from_pylist(self._rows), file)
+        self._write_ours()
+        write_json(self._folder / INFO_FILE, self._info(robot_type))
+
+    def _write_ours(self) -> None:
         seeds, tasks, outcomes, infos = zip(*self._ours, strict=True)
-        write_parquet(
-            self._folder / OURS_FILE,
-            {
-                EPISODE: np.arange(len(self._rows)),
-                "seed": np.array(seeds, np.int64),
-                "task": np.array(tasks, np.str_),
-                "success": np.array(outcomes, np.bool_),
-                "info": np.array(infos, np.str_),
-            },
-        )
-        info = {
+        columns = {
+            EPISODE: np.arange(len(self._rows)),
+            "seed": np.array(seeds, np.int64),
+            "task": np.array(tasks, np.str_),
+            "success": np.array(outcomes, np.bool_),
+            "info": np.array(infos, np.str_),
+        }
+
+        write_parquet(self._folder / OURS_FILE, columns)
+
+    def _info(self, robot_type: str | None) -> dict[str, Any]:
+        return {
             "codebase_version": "v3.0",
             "fps": self._fps,
             "features": _features(self._columns[0], self._sizes, self._fps, as_video=not self._images),
@@ -239,7 +270,6 @@ class _Recorder:
             "robot_type": robot_type,
             "splits": {"train": f"0:{len(self._rows)}"},
         }
-        write_json(self._folder / INFO_FILE, info)
 
 
 def write_dataset(
@@ -250,8 +280,9 @@ def write_dataset(
     robot_type: str | None = None,
     images: bool = False,
 ) -> None:
-    """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`; they become
-    episodes 0, 1, 2 ...
+    """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`.
+
+    They become episodes 0, 1, 2 ...
 
     Pictures go into one H.264 file per camera, or with `images=True` losslessly (PNG) into the data file.
     Seed, machine name, outcome and free information of every episode go to `meta/vantage_episodes.parquet`. A
@@ -260,6 +291,7 @@ def write_dataset(
     """
     if not numbers:
         raise VantageError(f"{root} would be an empty dataset; record at least one episode in {journal}.")
+
     first = load_episode(journal, numbers[0])
     with whole_folder(root) as folder, _Recorder(folder, first, fps, images) as recorder:
         for number in numbers:
