@@ -1,9 +1,10 @@
-"""A finished quickstart -> docs/results/quickstart.parquet; and from that file alone, the table and figure that README.md shows.
+"""A finished quickstart -> the table of README.md for it; published ones -> docs/results/quickstart.parquet, and table and figure from it.
 
-python -m experiments.quickstart_table runs/quickstart                  keep the trials of this run, then print and draw
-python -m experiments.quickstart_table                                  print and draw from the kept trials
-python -m experiments.quickstart_table runs/quickstart runs/vantage     keep those of `vantage run vantage` too:
-                                                                        docs/results/recipe.parquet
+python -m experiments.quickstart_table runs/quickstart                  print the table of this run; nothing is written
+python -m experiments.quickstart_table                                  print the published table again
+python -m experiments.quickstart_table --publish                        draw the published figure and tables again
+python -m experiments.quickstart_table --publish runs/quickstart [runs/vantage]     keep the trials of these runs in docs/results first;
+                                                                                    the second is one of `vantage run vantage`
 """
 
 import sys
@@ -163,19 +164,36 @@ def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, le
     axes.plot(range(len(estimates)), estimates, color=LIGHT["blue"], zorder=1)
 
 
+def compared(trials: Mapping[str, Trials]) -> str:
+    """The table of a quickstart and of its last round beside the two supervised policies."""
+    best = ARMS["round-02"]
+    return "\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))])
+
+
 def main() -> None:
-    """Keep what was named, then print, and draw the figure and the table of the recipe again."""
-    for run, arms, out in zip(map(Path, sys.argv[1:]), (ARMS, OWN), (KEPT, RECIPE), strict=False):
+    """Print the table of a run, or of what is published; publish only where that was asked for."""
+    runs = [Path(word) for word in sys.argv[1:] if word != "--publish"]
+    if "--publish" in sys.argv:
+        publish(runs)
+    elif runs:
+        of_run = {name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()}
+        print(compared(of_run))
+    else:
+        print(compared(kept(KEPT, ARMS)))
+
+
+def publish(runs: list[Path]) -> None:
+    """Keep the trials of the runs in docs/results, then draw the figure and the table of the recipe again."""
+    for run, arms, out in zip(runs, (ARMS, OWN), (KEPT, RECIPE), strict=False):
         keep(run, arms, out)
 
     trials = kept(KEPT, ARMS)
-    best = ARMS["round-02"]
-    print("\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]))
+    print(compared(trials))
     write_whole(FIGURE, figure(trials).encode())
 
     if RECIPE.exists():
         both = trials | kept(RECIPE, OWN)
-        own = OWN["round-02"]
+        own, best = OWN["round-02"], ARMS["round-02"]
         lines = [
             table(both),
             "",

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from vantage.commands import begin, compare, recordings, stages
 from vantage.commands.names import Named, nearest
+from vantage.environment import prepare_process
 from vantage.errors import VantageError
 from vantage.progress import Terminal, console, printable
 
@@ -94,15 +95,6 @@ def main() -> None:
     except BrokenPipeError:  # `vantage recipes debug | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-
-
-def prepare_process() -> None:
-    """Set what simulators, renderers and threads read from the environment when they are loaded; what is set already stays."""
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "500")  # threads that spin long while they wait starve what runs beside them
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    # Mesa draws small pictures in the thread that asks; threads of its own would crowd the other workers.
-    os.environ.setdefault("LP_NUM_THREADS", "0")
 
 
 def dispatch(words: Sequence[str]) -> None:

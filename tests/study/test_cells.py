@@ -1,6 +1,7 @@
 """A real study, small: its cells stand on each other, are resumed, rebuilt and drawn."""
 
 import io
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from vantage.collect.operators import Rescue
+from vantage.commands.compare import study_report
 from vantage.commands.studies import check_cell, find_study
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
@@ -139,6 +141,20 @@ def with_other_steps(study: Study) -> Study:
     """The same study with one more gradient step a round."""
     improvement = replace(study.base.improvement, fit=PolicyFit(steps=21, batch=32))
     return replace(study, base=replace(study.base, improvement=improvement))
+
+
+def test_a_report_does_not_touch_the_folder_of_the_rows(
+    done: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is drawn into runs/, which git ignores: whoever draws the published studies again has a clean clone afterwards."""
+    monkeypatch.chdir(tmp_path)
+    rows = done[1].folder
+    before = {path: path.stat().st_mtime_ns for path in rows.rglob("*")}
+    study_report(rows, json=True)
+    numbers = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "runs" / f"{rows.name}-report" / "study.html").is_file()
+    assert {path: path.stat().st_mtime_ns for path in rows.rglob("*")} == before
+    assert numbers["cells"] == len(done[1].done()) and numbers["arms"]["sft"]["overall"]["n"] >= 1
 
 
 def test_machines_are_merged_cell_by_cell(done: tuple[Path, Results], tmp_path: Path) -> None:

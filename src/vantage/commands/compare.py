@@ -57,7 +57,7 @@ def study(
         _print_study(rows)
 
 
-def study_report(results: Folder, /, out: Annotated[Path | None, usually("RESULTS")] = None, json: AsJson = False) -> None:
+def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/STUDY-report")] = None, json: AsJson = False) -> None:
     """Draw a study again from its stored rows.
 
     Writes results.md, one figure per file, and a page.
@@ -66,9 +66,14 @@ def study_report(results: Folder, /, out: Annotated[Path | None, usually("RESULT
         results: Folder of the rows (docs/results/study-NAME).
         out: Folder to draw into.
     """
+    from vantage.disk.files import check_writable
+    from vantage.progress import say
     from vantage.study.page import write_study
 
-    page = write_study(results, out or results)
+    out = out or Path("runs") / f"{results.resolve().name}-report"
+    check_writable(out, folder=True)
+    say(f"drawing into {out}; a study of a thousand cells takes a minute")
+    page = write_study(results, out)
     if json:
         _print_study(results)
     else:

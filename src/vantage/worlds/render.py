@@ -7,6 +7,7 @@ Shadows, multisampling and triangles are what a small picture costs; its pixels 
 # pyright: reportAttributeAccessIssue=false
 
 import atexit
+import os
 import weakref
 from collections.abc import Hashable, Sequence
 from functools import cache
@@ -15,6 +16,8 @@ from typing import Any
 import mujoco
 import numpy as np
 from jaxtyping import UInt8
+
+from vantage.errors import VantageError
 
 
 class FastRenderer:
@@ -26,7 +29,7 @@ class FastRenderer:
         model.vis.quality.offsamples = 0
         model.vis.quality.shadowsize = 0
         decimate_meshes(model)
-        self._renderer = mujoco.Renderer(model, size, size)
+        self._renderer = _open_renderer(model, size)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
@@ -48,6 +51,17 @@ class FastRenderer:
         """Free the graphics context."""
         _OPEN.discard(self)
         self._renderer.close()
+
+
+def _open_renderer(model: Any, size: int) -> Any:
+    try:
+        return mujoco.Renderer(model, size, size)
+    except (mujoco.FatalError, AttributeError, ImportError) as error:  # MuJoCo, its Python, or PyOpenGL gives up
+        how = os.environ.get("MUJOCO_GL")
+        raise VantageError(
+            f"MuJoCo cannot draw here ({error}; MUJOCO_GL is now {how or 'not set'}); export MUJOCO_GL=egl, or in a script call "
+            "vantage.prepare_process() before mujoco or gymnasium is imported"
+        ) from error
 
 
 _SHARED: "weakref.WeakValueDictionary[Hashable, FastRenderer]" = weakref.WeakValueDictionary()

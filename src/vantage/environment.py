@@ -1,0 +1,16 @@
+"""Environment variables that renderers and threads read when they are loaded -> set well, where they are not set already."""
+
+import os
+
+
+def prepare_process() -> None:
+    """Set what MuJoCo, Mesa and OpenMP read from the environment.
+
+    The command line calls it; a script does before it imports its simulator. Pictures are drawn through EGL, which needs no screen. What is set already stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads that spin long while they wait starve what runs beside them.
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    # Mesa draws small pictures in the thread that asks; threads of its own would crowd the other workers.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
