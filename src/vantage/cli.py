@@ -103,7 +103,7 @@ def dispatch(words: Sequence[str]) -> None:
         overview()
         return
     if words[0] in ("--version", "version"):
-        from vantage import __version__
+        from vantage.version import __version__
 
         print(__version__)
         return

@@ -6,7 +6,8 @@ import os
 def prepare_process() -> None:
     """Set what MuJoCo, Mesa and OpenMP read from the environment.
 
-    The command line calls it; a script does before it imports its simulator. Pictures are drawn through EGL, which needs no screen. What is set already stays.
+    The command line calls it; a script does before it imports its simulator. Pictures are drawn through EGL,
+    which needs no screen. What is set already stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         # Threads that spin long while they wait starve what runs beside them.

@@ -34,6 +34,6 @@ def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
     GaussianPolicy(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
     assert played(tmp_path / "flow", 0.0) == played(tmp_path / "calm", None), "asked for, or configured"
     assert played(tmp_path / "calm", vantage().rollouts.noise) == played(tmp_path / "flow", None), "a calm policy that explores"
-    assert vantage().actor == FlowConfig(noise=0.0)
+    assert vantage().policy == FlowConfig(noise=0.0)
     with pytest.raises(VantageError, match="does not act from noise"):
         played(tmp_path / "gaussian", 0.0)

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from vantage import __version__
 from vantage.disk.files import read_json, sha256_file, sha256_folder, write_json
+from vantage.version import __version__
 
 
 def write_record(folder: Path, seed: int) -> None:
