@@ -8,38 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from vantage.study.arms import title
+from vantage.report.words import markdown
 from vantage.study.page import write_study
 from vantage.study.rows import Results
-from vantage.study.statistics import hold_together
-from vantage.study.tables import contrasts, cost
-from vantage.study.words import span
+from vantage.study.tables import answer_sheet, bold_words, contrasts, cost
 
 RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
-HEADLINES = (
-    ("habc", "sft-more"),
-    ("habc", "filtered-bc"),
-    ("habc", "habc-v"),
-    ("habc+ir", "habc-more"),
-    ("habc-calm", "habc"),
-    ("habc-anew-calm", "habc-long-calm"),
-    ("vantage-anew-calm", "vantage-calm"),
-    ("vantage-anew-calm", "habc-anew-calm"),
-    ("vantage-anew-calm", "filtered-bc+rescues-anew-calm"),
-    ("filtered-bc+rescues-anew-calm", "filtered-bc-anew-calm"),
-    ("vantage-anew-calm", "filtered-bc"),
-    ("vantage-anew-4-calm", "habc+ir"),
-    ("vantage-anew-4-calm", "habc+ir-calm"),
-)
-"""Pairs of the true-state study whose difference README.md shows."""
-FROM_PIXELS = (
-    ("habc", "sft-more"),
-    ("habc", "filtered-bc"),
-    ("vantage-anew-calm", "filtered-bc"),
-    ("vantage-anew-calm", "habc"),
-    ("vantage-anew-calm", "vantage-calm"),
-)
-"""The same of the study from pixels."""
 
 
 def publish(name: str) -> None:
@@ -55,23 +29,16 @@ def publish(name: str) -> None:
     between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
 
 
-def headlines(name: str, pairs: tuple[tuple[str, str], ...], mark: str, form: str) -> None:
-    """The few differences of a study that README.md shows."""
+def headlines(name: str, mark: str, form: str) -> None:
+    """The few differences of a study that README.md shows: those that answer what it asks."""
     results = Results.read(Path(f"docs/results/study-{name}"))
-    lines = ["| pair | success | steps where both solve | pairs of cells |", "|---|---|---|---|"]
-    everything = contrasts(results)
-    sure = {(each.ours, each.theirs) for each, stands in zip(everything, hold_together(everything), strict=True) if stands}
-    known = {(each.ours, each.theirs): each for each in everything}
-    for ours, theirs in pairs:
-        if found := known.get((ours, theirs)):
-            gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
-            gap = f"**{gap}**" if (ours, theirs) in sure else gap
-            lines.append(f"| {title(results.study, ours)} − {title(results.study, theirs)} | {gap} | {steps} | {found.difference.n} |")
+    compared = contrasts(results)
     tasks = ", ".join(task.world.task for task in results.study.tasks)
-    among = f"Bold: stands among all {len(everything)} differences of that study (Holm, 5 %)." if sure else ""
+
+    about = f"{bold_words(compared)} {form}, {tasks}; {cost(results)}".strip()
     again = f"`vantage study-report docs/results/study-{name}` draws all of it again."
-    lines.append(f"\n{f'{among} {form}'.strip()}, {tasks}; {cost(results)} {again}")
-    between(README, mark, "\n".join(lines), "## Which method is better, and by how much")
+    table = answer_sheet(results, compared).table.markdown()
+    between(README, mark, f"{table}\n\n{markdown(about)} {again}", "## Which method is better, and by how much")
 
 
 def between(path: Path, mark: str, body: str, heading: str) -> None:
@@ -85,5 +52,5 @@ def between(path: Path, mark: str, body: str, heading: str) -> None:
 if __name__ == "__main__":
     for study in sys.argv[1:]:
         publish(study)
-    headlines("state", HEADLINES, "study", "True state")
-    headlines("pixels", FROM_PIXELS, "study-pixels", "From pixels")
+    headlines("state", "study", "True state")
+    headlines("pixels", "study-pixels", "From pixels")

@@ -96,6 +96,23 @@ CONTRASTS = (
 )
 """Pairs beside the neighbours of the order."""
 
+ANSWERS = (
+    ("habc", "sft-more"),
+    ("habc", "filtered-bc"),
+    ("habc", "habc-v"),
+    ("habc+ir", "habc-more"),
+    ("habc-calm", "habc"),
+    ("habc-anew-calm", "habc-long-calm"),
+    ("vantage-anew-calm", "vantage-calm"),
+    ("vantage-anew-calm", "habc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc+rescues-anew-calm"),
+    ("filtered-bc+rescues-anew-calm", "filtered-bc-anew-calm"),
+    ("vantage-anew-calm", "filtered-bc"),
+    ("vantage-anew-4-calm", "habc+ir"),
+    ("vantage-anew-4-calm", "habc+ir-calm"),
+)
+"""Pairs of the true-state study that its page and README.md begin with."""
+
 RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
 """An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
 
@@ -148,6 +165,7 @@ def study_state() -> Study:
         arms=(*paper_arms(), *vantage_arms()),
         order=ORDER,
         contrasts=CONTRASTS,
+        answers=ANSWERS,
     )
 
 
@@ -288,6 +306,13 @@ def study_pixels() -> Study:
             ("habc-calm", "habc"),
             ("filtered-bc-calm", "filtered-bc"),
             ("sft-calm", "sft"),
+        ),
+        answers=(
+            ("habc", "sft-more"),
+            ("habc", "filtered-bc"),
+            ("vantage-anew-calm", "filtered-bc"),
+            ("vantage-anew-calm", "habc"),
+            ("vantage-anew-calm", "vantage-calm"),
         ),
     )
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from vantage.core.stats import Interval
 from vantage.errors import VantageError
+from vantage.report.words import printable
 
 try:
     import matplotlib
@@ -71,6 +72,7 @@ _RC: dict[Any, Any] = {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 12,
     "text.color": LIGHT["soft"],
+    "text.parse_math": False,
     "axes.labelcolor": LIGHT["soft"],
     "axes.edgecolor": LIGHT["axis"],
     "axes.facecolor": "none",
@@ -140,7 +142,7 @@ class Card:
         self.figure.text(
             x / self.width,
             1 - y / self.height,
-            words,
+            printable(words),
             color=LIGHT[colour],
             weight="bold" if bold else "normal",
             ha=align,
@@ -177,7 +179,7 @@ class Card:
         body = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda match: _rounded(match[0]), body)
         body = re.sub(r"\s*\n\s*", " ", body).replace(" <", "<").replace("> ", ">")
         for number, tip in enumerate(self._tips):
-            body = body.replace(f'<g id="tip{number}.">', f"<g><title>{escape(tip)}</title>")
+            body = body.replace(f'<g id="tip{number}.">', f"<g><title>{escape(printable(tip))}</title>")
         used = set(re.findall(r"#([\w.]+)[\")]", body))
         body = re.sub(r' id="([\w.]+)"', lambda match: match[0] if match[1] in used else "", body)
 
@@ -185,7 +187,7 @@ class Card:
         body = body.replace("font-family: 'DejaVu Sans', sans-serif", "stroke: none")
         root = (
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{self.width:g}" '
-            f'height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(words)}" '
+            f'height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(printable(words))}" '
             f'style="font-family: {FONT}; font-variant-numeric: tabular-nums">'
         )
         return f"{root}<style>{_STYLE}</style>{body}{''.join(self._pictures)}</svg>\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from vantage.collect.episode import run_episode
@@ -29,6 +29,7 @@ from vantage.errors import VantageError
 from vantage.learn.critic.panel import Panel, load_panel
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
+from vantage.report.episode import fall_and_rise, largest_fall, smooth
 from vantage.seeding import seed_for
 from vantage.study.cells import Cell
 from vantage.study.exhibit_rows import VALUES, Exhibit, write_exhibits
@@ -105,11 +106,11 @@ def _recorded(last: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
     for number, rows in enumerate(table.slices):
         if not success[rows].any():
             continue
-        p_v, human = _smooth(values["p_v"][rows]), table.intervention[rows]
+        p_v, human = smooth(values["p_v"][rows]), table.intervention[rows]
         if not human.any():
-            recoveries.append(_Candidate(episode=number, sure=bool(p_v[-1] > SURE), depth=_deepest_dip(p_v)))
+            recoveries.append(_Candidate(episode=number, sure=bool(p_v[-1] > SURE), depth=largest_fall(p_v)))
         elif int(human.argmax()) > LEAD:
-            rescues.append(_Candidate(episode=number, sure=True, depth=_fall_and_rise(p_v, human)))
+            rescues.append(_Candidate(episode=number, sure=True, depth=fall_and_rise(p_v, human)))
 
     exhibits: list[Exhibit] = []
     for name, words, candidates in (
@@ -159,9 +160,9 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
         start = seed_for(suite, place_of(world), trial)
         fails, solves = (_played(world, policy, start, judge, name, words) for name, words, policy in policies)
 
-        p_v = _smooth(solves.p_v)
-        apart = bool(p_v[-1] > SURE > _smooth(fails.p_v)[-1])
-        telling = (apart, _deepest_dip(p_v))
+        p_v = smooth(solves.p_v)
+        apart = bool(p_v[-1] > SURE > smooth(fails.p_v)[-1])
+        telling = (apart, largest_fall(p_v))
         if best is None or telling > best:
             best, shown = telling, [fails, solves]
     return shown
@@ -261,22 +262,3 @@ def _jpeg(picture: UInt8[np.ndarray, "P P 3"]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "JPEG", quality=82)
     return out.getvalue()
-
-
-def _smooth(p_v: Float[np.ndarray, "T"], width: int = 9) -> Float[np.ndarray, "T"]:
-    """A running mean; the ends repeat."""
-    padded = np.pad(p_v.astype(np.float64), width // 2, mode="edge")
-    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
-
-
-def _deepest_dip(p_v: Float[np.ndarray, "T"]) -> float:
-    """The largest fall from a step to a later one."""
-    highest_so_far = np.maximum.accumulate(p_v)
-    lowest_to_come = np.minimum.accumulate(p_v[::-1])[::-1]
-    return float((highest_so_far - lowest_to_come).max())
-
-
-def _fall_and_rise(p_v: Float[np.ndarray, "T"], human: Bool[np.ndarray, "T"]) -> float:
-    """How far viability falls until the human takes over, and rises until the human's last step."""
-    first, last = int(human.argmax()), len(human) - 1 - int(human[::-1].argmax())
-    return float(p_v[:first].max() - p_v[first] + p_v[last] - p_v[first])

@@ -1,6 +1,8 @@
 """The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page.
 
-Nothing but the stored rows is read.
+    rows ──statistics──> estimates ──figures, tables──> drawings and rows of text ──templates/study.html──> study.html
+
+Nothing but the stored rows is read. The page begins with the study's answer; every figure and table can be opened below it.
 """
 
 import shlex
@@ -10,15 +12,20 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from vantage.core.stats import Interval
 from vantage.disk.files import write_whole
 from vantage.report.render import render
-from vantage.report.table import Bold, Cell, Table
 from vantage.report.words import code, markdown
+from vantage.study.arms import title
 from vantage.study.exhibit_rows import read_exhibits
 from vantage.study.figures import draw_study
 from vantage.study.filmstrip import draw_exhibit
 from vantage.study.rows import Results
-from vantage.study.tables import Sheet, cost, estimate, sheets
+from vantage.study.statistics import Contrast, hold_together
+from vantage.study.tables import Sheet, answer_sheet, cost, estimate, sheets
+
+OPEN = ("fig3-success", "beyond-success")
+"""Figures that the page shows without being asked."""
 
 
 def write_study(folder: Path, out: Path) -> Path:
@@ -27,7 +34,7 @@ def write_study(folder: Path, out: Path) -> Path:
     command = f"vantage study-report {shlex.quote(str(folder))}"
     estimates = estimate(results)
     drawn = [*draw_study(results, estimates), *map(draw_exhibit, read_exhibits(folder))]
-    written = [_written(sheet) for sheet in sheets(results, estimates)]
+    written = sheets(results, estimates)
 
     for figure in drawn:
         write_whole(out / f"{figure.name}.svg", figure.svg.encode())
@@ -35,8 +42,11 @@ def write_study(folder: Path, out: Path) -> Path:
 
     values = {
         "name": results.folder.resolve().name,
-        "about": cost(results).replace("`", ""),
-        "figures": [(figure.heading, Markup(figure.svg)) for figure in drawn],
+        "tasks": [task.world.task for task in results.study.tasks],
+        "about": cost(results),
+        "answer": _answer(results, estimates.contrasts),
+        # What matplotlib draws has escaped its own words; see study/drawing.py.
+        "figures": [(figure.heading, Markup(figure.svg), figure.name in OPEN) for figure in drawn],
         "sheets": written,
         "command": command,
     }
@@ -45,25 +55,37 @@ def write_study(folder: Path, out: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A table as it is written down."""
+class Answer:
+    """What the page says first."""
 
-    title: str
-    words: str
-    table: Table
-
-
-def _written(sheet: Sheet) -> Written:
-    rows = [[_cell(content) for content in row] for row in sheet.rows]
-    return Written(title=sheet.title, words=sheet.words, table=Table(sheet.head, rows))
-
-
-def _cell(content: str) -> Cell:
-    """A sheet marks the cells that are to be bold by two stars on either side."""
-    return Bold(content[2:-2]) if content.startswith("**") else content
+    sheet: Sheet
+    ours: str
+    """What people call the first method of the first pair; empty where no pair has rows."""
+    theirs: str
+    difference: Interval | None
+    stands: int
+    """How many differences stand when all are looked at together."""
+    compared: int
 
 
-def _markdown(results: Results, written: Sequence[Written], command: str) -> str:
-    head = f"Drawn by {code(command)} from the rows beside this file. {cost(results)}"
-    tables = [f"### {markdown(one.title)}\n\n{markdown(one.words)}\n\n{one.table.markdown()}\n" for one in written]
-    return "\n".join([head, "", *tables])
+def _answer(results: Results, compared: Sequence[Contrast]) -> Answer:
+    study = results.study
+    known = {(one.ours, one.theirs): one for one in compared}
+    first = next((known[pair] for pair in study.answers or study.pairs if pair in known), None)
+
+    return Answer(
+        sheet=answer_sheet(results, compared),
+        ours=title(study, first.ours) if first else "",
+        theirs=title(study, first.theirs) if first else "",
+        difference=first.difference if first else None,
+        stands=sum(hold_together(compared)),
+        compared=len(compared),
+    )
+
+
+def _markdown(results: Results, written: Sequence[Sheet], command: str) -> str:
+    """results.md: every table under its heading."""
+    parts = [f"Drawn by {code(command)} from the rows beside this file. {markdown(cost(results))}", ""]
+    for sheet in written:
+        parts += [f"### {markdown(sheet.title)}", "", markdown(sheet.words), "", sheet.table.markdown(), ""]
+    return "\n".join(parts)

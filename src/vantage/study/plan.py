@@ -132,6 +132,8 @@ class Study:
     """Arms whose neighbours are compared, from the one expected to be worst."""
     contrasts: tuple[tuple[str, str], ...] = ()
     """Further pairs to compare: (ours, theirs)."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """The pairs, of those that are compared, that answer what the study asks; empty: the neighbours of the order."""
 
     def __post_init__(self) -> None:
         """Raise VantageError for arms that stand on nothing."""
@@ -150,6 +152,9 @@ class Study:
         named = (*self.order, *(name for pair in self.contrasts for name in pair))
         if missing := [name for name in named if name not in known]:
             raise VantageError(f"the study compares {missing[0]!r}, which is no arm; there are {', '.join(sorted(known))}")
+        for ours, theirs in self.answers:
+            if (ours, theirs) not in self.pairs:
+                raise VantageError(f"{ours!r} beside {theirs!r} is no pair that the study compares; add it to its contrasts")
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 """Stored rows -> the tables of a study, as rows of text that Markdown and the page share."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
-from vantage.report.words import code, markdown
+from vantage.report.table import Bold, Cell, Table
 from vantage.study.arms import Family, describe, evaluated, short_terms, title
-from vantage.study.measure import PATIENCE, Table
+from vantage.study.measure import PATIENCE
+from vantage.study.measure import Table as Rows
 from vantage.study.plan import Online
 from vantage.study.rows import Results
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
@@ -23,8 +25,7 @@ class Sheet:
     title: str
     words: str
     """How to read it."""
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    table: Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
     judge = stop_arm(results)
     if judge is not None:
         drawn.append(stops_sheet(results, judge))
-    return [sheet for sheet in drawn if sheet.rows]
+    return [sheet for sheet in drawn if sheet.table.rows]
 
 
 def contrasts(results: Results) -> list[Contrast]:
@@ -71,13 +72,13 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
     """Success and steps by arm and task."""
     study = results.study
     tasks = [place.world.task for place in study.tasks]
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for arm, measured in rates.items():
         rows.append(
             (
                 title(study, arm),
                 *(span(measured.by_task[task]) if task in measured.by_task else "–" for task in tasks),
-                f"**{span(measured.overall)}**",
+                Bold(span(measured.overall)),
                 f"{measured.steps:.0f}",
                 f"{study.gradient_steps(study.arm(arm)):,}",
                 str(measured.overall.n),
@@ -93,8 +94,7 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
     return Sheet(
         title="Success",
         words=words.rstrip(),
-        head=("method", *tasks, "mean", "steps of successes", "gradient steps", "cells"),
-        rows=tuple(rows),
+        table=Table(("method", *tasks, "mean", "steps of successes", "gradient steps", "cells"), rows),
     )
 
 
@@ -102,13 +102,13 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """Differences between neighbours of the order, and the further pairs of the plan."""
     study = results.study
     tasks = [place.world.task for place in study.tasks]
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for one, stands in zip(compared, hold_together(compared), strict=True):
         difference = span(one.difference, signed=True)
         rows.append(
             (
                 f"{title(study, one.ours)} − {title(study, one.theirs)}",
-                f"**{difference}**" if stands else difference,
+                Bold(difference) if stands else difference,
                 " / ".join(f"{one.by_task[task]:+.3f}" for task in tasks if task in one.by_task),
                 span(one.improvement, 2),
                 span(one.shared_steps, 1, signed=True),
@@ -118,24 +118,58 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
                 str(one.difference.n),
             )
         )
+    head = ("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit")
+    head += ("p", "detectable", "pairs")
     return Sheet(
         title="Differences",
         words="Paired by task, seed and start. P: probability that a run of the first beats a run of the second. Steps: "
         "on the starts that both solve, then over all starts with failures at the limit. p: paired sign-flip test over "
         "cells. Bold: stands even when all differences of this table are looked at together (Holm, 5 %). Detectable: what "
         "80 % power would find at the 5 % level.",
-        head=(
-            *("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit"),
-            *("p", "detectable", "pairs"),
-        ),
-        rows=tuple(rows),
+        table=Table(head, rows),
     )
+
+
+def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
+    """The differences that answer what the study asks, those that have rows, in the plan's order."""
+    study = results.study
+    order = [(ours, theirs) for theirs, ours in itertools.pairwise(study.order)]
+    among = {(one.ours, one.theirs): (one, stands) for one, stands in zip(compared, hold_together(compared), strict=True)}
+
+    rows: list[tuple[Cell, ...]] = []
+    for pair in study.answers or order:
+        if pair not in among:
+            continue
+        one, stands = among[pair]
+        difference = span(one.difference, signed=True)
+        rows.append(
+            (
+                f"{title(study, one.ours)} − {title(study, one.theirs)}",
+                Bold(difference) if stands else difference,
+                span(one.shared_steps, 1, signed=True),
+                str(one.difference.n),
+            )
+        )
+
+    words = "Success of the first minus success of the second, paired by task, seed and start, with 95 % intervals."
+    return Sheet(
+        title="Answers",
+        words=f"{words} {bold_words(compared)}".rstrip(),
+        table=Table(("pair", "success", "steps where both solve", "pairs of cells"), rows),
+    )
+
+
+def bold_words(compared: Sequence[Contrast]) -> str:
+    """What a difference in bold says; empty where none is."""
+    if not any(hold_together(compared)):
+        return ""
+    return f"Bold: stands among all {len(compared)} differences of the study (Holm, 5 %)."
 
 
 def weights_sheet(results: Results) -> Sheet:
     """The weight statistics of Appendix G, by arm and task, beside the paper's."""
     rounds = results.tables["rounds"]
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for place in results.study.tasks:
         for arm in results.study.arms:
             mine = _rows(rounds, arm.name, place.world.task)
@@ -150,8 +184,7 @@ def weights_sheet(results: Results) -> Sheet:
         words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own rollouts. "
         "Passing: share of autonomous frames with a weight above 0. The paper's, on its three tasks: mean g, successful "
         f"rollouts {success}; mean g, rescues (IR) {rescue}; Recap passes {passing} %.",
-        head=("task", "method", "mean g, successful rollouts", "mean g, rescues", "passing"),
-        rows=tuple(rows),
+        table=Table(("task", "method", "mean g, successful rollouts", "mean g, rescues", "passing"), rows),
     )
 
 
@@ -159,7 +192,7 @@ def critic_sheet(results: Results) -> Sheet:
     """How good the critics were on episodes they had not seen."""
     rounds = results.tables["rounds"]
     columns = ("auc", "bce", "bce_base_rate", "ece", "explained_variance")
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for arm in results.study.arms:
         mine = _rows(rounds, arm.name)
         if mine.any() and np.isfinite(rounds["auc"][mine]).any():
@@ -169,18 +202,20 @@ def critic_sheet(results: Results) -> Sheet:
         title="Critics",
         words="On held-out episodes of the round's data (the interleaved schedule holds none out: its numbers are "
         "in-sample). Mean over rounds, seeds and tasks. BCE beside what knowing only the success rate would give.",
-        head=(
-            *("method", "AUC of p_v", "BCE", "BCE of the base rate", "calibration error"),
-            *("explained variance of V_e", "rounds"),
+        table=Table(
+            (
+                *("method", "AUC of p_v", "BCE", "BCE of the base rate", "calibration error"),
+                *("explained variance of V_e", "rounds"),
+            ),
+            rows,
         ),
-        rows=tuple(rows),
     )
 
 
 def collected_sheet(results: Results) -> Sheet:
     """What each arm's rollouts were like, round by round."""
     rounds = results.tables["rounds"]
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for arm in results.study.arms:
         own = _rows(rounds, arm.name)
         for number in np.unique(rounds["round"][own]) if own.any() else ():
@@ -194,8 +229,7 @@ def collected_sheet(results: Results) -> Sheet:
     return Sheet(
         title="Rollouts",
         words="Per round, mean over seeds and tasks. An operator may act in half of the episodes.",
-        head=("method", "round", "episodes", "solved alone", "rescued", "human share of steps"),
-        rows=tuple(rows),
+        table=Table(("method", "round", "episodes", "solved alone", "rescued", "human share of steps"), rows),
     )
 
 
@@ -221,7 +255,7 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
     """What stopping at low viability would have saved and lost."""
     stops = results.tables["stops"]
     own = _rows(stops, arm)
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for threshold in np.unique(stops["threshold"][own]) if own.any() else ():
         mine = own & (stops["threshold"] == threshold)
         columns = ("lost", "successes", "saved", "steps", "failed_steps", "untouched")
@@ -239,13 +273,12 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
         title=f"Stop and call for help ({title(results.study, arm)})",
         words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a row: control steps "
         "saved (of all, and as a share of the steps of failures) and successes lost, over its rollouts that nobody touched.",
-        head=("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"),
-        rows=tuple(rows),
+        table=Table(("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows),
     )
 
 
 def cost(results: Results) -> str:
-    """One sentence of Markdown: cells, trials, core hours, machine, commits."""
+    """One sentence: cells, trials, core hours, machine, commits."""
     cells, trials = results.tables["cells"], results.tables["trials"]
     if not cells:
         return "No cell is finished."
@@ -259,12 +292,12 @@ def cost(results: Results) -> str:
     machines = ", ".join(dict.fromkeys(cells["machine"].tolist()))
     return (
         f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
-        f"(suite {code(results.study.base.evaluation.suite)}), {hours(float(cells['seconds'].sum()))} of one core in all; "
-        f"machine: {markdown(machines)} cores; commits {markdown(commits)}."
+        f"(suite {results.study.base.evaluation.suite}), {hours(float(cells['seconds'].sum()))} of one core in all; "
+        f"machine: {machines} cores; commits {commits}."
     )
 
 
-def _rows(table: Table, arm: str, task: str | None = None) -> Bool[np.ndarray, "M"]:
+def _rows(table: Rows, arm: str, task: str | None = None) -> Bool[np.ndarray, "M"]:
     """Which rows of a table are an arm's, on one task if one is named."""
     if not table:
         return np.zeros(0, bool)

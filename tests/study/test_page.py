@@ -1,0 +1,143 @@
+"""The page of a study: its answer first, and names that are markup stay text in it, in its figures and in Markdown."""
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vantage.config import to_json
+from vantage.disk.files import write_json
+from vantage.disk.tables import write_parquet
+from vantage.errors import VantageError
+from vantage.recipes.study import study_debug
+from vantage.report.words import printable
+from vantage.study.page import write_study
+from vantage.study.plan import MoreSupervised, Study, Supervised
+
+HOSTILE = {
+    "sft": "<script>alert(1)</script>",
+    "one": "a|b `c` [x](javascript:alert(2)) $\\frac$",
+    "two": "\x1b[31mred\x00\u202e </svg><img src=x onerror=alert(3)> {{ 7 * 7 }}",
+}
+
+
+def study_of(names: dict[str, str], **settings: object) -> Study:
+    arms = (
+        Supervised(name=names["sft"]),
+        MoreSupervised(name=names["one"], after=names["sft"]),
+        MoreSupervised(name=names["two"], after=names["sft"]),
+    )
+    order = (names["sft"], names["one"], names["two"])
+    return replace(study_debug(), **{"arms": arms, "order": order, "contrasts": (), **settings})
+
+
+def write_rows(folder: Path, study: Study, rates: dict[str, float], seeds: int = 4, machine: str = "2 x arm") -> Path:
+    """Rows of 25 trials a cell, of which the named share succeeds."""
+    task = study.tasks[0].world.task
+    cells = [(arm, seed) for arm in rates for seed in range(seeds)]
+    success = np.concatenate([np.random.default_rng(seed).permutation(25) < 25 * rates[arm] for arm, seed in cells])
+    whose = {
+        "task": np.full(len(success), task),
+        "arm": np.repeat([arm for arm, _ in cells], 25),
+        "seed": np.repeat([seed for _, seed in cells], 25),
+    }
+    trials = {"trial": np.tile(np.arange(25), len(cells)), "success": success}
+    steps = {"steps": np.where(success, 40, 100), "limit": np.full(len(success), 100)}
+    write_parquet(folder / "trials.parquet", whose | trials | steps)
+
+    about = {
+        "task": np.full(len(cells), task),
+        "arm": np.array([arm for arm, _ in cells]),
+        "seed": np.array([seed for _, seed in cells]),
+        "fingerprint": np.full(len(cells), "0" * 12),
+        "seconds": np.full(len(cells), 9.0),
+        "commit": np.full(len(cells), "0123456789"),
+        "machine": np.full(len(cells), machine),
+    }
+    write_parquet(folder / "cells.parquet", about)
+    write_json(folder / "study.json", to_json(study))
+    return folder
+
+
+class Reader(HTMLParser):
+    """Words, tags and attributes of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"[ \n]+", " ", "".join(self.text))
+
+
+PLAIN = {"sft": "sft", "one": "one", "two": "two"}
+
+
+@pytest.mark.parametrize(
+    ("two", "verdict"),
+    [
+        (0.9, "two solves 40.0 points more of the starts than one (95 % interval"),
+        (0.1, "two solves 40.0 points less of the starts than one (95 % interval"),
+        (0.52, "two is not shown to solve more or less of the starts than one: "),
+    ],
+)
+def test_the_page_begins_with_its_answer(tmp_path: Path, two: float, verdict: str) -> None:
+    study = study_of(PLAIN, answers=(("two", "one"),))
+    folder = write_rows(tmp_path / "rows", study, {"sft": 0.3, "one": 0.5, "two": two})
+    words = Reader(write_study(folder, tmp_path / "out").read_text()).words
+    assert verdict in words
+    assert words.index(verdict) < words.index("The answer") < words.index("two − one") < words.index("Figures")
+    assert "of the 2 differences of this study stand" in words
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path / "rows", study_of(PLAIN), {"sft": 0.3, "one": 0.9}, seeds=1)
+    words = Reader(write_study(folder, tmp_path / "out").read_text()).words
+    assert "(no interval: a task has one seed; 1 pairs of cells)" in words
+    assert "nan" not in words.lower().split()
+
+
+def test_an_answer_must_be_a_pair_that_is_compared() -> None:
+    with pytest.raises(VantageError, match="'two' beside 'sft' is no pair that the study compares"):
+        study_of(PLAIN, answers=(("two", "sft"),))
+
+
+def test_names_that_are_markup_stay_text(tmp_path: Path) -> None:
+    machine = "<b>2 | x</b>\x07"
+    folder = write_rows(tmp_path / "<img src=x>", study_of(HOSTILE), dict.fromkeys(HOSTILE.values(), 0.5), machine=machine)
+    harmless = write_rows(tmp_path / "rows", study_of(PLAIN), dict.fromkeys(PLAIN.values(), 0.5))
+    page = Reader(write_study(folder, tmp_path / "out").read_text())
+    plain = Reader(write_study(harmless, tmp_path / "plain").read_text())
+    assert set(page.tags) == set(plain.tags), "every element is the page's own"
+    assert not {"script", "img", "image"} & set(page.tags)
+    assert not [name for name in page.attributes if name.startswith("on")]
+    for name in (*HOSTILE.values(), machine, "<img src=x>"):
+        assert re.sub(" +", " ", printable(name)) in page.words
+
+    for path in (tmp_path / "out").iterdir():
+        text = path.read_text()
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text), path.name
+        if path.suffix == ".svg":
+            assert ET.fromstring(text).find(".//{*}script") is None
+
+    tables = (tmp_path / "out/results.md").read_text()
+    rows = [line for line in tables.split("\n") if line.startswith("|")]
+    bars = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+    known = (tmp_path / "plain/results.md").read_text()
+    assert bars == {len(re.findall(r"(?<!\\)\|", row)) for row in known.split("\n") if row.startswith("|")}
+    assert not re.search(r"(?<!\\)<(?=[A-Za-z/!?])", tables.split("\n", 1)[1]) and "](" not in tables
