@@ -17,7 +17,7 @@ def renamed(study: Study) -> Study:
     """The same plan with arms called a0, a1, ..."""
     names = {arm.name: f"a{number}" for number, arm in enumerate(study.arms)}
     arms = tuple(replace(arm, name=names[arm.name], after=names.get(arm.after, "")) for arm in study.arms)
-    return replace(study, arms=arms, order=(), contrasts=())
+    return replace(study, arms=arms, order=(), contrasts=(), answers=())
 
 
 @pytest.mark.parametrize("study", [study_state(), study_pixels(), study_screen(), study_debug()])

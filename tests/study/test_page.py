@@ -112,6 +112,13 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     assert "nan" not in words.lower().split()
 
 
+def test_what_is_shown_first() -> None:
+    neighbours = (("one", "sft"), ("two", "one"))
+    assert study_of(PLAIN).first_pairs == neighbours
+    assert study_of(PLAIN, answers=(("two", "one"),)).first_pairs == (("two", "one"),)
+    assert study_of(PLAIN, order=(), contrasts=(("two", "sft"),)).first_pairs == (("two", "sft"),)
+
+
 def test_an_answer_must_be_a_pair_that_is_compared() -> None:
     with pytest.raises(VantageError, match="'two' beside 'sft' is no pair that the study compares"):
         study_of(PLAIN, answers=(("two", "sft"),))

@@ -14,7 +14,7 @@ from vantage.types import VantageError
 
 
 def study(*arms: object) -> Study:
-    return replace(find_study("debug"), arms=(Supervised(), *arms), order=(), contrasts=())
+    return replace(find_study("debug"), arms=(Supervised(), *arms), order=(), contrasts=(), answers=())
 
 
 def test_rounds_are_counted_along_the_ancestry() -> None:

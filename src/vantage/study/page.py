@@ -71,7 +71,7 @@ class Answer:
 def _answer(results: Results, compared: Sequence[Contrast]) -> Answer:
     study = results.study
     known = {(one.ours, one.theirs): one for one in compared}
-    first = next((known[pair] for pair in study.answers or study.pairs if pair in known), None)
+    first = next((known[pair] for pair in study.first_pairs if pair in known), None)
 
     return Answer(
         sheet=answer_sheet(results, compared),

@@ -133,7 +133,7 @@ class Study:
     contrasts: tuple[tuple[str, str], ...] = ()
     """Further pairs to compare: (ours, theirs)."""
     answers: tuple[tuple[str, str], ...] = ()
-    """The pairs, of those that are compared, that answer what the study asks; empty: the neighbours of the order."""
+    """The pairs, of those that are compared, that answer what the study asks; empty: see `first_pairs`."""
 
     def __post_init__(self) -> None:
         """Raise VantageError for arms that stand on nothing."""
@@ -157,10 +157,20 @@ class Study:
                 raise VantageError(f"{ours!r} beside {theirs!r} is no pair that the study compares; add it to its contrasts")
 
     @property
+    def neighbours(self) -> tuple[tuple[str, str], ...]:
+        """Every arm of the order beside the one before it: (ours, theirs)."""
+        return tuple((ours, theirs) for theirs, ours in itertools.pairwise(self.order))
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Everything that is compared: neighbours first."""
-        neighbours = tuple((ours, theirs) for theirs, ours in itertools.pairwise(self.order))
+        neighbours = self.neighbours
         return (*neighbours, *(pair for pair in self.contrasts if pair not in neighbours))
+
+    @property
+    def first_pairs(self) -> tuple[tuple[str, str], ...]:
+        """What is shown first: the answers; without them the neighbours of the order; without an order, every pair."""
+        return self.answers or self.neighbours or self.pairs
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

@@ -1,6 +1,5 @@
 """Stored rows -> the tables of a study, as rows of text that Markdown and the page share."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -133,11 +132,10 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
 def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """The differences that answer what the study asks, those that have rows, in the plan's order."""
     study = results.study
-    order = [(ours, theirs) for theirs, ours in itertools.pairwise(study.order)]
     among = {(one.ours, one.theirs): (one, stands) for one, stands in zip(compared, hold_together(compared), strict=True)}
 
     rows: list[tuple[Cell, ...]] = []
-    for pair in study.answers or order:
+    for pair in study.first_pairs:
         if pair not in among:
             continue
         one, stands = among[pair]
