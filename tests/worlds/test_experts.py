@@ -7,7 +7,8 @@ import pytest
 
 from vantage.types import VantageError
 from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, OPERATED, RESCUER, Expert
-from vantage.worlds.metaworld.world import MT10, MetaWorld
+from vantage.worlds.metaworld.tasks import MT10
+from vantage.worlds.metaworld.world import MetaWorld
 
 
 def solve(world: MetaWorld, expert: Expert, limit: int = 500) -> int | None:

@@ -10,7 +10,8 @@ from metaworld.policies import ENV_POLICY_MAP
 
 from vantage.types import VantageError
 from vantage.worlds.metaworld.prompts import ALIKE_PROMPTS, PROMPTS
-from vantage.worlds.metaworld.world import ALIKE, MT10, TASKS, MetaWorld
+from vantage.worlds.metaworld.tasks import MT10
+from vantage.worlds.metaworld.world import ALIKE, TASKS, MetaWorld
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
