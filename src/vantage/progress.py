@@ -1,6 +1,6 @@
 """Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches a terminal."""
 
-import unicodedata
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -20,10 +20,14 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Control characters but for tabs and line breaks, marks that turn the direction of writing around, and lone surrogates,
+by which Python keeps the undecodable bytes of a file's name and which, like U+FFFE and U+FFFF, no page may hold."""
+
 
 def printable(text: str) -> str:
-    """Text without what a terminal would obey: escape sequences and other control characters become a visible mark."""
-    return "".join(letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Text without what a terminal or a page would obey or could not show: each such character becomes a visible mark."""
+    return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Terminal(Console):

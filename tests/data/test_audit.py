@@ -7,12 +7,13 @@ import pytest
 from rich.console import Console
 
 from vantage.core.credit import join_labels, label_episode
-from vantage.data.audit import Audit, audit, render_audit
+from vantage.data.audit import Audit, audit
 from vantage.data.episodes import Episode
 from vantage.data.outcomes import resolve_outcomes
 from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import LABEL_COLUMNS
 from vantage.disk.tables import write_parquet
+from vantage.report.audit_view import render_audit
 from vantage.types import VantageError
 
 Make = Callable[..., Episode]
@@ -108,3 +109,11 @@ def test_demonstrations_and_datasets_without_outcomes(episode: Make, dataset: Wr
     demo = replace(episode(5), policy_version=np.full(5, -1), intervention=np.ones(5, bool))
     found = audit(dataset([demo]), demos=True)
     assert found.problems == () and found.human_frames == 5
+
+
+def test_what_a_dataset_says_is_shown_as_text(episode: Make, dataset: Write) -> None:
+    root = dataset([episode(prompt="[/x] [red]a[/red] :smile: \\ \x1b[2J\u202e\nb")])
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert f"[/x] [red]a[/red] :smile: \\ {mark}[2J{mark} b" in shown(audit(root))
+    named = replace(audit(root), root=Path("/tmp/[/x] a[red]b"), problems=("camera [bold] is stuck",))
+    assert "/tmp/[/x] a[red]b" in shown(named) and "! camera [bold] is stuck" in shown(named)

@@ -14,7 +14,7 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report.folder import read_run
 from vantage.report.numbers import common_starts, compare
 from vantage.report.page import compose, write_report
-from vantage.report.words import printable, signed
+from vantage.report.words import one_line, signed
 from vantage.types import VantageError
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "source"}
@@ -102,7 +102,7 @@ def test_names_that_are_markup_stay_text(hostile_page, toy_page):
 
     words = words_of(text)
     for name in (*HOSTILE, *HOSTILE.values(), "<img src=x onerror=alert(3)>", "<b>bold</b>", "<!--"):
-        assert printable(name) in words
+        assert one_line(name) in words
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
 
 
@@ -111,7 +111,7 @@ def test_a_browser_runs_nothing_of_them(hostile_page, browser):
     browser.wait("document.querySelector('[data-cell=step]').textContent === '0 of ' +"
                  " document.querySelector('.scrub').getAttribute('aria-valuemax')")  # fmt: skip
     assert browser.evaluate("document.images.length") == 0
-    assert browser.evaluate("document.querySelectorAll('h3')[1].textContent") in {printable(name) for name in HOSTILE}
+    assert browser.evaluate("document.querySelectorAll('h3')[1].textContent") in {one_line(name) for name in HOSTILE}
     assert browser.problems == []
 
 

@@ -1,18 +1,19 @@
 """Words, tables and templates: what people read, and that text stays text in a page, in Markdown and on a terminal."""
 
 import re
+import xml.etree.ElementTree as ET
 
 import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from vantage.report import render as rendering
 from vantage.report.render import plain_symbols, render, symbols
 from vantage.report.svg import element, group
 from vantage.report.table import Bold, Table
-from vantage.report.words import code, fixed, flatten, markdown, printable, shorten, signed
+from vantage.report.words import code, fixed, flatten, markdown, one_line, shorten, signed
 
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=40)
 """Any text that Python can hold, lone surrogates and control characters included."""
@@ -25,18 +26,20 @@ def test_differences_and_settings_as_people_write_them():
     assert [shorten("abcdef", 6), shorten("abcdefg", 6), shorten("ab cdef", 4)] == ["abcdef", "abcde…", "ab…"]
 
 
-def test_what_a_terminal_would_obey_is_left_out():
-    assert printable("\x1b[31mred\x07 \u202egnihton\u2066") == "[31mred gnihton"
-    assert printable("one\r\ntwo\tthree\u2028four") == "one two three four"
-    assert printable(b"caf\xe9".decode(errors="surrogateescape")) == "caf\ufffd"
-    assert printable("naïve, 東京, 🦾 – plain") == "naïve, 東京, 🦾 – plain"
+def test_what_a_terminal_would_obey_becomes_a_mark():
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert one_line("\x1b[31mred\x07 \u202egnihton\u2066") == f"{mark}[31mred{mark} {mark}gnihton{mark}"
+    assert one_line("one\r\ntwo\tthree\u2028four") == "one two three four"
+    assert one_line(b"caf\xe9".decode(errors="surrogateescape")) == f"caf{mark}"
+    assert one_line("naïve, 東京, 🦾 – plain") == "naïve, 東京, 🦾 – plain"
 
 
 @given(ANYTHING)
-def test_printable_text_can_be_written_anywhere(text):
-    shown = printable(text)
+def test_one_line_can_be_written_anywhere(text):
+    shown = one_line(text)
     shown.encode()
-    assert shown == printable(shown) and "\n" not in shown
+    ET.fromstring(f"<a>{escape(shown)}</a>")
+    assert shown == one_line(shown) and "\n" not in shown
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", shown)
 
 
@@ -55,7 +58,7 @@ def test_a_cell_of_a_table_stays_one_cell_of_text(text):
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", lines[2])) == 3, "two cells have three bars"
 
     cell = markdown(text)
-    assert re.sub(r"\\([\\`|<>*(])", r"\1", cell) == printable(text), "what is read is what was written"
+    assert re.sub(r"\\([\\`|<>*(])", r"\1", cell) == one_line(text), "what is read is what was written"
 
 
 def test_letters_of_the_equations():
@@ -66,7 +69,7 @@ def test_letters_of_the_equations():
 
 def test_an_element_escapes_its_words_and_its_attributes():
     drawn = element("text", {"x": 1.25, "class": 'a" onload="x'}, "<b> & \x1b")
-    assert drawn == '<text x="1.2" class="a&#34; onload=&#34;x">&lt;b&gt; &amp; </text>'
+    assert drawn == '<text x="1.2" class="a&#34; onload=&#34;x">&lt;b&gt; &amp; \N{REPLACEMENT CHARACTER}</text>'
     assert group([drawn, "<i>"]) == drawn + Markup("&lt;i&gt;"), "a plain string among drawings is text"
 
 
@@ -83,7 +86,7 @@ def page(monkeypatch):
 
 
 def test_a_template_escapes_all_but_markup(page):
-    assert page("{{ a }}|{{ b }}", a="<\x00b>", b=Markup("<b>")) == "&lt;b&gt;|<b>"
+    assert page("{{ a }}|{{ b }}", a="<\x00b>", b=Markup("<b>")) == "&lt;\N{REPLACEMENT CHARACTER}b&gt;|<b>"
     assert page('<i title="{{ a }}">', a='"><script>') == '<i title="&#34;&gt;&lt;script&gt;">'
     assert page("{{ a|tojson }}", a="</script>") == '"\\u003c/script\\u003e"'
 

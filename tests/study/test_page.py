@@ -14,7 +14,7 @@ from vantage.disk.files import write_json
 from vantage.disk.tables import write_parquet
 from vantage.errors import VantageError
 from vantage.recipes.study import study_debug
-from vantage.report.words import printable
+from vantage.report.words import one_line
 from vantage.study.page import write_study
 from vantage.study.plan import MoreSupervised, Study, Supervised
 
@@ -134,7 +134,7 @@ def test_names_that_are_markup_stay_text(tmp_path: Path) -> None:
     assert not {"script", "img", "image"} & set(page.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
     for name in (*HOSTILE.values(), machine, "<img src=x>"):
-        assert re.sub(" +", " ", printable(name)) in page.words
+        assert re.sub(" +", " ", one_line(name)) in page.words
 
     for path in (tmp_path / "out").iterdir():
         text = path.read_text()

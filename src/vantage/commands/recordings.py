@@ -29,12 +29,13 @@ def audit(
     """
     from vantage.data import audit as auditing
     from vantage.progress import print_table
+    from vantage.report.audit_view import render_audit
 
     facts = auditing.audit(dataset, outcomes, labels, weights, demos=demos)
     if json:
         print_json(facts)
     else:
-        print_table(auditing.render_audit(facts))
+        print_table(render_audit(facts))
 
 
 def label(

@@ -11,9 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
-from rich.console import Group, RenderableType
-from rich.table import Table as Grid
-from rich.text import Text
 
 from vantage.core.segments import segment_starts
 from vantage.core.stats import effective_sample_size
@@ -23,7 +20,6 @@ from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
 from vantage.data.v3.video import read_video
 from vantage.disk.tables import check_coverage, read_parquet
-from vantage.progress import printable
 from vantage.types import Route, VantageError
 
 STUCK_SECONDS = 2.0
@@ -255,32 +251,3 @@ def _stuck(shown: Float32[np.ndarray, "T K L"], state: Float32[np.ndarray, "T S"
         elif now - start >= limit and np.ptp(state[start : now + 1], axis=0).max() > MOVED:
             return True
     return False
-
-
-def render_audit(found: Audit) -> RenderableType:
-    """The audit as two columns and a list of problems, for a terminal."""
-    lengths = found.lengths
-    episodes = len(lengths)
-    rows = [
-        ("dataset", str(found.root)),
-        ("frames", f"{found.frames:,} in {episodes:,} episodes at {found.fps:g} per second"),
-        ("lengths", f"{lengths.min()} to {lengths.max()} frames, median {np.median(lengths):g}"),
-        ("cameras", ", ".join(found.cameras) or "none (true state)"),
-        ("prompts", "; ".join(found.prompts[:5]) + (f"; and {len(found.prompts) - 5} more" if len(found.prompts) > 5 else "")),
-        ("outcomes", f"{found.successes} successes, {found.failures} failures, {found.unrecorded} not recorded"),
-        ("driving", f"{found.autonomous} autonomous, {found.rescued} rescued, {found.ends_in_human_hands} end in human hands"),
-        ("segments", f"{found.segments:,} with {found.handovers:,} hand-overs and {found.cuts:,} cuts in time"),
-        ("human frames", f"{found.human_frames:,} ({found.human_frames / found.frames:.0%})"),
-    ]
-    rows += [(f"{head} labels", f"{count:,} frames ({count / found.frames:.0%})") for head, count in found.coverage.items()]
-    if found.routes:
-        rows.append(("routes", ", ".join(f"{route} {count:,}" for route, count in found.routes.items())))
-    if found.weighing is not None:
-        w = found.weighing
-        rows.append(("weights", f"{w.drawn:,} of {w.frames:,} frames drawn, worth {w.effective:,.0f} equal ones, largest {w.largest:.2f}"))
-    grid = Grid.grid(padding=(0, 2))
-    for name, value in rows:
-        grid.add_row(Text(name, style="bold"), Text(printable(value)))
-    verdict = [Text.assemble(("!", "yellow"), " ", printable(problem)) for problem in found.problems]
-    verdict = verdict or [Text("no problems found", style="green")]
-    return Group(grid, "", *verdict)

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from vantage.report.svg import FONT, STYLE
-from vantage.report.words import bracket, fixed, number, percent, printable, signed
+from vantage.report.words import bracket, fixed, number, one_line, percent, signed
 
 _SYMBOLS = re.compile(r"\b(?:([pVA])_([ve])|(g))\b")
 _SUBSCRIPTS = {"v": "ᵥ", "e": "ₑ"}
@@ -27,7 +27,7 @@ def symbols(words: str) -> Markup:
         letter, below, alone = match.groups()
         return f"<i>{alone}</i>" if alone else f"<i>{letter}</i><sub>{below}</sub>"
 
-    return Markup(_SYMBOLS.sub(printed, str(escape(printable(words)))))
+    return Markup(_SYMBOLS.sub(printed, str(escape(one_line(words)))))
 
 
 def plain_symbols(words: str) -> str:
@@ -40,7 +40,7 @@ def _check(value: object) -> object:
     if value is None:
         raise TypeError("a template prints a value that is None")
     if isinstance(value, str) and not isinstance(value, Markup):
-        return printable(value)
+        return one_line(value)
     return value
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from vantage.disk.files import write_whole
-from vantage.report.words import number, printable
+from vantage.report.words import number, one_line
 
 FONT = ", ".join(
     ("ui-sans-serif", "system-ui", "-apple-system", '"Segoe UI"', "Inter", "Roboto", '"Helvetica Neue"')
@@ -148,11 +148,11 @@ def element(name: str, attributes: Mapping[str, str | float], content: str = "")
     of further elements.
     """
     written = [
-        f' {key}="{value:.1f}"' if isinstance(value, float) else f' {key}="{escape(printable(str(value)))}"'
+        f' {key}="{value:.1f}"' if isinstance(value, float) else f' {key}="{escape(one_line(str(value)))}"'
         for key, value in attributes.items()
         if value != ""
     ]
-    inside = content if isinstance(content, Markup) else escape(printable(content))
+    inside = content if isinstance(content, Markup) else escape(one_line(content))
     end = f">{inside}</{name}>" if inside else "/>"
     return Markup(f"<{name}{''.join(written)}{end}")
 

@@ -9,37 +9,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from vantage.progress import printable
+
 _LINE_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _MARKDOWN = re.compile(r"[\\`|>*]|<(?=[A-Za-z/!?])")  # a "<" before anything else is no tag and stays
 _LINK = re.compile(r"\]\(")
 
 
-def printable(text: str) -> str:
-    """Text from a file or a path as one line that is safe to show.
-
-    Control characters (which move a terminal's cursor and are no part of HTML or XML) and marks that turn
-    the direction of writing around are left out, line breaks and tabs become a space, and the lone
-    surrogates by which Python keeps undecodable bytes of a file's name become U+FFFD.
-    """
-    text = _LINE_BREAKS.sub(" ", text)
-    text = _UNPRINTABLE.sub("", text)
-    return _SURROGATES.sub("\ufffd", text)
+def one_line(text: str) -> str:
+    """Text from a file or a path as one line: line breaks and tabs become a space, all else is as in `printable`."""
+    return printable(_LINE_BREAKS.sub(" ", text))
 
 
 def markdown(text: str) -> str:
     """Text as it can stand anywhere in a Markdown document, in a cell of a table too, and be read as it was.
 
     Pipes, backticks, stars, angle brackets of tags and backslashes are escaped, a link's "](" is broken, and control
-    characters are left out as in `printable`. Example: "a|b <c>" -> "a\\|b \\<c\\>", and "p < 0.01" stays as it is.
+    characters become visible marks as in `one_line`. Example: "a|b <c>" -> "a\\|b \\<c\\>", and "p < 0.01" stays as it is.
     """
-    return _LINK.sub(r"]\\(", _MARKDOWN.sub(r"\\\g<0>", printable(text)))
+    return _LINK.sub(r"]\\(", _MARKDOWN.sub(r"\\\g<0>", one_line(text)))
 
 
 def code(text: str) -> str:
     """Text as a code span of Markdown, fenced by more backticks than it holds in a row; not for a table."""
-    text = printable(text)
+    text = one_line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     air = " " if len(fence) > 1 else ""
     return f"{fence}{air}{text}{air}{fence}"

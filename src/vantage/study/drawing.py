@@ -21,7 +21,7 @@ from typing import Any
 
 from vantage.core.stats import Interval
 from vantage.errors import VantageError
-from vantage.report.words import printable
+from vantage.report.words import one_line
 
 try:
     import matplotlib
@@ -142,7 +142,7 @@ class Card:
         self.figure.text(
             x / self.width,
             1 - y / self.height,
-            printable(words),
+            one_line(words),
             color=LIGHT[colour],
             weight="bold" if bold else "normal",
             ha=align,
@@ -179,7 +179,7 @@ class Card:
         body = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda match: _rounded(match[0]), body)
         body = re.sub(r"\s*\n\s*", " ", body).replace(" <", "<").replace("> ", ">")
         for number, tip in enumerate(self._tips):
-            body = body.replace(f'<g id="tip{number}.">', f"<g><title>{escape(printable(tip))}</title>")
+            body = body.replace(f'<g id="tip{number}.">', f"<g><title>{escape(one_line(tip))}</title>")
         used = set(re.findall(r"#([\w.]+)[\")]", body))
         body = re.sub(r' id="([\w.]+)"', lambda match: match[0] if match[1] in used else "", body)
 
@@ -187,7 +187,7 @@ class Card:
         body = body.replace("font-family: 'DejaVu Sans', sans-serif", "stroke: none")
         root = (
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{self.width:g}" '
-            f'height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(printable(words))}" '
+            f'height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(one_line(words))}" '
             f'style="font-family: {FONT}; font-variant-numeric: tabular-nums">'
         )
         return f"{root}<style>{_STYLE}</style>{body}{''.join(self._pictures)}</svg>\n"
