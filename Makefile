@@ -43,7 +43,10 @@ check: setup  ## style, types and layers
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/pyright --pythonpath $(RUN)/python
 
+mutants: setup  ## known mistakes, one at a time: the tests must notice each
+	$(RUN)/python tests/mutants/run_mutants.py
+
 bench: setup  ## speeds, each beside a peer in the same run
 	$(RUN)/python -m benchmarks.run
 
-.PHONY: help setup lock quickstart test check bench
+.PHONY: help setup lock quickstart test check mutants bench

@@ -33,6 +33,17 @@ def test_two_policies_meet_the_same_starts(tmp_path: Path) -> None:
     assert ((one["steps"] <= one["limit"]) & (one["success"] | (one["steps"] == one["limit"]))).all()
 
 
+def test_a_trial_has_its_start_wherever_its_task_stands(tmp_path: Path) -> None:
+    actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), 0)
+    actor.save(tmp_path / "actor")
+    for name, worlds in (("here", WORLDS), ("there", WORLDS[::-1])):
+        evaluate(tmp_path / "actor", tmp_path / f"{name}.parquet", worlds, Evaluation(per_world=2), pool=play_here)
+    here, there = (read_parquet(tmp_path / f"{name}.parquet", EVAL_COLUMNS) for name in ("here", "there"))
+    for task in ("reach-v3", "push-v3"):
+        for name in ("seed", "success", "steps"):
+            assert here[name][here["task"] == task].tolist() == there[name][there["task"] == task].tolist()
+
+
 def test_other_suites_have_other_starts(tmp_path: Path) -> None:
     development = tried(tmp_path, 0, Evaluation(per_world=2, suite="development"))
     reporting = tried(tmp_path, 1, Evaluation(per_world=2))

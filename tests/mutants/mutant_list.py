@@ -1,0 +1,656 @@
+"""Mistakes that somebody could make, each with the tests that must notice it.
+
+A mutant is one edit of one file: a text that stands there exactly once, and what stands there instead. When
+code moves, the texts move with it (`test_mutant_list.py`); when a test no longer notices, `make mutants` says so.
+"""
+
+from dataclasses import dataclass
+
+CORE = "tests/core"
+STEPS = "tests/algorithms/test_first_losses.py"
+WEIGH = "tests/algorithms/test_weigh.py"
+METHODS = "tests/algorithms/test_methods.py"
+LEDGER = "tests/algorithms/test_ledger_contract.py"
+UPDATE = "tests/practice/test_update_by_hand.py"
+TRAINER = "tests/practice/test_trainer_on_a_line.py"
+BUFFER = "tests/practice/test_buffer.py"
+CRITIC = "tests/learn/test_critic.py"
+PANEL = "tests/learn/test_panel.py"
+STEP = "tests/learn/test_step.py"
+REPLAY = "tests/data/test_replay.py"
+LOADER = "tests/data/test_loader.py"
+COLLECT = "tests/collect/test_collect_on_a_line.py"
+EVALUATE = "tests/stages/test_evaluate.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mistake."""
+
+    name: str
+    file: str
+    """Below src/vantage."""
+    old: str
+    """Stands in the file exactly once."""
+    new: str
+    tests: tuple[str, ...]
+    """Files or folders; one failing test is enough."""
+
+
+def _in(file: str, *tests: str, **edits: tuple[str, str]) -> tuple[Mutant, ...]:
+    """Mutants of one file that the same tests must notice: name=(old, new)."""
+    return tuple(Mutant(name.replace("_", "-"), file, old, new, tests) for name, (old, new) in edits.items())
+
+
+CORE_MUTANTS = (
+    *_in(
+        "core/weights.py",
+        "tests/core/test_weights.py",
+        "tests/core/test_ledger.py",
+        gate_swapped=("np.tanh((1.0 - p) * a_v + p * a_e)", "np.tanh(p * a_v + (1.0 - p) * a_e)"),
+        viability_advantage_backwards=("z[strides.row] - z, np.nan", "z - z[strides.row], np.nan"),
+        efficiency_advantage_undivided=(
+            "(efficiency_ahead(strides)(v) - v) / divisor",
+            "(efficiency_ahead(strides)(v) - v)",
+        ),
+        efficiency_divisor_shrinks_at_success=(
+            "divisor = np.where(strides.terminal, strides.stride, np.maximum(strides.steps, 1))",
+            "divisor = np.maximum(strides.steps, 1)",
+        ),
+        warm_up_ends_late=("return step >= n_wu", "return step > n_wu"),
+        warm_up_shows_efficiency=("a_v=unknown, a_e=unknown)", "a_v=unknown)"),
+        fresh_one_too_many=(
+            "current_version - policy_version < cutoff",
+            "current_version - policy_version <= cutoff",
+        ),
+        demonstrations_go_stale=("(policy_version < 0) | (current", "(current"),
+        mean_counts_demonstrations=("drawn = np.where(demo, 0.0, sampling)", "drawn = sampling"),
+        demonstrations_are_normalised=("np.where(demo, 1.0, raw / max(mean, eps))", "raw / max(mean, eps)"),
+        invalid_anchors_weigh=(
+            "return weight if valid is None else np.where(valid, weight, 0.0)",
+            "return weight",
+        ),
+        most_pass_instead_of_few=("np.quantile(known, 1.0 - share)", "np.quantile(known, share)"),
+        unlabelled_count=(
+            "1.0, success, failure, intervention], default=0.0)",
+            "1.0, success, failure, intervention], default=1.0)",
+        ),
+        missing_advantage_is_zero=(
+            "np.where(np.isnan(weight), 1.0, weight)",
+            "np.where(np.isnan(weight), 0.0, weight)",
+        ),
+        failures_never_rise=("if self.rising_failures else 0.0", "if not self.rising_failures else 0.0"),
+        certainty_is_free=("a_e - self.certainty_price", "a_e"),
+        interventions_never_reweighed=(
+            "failure=rising, intervention=g if self.reweight_interventions else 1.0",
+            "failure=rising, intervention=1.0",
+        ),
+        habc_v_reads_efficiency=(
+            "gate(nothing, evidence.a_v, nothing)",
+            "gate(evidence.p_v, evidence.a_v, evidence.a_e)",
+        ),
+        recap_passes_unjudged_episodes=("~imitated & ~np.isnan(evidence.outcome)", "~imitated"),
+        awr_without_clip=(
+            "np.minimum(evidence.a_parent / self.temperature, np.log(self.clip))",
+            "evidence.a_parent / self.temperature",
+        ),
+        awr_counts_unjudged=(
+            "np.where(np.isnan(evidence.outcome), 0.0, _neutral(tilted))",
+            "_neutral(tilted)",
+        ),
+    ),
+    *_in(
+        "core/credit.py",
+        "tests/core/test_credit.py",
+        outcome_crosses_handovers=(
+            "viability_mask = attributed if known",
+            "viability_mask = ~trace.intervention if known",
+        ),
+        human_progress_forgotten=("attributed | trace.intervention if succeeded", "attributed if succeeded"),
+        time_to_success_off_by_one=("np.arange(1.0 - length, 1.0)", "np.arange(-1.0 * length, 0.0)"),
+        whole_credit_is_aware=(
+            "_routes(trace, ~trace.intervention)",
+            "_routes(trace, suffix(trace.intervention))",
+        ),
+        unjudged_is_failure=("trace.outcome is not None", "True"),
+        demos_teach_viability=("np.full(length, known and demo_viability)", "np.full(length, known)"),
+    ),
+    *_in(
+        "core/segments.py",
+        "tests/core/test_segments.py",
+        suffix_holds_last_human=("np.arange(len(intervention)) > (", "np.arange(len(intervention)) >= ("),
+        segments_cross_cuts=("starts = cut.copy()", "starts = np.zeros_like(cut)"),
+        segments_cross_episodes=("| (episode[1:] != episode[:-1])", ""),
+    ),
+    *_in(
+        "core/returns.py",
+        "tests/core/test_returns.py",
+        success_bootstraps=(
+            "discount=np.where(strides.terminal, 0.0, 1.0)",
+            "discount=np.ones(len(strides.row))",
+        ),
+        stride_passes_the_end=("np.minimum(last - here, stride)", "np.minimum(last - here, stride + 1)"),
+        parent_never_discounts=("decay = gamma ** strides.steps", "decay = 1.0 ** strides.steps"),
+        mix_swapped=("(1 - mc_share) * td + mc_share * mc", "mc_share * td + (1 - mc_share) * mc"),
+        failures_cost_nothing=(
+            "np.where(last | self.per_transition, -self.failure_penalty, -1.0)",
+            "np.where(last, 0.0, -1.0)",
+        ),
+        target_before_a_cut=("mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)", "mask"),
+    ),
+    *_in(
+        "core/sampling.py",
+        "tests/core/test_sampling.py",
+        "tests/core/test_ledger.py",
+        zero_weights_are_drawn=("(raw_weight > 0) | (draw_zero", "(raw_weight >= 0) | (draw_zero"),
+        empty_pools_keep_their_share=("given = wanted / wanted.sum()", "given = wanted"),
+        draws_ignore_the_step=(
+            "default_rng((seed, step)).random(batch)",
+            "default_rng((seed, 0)).random(batch)",
+        ),
+        emphasis_ignored=("if emphasis is None:", "if True:"),
+    ),
+    *_in(
+        "core/windows.py",
+        "tests/core/test_windows.py",
+        windows_cross_segments=("np.minimum(rows, end), rows <= end", "rows, rows <= rows"),
+        padding_is_real=(
+            "return np.minimum(rows, end), rows <= end",
+            "return np.minimum(rows, end), rows <= rows",
+        ),
+        a_fifth_rounded_down=("-(-horizon // self.human_one_in)", "horizon // self.human_one_in"),
+        margin_only_after=("for step in range(-margin, margin):", "for step in range(0, margin):"),
+    ),
+    *_in(
+        "core/timeline.py",
+        "tests/core/test_timeline.py",
+        "tests/core/test_returns.py",
+        every_end_is_a_success=("return self.last & (self.outcome == 1)", "return self.last"),
+        looks_cross_cuts=(
+            "starts = (self.frame == 0) | self.cut",
+            "starts = (self.frame == 0) | (self.cut & False)",
+        ),
+    ),
+    *_in(
+        "core/losses.py",
+        "tests/core/test_losses.py",
+        flow_loss_without_mask=(
+            "torch.where(mask, elementwise, 0.0).sum(dim=(1, 2))",
+            "elementwise.sum(dim=(1, 2))",
+        ),
+        flow_loss_without_weight=("(weight * squared_norm).sum()", "squared_norm.sum()"),
+        huber_without_unit=(
+            "F.huber_loss(v_e / unit, torch.where(mask, target, v_e.detach()) / unit",
+            "F.huber_loss(v_e, torch.where(mask, target, v_e.detach())",
+        ),
+        critic_without_efficiency=(
+            "coefficients[0] * viability + coefficients[1] * efficiency",
+            "coefficients[0] * viability",
+        ),
+    ),
+    *_in(
+        "core/surrogate.py",
+        "tests/core/test_surrogate.py",
+        success_keeps_bootstrapping=("np.where(success, 0.0, after) - value", "after - value"),
+        advantages_cross_episodes=(
+            "carry = np.where(last, 0.0, (gamma * lam) ** steps)",
+            "carry = (gamma * lam) ** steps",
+        ),
+        discount_by_chunk=("reward + gamma**steps * np.where", "reward + gamma * np.where"),
+        surrogate_without_clip=(
+            "torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)",
+            "ratio * advantage",
+        ),
+        value_loss_takes_the_better=("0.5 * torch.maximum(", "0.5 * torch.minimum("),
+    ),
+    *_in(
+        "core/self_bc.py",
+        "tests/core/test_self_bc.py",
+        cloning_grows_with_success=(
+            "np.maximum(self.floor, 1 - now.success)",
+            "np.maximum(self.floor, now.success)",
+        ),
+        ramp_backwards=(
+            "return b, np.full_like(now.success, 1 - b)",
+            "return 1 - b, np.full_like(now.success, b)",
+        ),
+    ),
+)
+
+LEARN_MUTANTS = (
+    *_in(
+        "learn/critic/panel.py",
+        STEPS,
+        PANEL,
+        critic_sees_its_own_fold=("unseen = fold == number if settings.folds > 1 else None", "unseen = None"),
+        folds_exchanged=("rows = fold == number", "rows = fold == (len(self.folds) - 1 - number)"),
+        members_are_one=(
+            "own_seed = seed + 1_000_003 * (number * settings.members + member)",
+            "own_seed = seed",
+        ),
+        first_member_decides=(
+            "torch.stack([v for _, v in judged]).mean(0)",
+            "torch.stack([v for _, v in judged])[0]",
+        ),
+        features_not_standardised=("standardised = critic.standardise(x)", "standardised = x"),
+    ),
+    *_in(
+        "learn/critic/problem.py",
+        STEPS,
+        viability_trains_on_held=(
+            "np.flatnonzero(labels.viability_mask & ~held & seen)",
+            "np.flatnonzero(labels.viability_mask & seen)",
+        ),
+        efficiency_trains_on_held=(
+            "np.flatnonzero(progressing & ~held & seen)",
+            "np.flatnonzero(progressing & seen)",
+        ),
+        own_fold_stops_viability=(
+            "np.flatnonzero(labels.viability_mask & held & seen)",
+            "np.flatnonzero(labels.viability_mask & held)",
+        ),
+        own_fold_stops_efficiency=(
+            "np.flatnonzero(labels.efficiency_mask & held & seen)",
+            "np.flatnonzero(labels.efficiency_mask & held)",
+        ),
+        own_fold_teaches_efficiency=(
+            "np.flatnonzero(progressing & ~held & seen)",
+            "np.flatnonzero(progressing & ~held)",
+        ),
+        held_frames_are_not_episodes=(
+            "return held[experience.frames.episode]",
+            "return held[np.arange(len(experience)) % len(held)]",
+        ),
+        failures_are_not_held=(
+            "taught[(outcome == 0) & teaches] = 0",
+            "taught[(outcome == 0) & teaches] = 2",
+        ),
+    ),
+    *_in(
+        "learn/critic/fit.py",
+        STEPS,
+        CRITIC,
+        viability_learns_from_the_others=(
+            "return self.problem.viability_train",
+            "return self.problem.efficiency_train",
+        ),
+        slow_copy_never_moves=(
+            "move_towards(self.slow, self.critic.efficiency, self.settings.polyak)",
+            "pass",
+        ),
+        bootstraps_from_itself=(
+            "self.critic.steps_from(self.slow(problem.features[later]))",
+            "self.critic.v_e(problem.features[later])",
+        ),
+        bootstraps_from_now=("self.slow(problem.features[later])", "self.slow(problem.features[rows])"),
+        monte_carlo_only=(
+            "return mix(bootstrap(gain, discount, value), problem.monte_carlo[rows], self.settings.target.mc_share)",
+            "return problem.monte_carlo[rows]",
+        ),
+        best_never_kept=("if settings.keep_best:", "if False:"),
+        heads_begin_anywhere=("critic.begin_at(success_rate, steps)", "pass"),
+        patience_ignored=("if best.looks_since >= settings.patience:", "if False:"),
+    ),
+    *_in(
+        "learn/parent.py",
+        STEPS,
+        METHODS,
+        parent_slow_copy_never_moves=("move_towards(slow, head, settings.polyak)", "pass"),
+        parent_bootstraps_from_now=("self.slow(self.features[later])", "self.slow(self.features[drawn])"),
+        parent_without_monte_carlo=(
+            "mix(bootstrap(gain, discount, value), self.returns[drawn], settings.target.mc_share)",
+            "bootstrap(gain, discount, value)",
+        ),
+        parent_never_discounts_values=(
+            "bootstrap(gain, discount, value)",
+            "bootstrap(gain, torch.ones_like(discount), value)",
+        ),
+    ),
+    *_in(
+        "learn/step.py",
+        STEP,
+        STEPS,
+        UPDATE,
+        step_never_clips=(
+            "return nn.utils.clip_grad_norm_(self.parameters.values(), self.optim.clip)",
+            "return nn.utils.clip_grad_norm_(self.parameters.values(), 1e9)",
+        ),
+        step_never_averages=(
+            "lerp([*self.average.values()], [p.detach() for p in self.parameters.values()], 1 - decay)",
+            "return",
+        ),
+        own_rates_ignored=("main if adapts else self._scheduled(peak)", "main"),
+        gradients_pile_up=("self.adam.zero_grad(set_to_none=True)", "pass"),
+    ),
+    *_in(
+        "learn/start.py",
+        METHODS,
+        scratch_without_scales=(
+            "policy.fit_normaliser(experience.state, experience.action, experience.environment_state)",
+            "pass",
+        ),
+    ),
+)
+
+STAGE_MUTANTS = (
+    *_in(
+        "stages/fit_policy.py",
+        STEPS,
+        weights_ignored=("torch.from_numpy(weight[batch.row])", "torch.ones(len(batch.row))"),
+        mask_ignored=(".elementwise, batch.mask,", ".elementwise, torch.ones_like(batch.mask),"),
+        sampling_ignored=(
+            "loader.stream(sampling, seed",
+            "loader.stream(np.full_like(sampling, 1 / len(sampling)), seed",
+        ),
+        weight_and_sampling_exchanged=(
+            'return columns["weight"].astype(np.float32), columns["sampling"]',
+            'return columns["sampling"].astype(np.float32), columns["sampling"]',
+        ),
+        noise_ignores_the_step=("manual_seed(step * 1_000_003 + seed)", "manual_seed(seed)"),
+    ),
+    *_in(
+        "stages/weigh.py",
+        WEIGH,
+        LEDGER,
+        staleness_ignored=(
+            " & fresh(replay.frames.policy_version, policy_version, settings.stale_after)",
+            "",
+        ),
+        recency_backwards=("replay.round.max() - replay.round)", "replay.round - replay.round.min())"),
+        recency_ignored=("emphasis = None if settings.recency == 1 else", "emphasis = None if True else"),
+        margin_ignored=("if settings.windows.margin:", "if False:"),
+        unit_mean_ignored=(
+            '"weight": normalise(raw, sampling, replay.demo, valid)',
+            '"weight": np.where(valid, raw, 0.0)',
+        ),
+        labels_read_with_one_credit=("replay.labels.credited(settings.rule.credit)", "replay.labels.route"),
+        weigh_stride_ignored=("replay.frames.success, settings.stride)", "replay.frames.success, 1)"),
+        zero_weights_never_drawn=("draw_zero_weight=settings.draw_zero_weight", "draw_zero_weight=False"),
+        help_is_forgotten=("== 1) & ~helped[replay.frames.episode[begins]]", "== 1)"),
+        window_rule_ignored=("route, horizon, settings.windows)", "route, horizon)"),
+        shares_ignored=(
+            "sampling_probability(route, may_draw, shares, emphasis)",
+            "sampling_probability(route, may_draw, PoolShares(), emphasis)",
+        ),
+    ),
+    *_in(
+        "stages/label.py",
+        REPLAY,
+        failed_demonstrations_succeed=("True if end is None and demos else end", "True if demos else end"),
+        nobody_said_so=("return source.value", "return OutcomeSource.DEMO.value"),
+    ),
+    *_in(
+        "stages/evaluate.py",
+        EVALUATE,
+        starts_depend_on_the_place=(
+            "seed_for(settings.suite, place_of(world), trial)",
+            "seed_for(settings.suite, place, trial)",
+        ),
+        one_suite_for_all=(
+            "seed_for(settings.suite, place_of(world), trial)",
+            'seed_for("evaluation", place_of(world), trial)',
+        ),
+    ),
+    *_in(
+        "stages/fit_critic.py",
+        METHODS,
+        WEIGH,
+        parent_always_trained=(
+            "None if parent is None else train_parent(experience, features, parent, seed)",
+            "train_parent(experience, features, parent or ParentFit(), seed)",
+        ),
+    ),
+    *_in(
+        "stages/collect.py",
+        COLLECT,
+        rounds_share_their_starts=(
+            'seed_for("rollout", seed, where.number, number)',
+            'seed_for("rollout", seed, number)',
+        ),
+        version_not_recorded=("policy_version=policy_version,", "policy_version=0,"),
+        late_record_ignored=("recorded_late=settings.recorded_late,", "recorded_late=0,"),
+        failed_attempts_are_kept=("if played.success:", "if True:"),
+        noise_not_passed_on=("noise=settings.noise,", "noise=None,"),
+    ),
+)
+
+ALGORITHM_MUTANTS = (
+    *_in(
+        "algorithms/habc.py",
+        STEPS,
+        every_round_from_the_first_policy=(
+            "entering=before(here).actor,",
+            "entering=Round.of(here.run, 0).actor,",
+        ),
+        earlier_rounds_forgotten=(
+            "sources=sources_up_to(here, settings.interface),",
+            "sources=sources_up_to(here, settings.interface)[-1:],",
+        ),
+        versions_stand_still=(
+            "max(here.number - 1, 0) * settings.improvement.fit.steps",
+            "0 * settings.improvement.fit.steps",
+        ),
+    ),
+    *_in(
+        "algorithms/improvement.py",
+        STEPS,
+        METHODS,
+        critic_reads_the_first_policy=(
+            "            self.entering,\n            self.here.critic,",
+            "            Round.of(self.here.run, 0).actor,\n            self.here.critic,",
+        ),
+        scratch_ignored=("if self.settings.from_scratch:", "if False:"),
+        clock_runs_from_scratch=(
+            "return 0 if self.settings.from_scratch else self.version",
+            "return self.version",
+        ),
+    ),
+    *_in(
+        "algorithms/supervised.py",
+        STEPS,
+        control_of_one_round=("replace(fit, steps=fit.steps * rounds)", "fit"),
+        control_draws_as_the_round_did=('seed=seed_for("control", seed)', "seed=train_seed(start, seed)"),
+    ),
+    *_in(
+        "algorithms/interleaved.py",
+        STEPS,
+        METHODS,
+        never_warms_up=("if not warmed_up(step, self.schedule.warm_up):", "if False:"),
+        always_warms_up=("if not warmed_up(step, self.schedule.warm_up):", "if True:"),
+        rule_ignored=("raw = self.weighing.rule(evidence)[: len(rows)]", "raw = np.ones(len(rows))"),
+        batch_mean_ignored=("weight = normalise_batch(raw, self.replay.demo[rows])", "weight = raw"),
+        target_from_the_same_state=("_, v_then = self.critic(then)", "_, v_then = self.critic(now)"),
+        critic_never_steps=(
+            "self.critic_optimiser.step(critic_loss(viability, efficiency))",
+            "critic_loss(viability, efficiency)",
+        ),
+        interleaved_mask_ignored=(
+            "flow_loss(elementwise, batch.mask,",
+            "flow_loss(elementwise, torch.ones_like(batch.mask),",
+        ),
+        interleaved_weight_ignored=("torch.from_numpy(weight.astype(np.float32))", "torch.ones(len(rows))"),
+        interleaved_staleness_ignored=(
+            " & fresh(replay.frames.policy_version, policy_version, weighing.stale_after)",
+            "",
+        ),
+        failures_never_drawn=("draw_zero_weight=True", "draw_zero_weight=False"),
+        human_frames_teach_viability=(
+            "torch.from_numpy(labels.viability_mask[rows])",
+            "torch.ones(len(rows), dtype=torch.bool)",
+        ),
+    ),
+)
+
+PRACTICE_MUTANTS = (
+    *_in(
+        "practice/ppo.py",
+        UPDATE,
+        unexecuted_steps_count=(
+            "self.actor.log_prob(chunks.observation, chunks.path, chunks.executed)",
+            "self.actor.log_prob(chunks.observation, chunks.path, torch.ones_like(chunks.executed))",
+        ),
+        cloning_without_mask=(
+            ".elementwise, batch.mask, weight, size)",
+            ".elementwise, torch.ones_like(batch.mask), weight, size)",
+        ),
+        cloning_without_weight=("torch.from_numpy(beta[task]).float()", "torch.ones(len(task))"),
+        limit_is_worth_nothing=("at_end[trials.episode],", "np.zeros(len(trials.episode)),"),
+        tasks_standardised_together=(
+            "standardise_by_task(advantage, task)",
+            "standardise_by_task(advantage, np.zeros_like(task))",
+        ),
+        ratio_to_the_present=(
+            "self._log_prob(some) - before[rows.to(self.device)]",
+            "self._log_prob(some) - self._log_prob(some).detach()",
+        ),
+        divergence_never_stops=("if stopped := kl > kl_limit:", "if stopped := False:"),
+        rate_never_adapts=("factor = 1 / settings.adapt", "factor = 1.0"),
+        weight_of_ppo_ignored=("loss = ppo_weight * clipped_surrogate(", "loss = clipped_surrogate("),
+        average_is_the_last=(
+            "move_towards(self.averaged, self.actor, 1 - settings.average)",
+            "move_towards(self.averaged, self.actor, 1.0)",
+        ),
+        critic_epochs_forgotten=("settings.epochs + settings.critic_epochs)", "settings.epochs)"),
+        warm_up_teaches_the_policy=("        if teach_policy:\n", "        if True:\n"),
+        elapsed_forgotten=(
+            "elapsed=torch.from_numpy(trials.elapsed),",
+            "elapsed=torch.zeros(len(trials.elapsed)),",
+        ),
+    ),
+    *_in(
+        "practice/trainer.py",
+        TRAINER,
+        BUFFER,
+        checks_on_evaluation_starts=(
+            'seed_for("development", place_of(world), trial)',
+            'seed_for("evaluation", place_of(world), trial)',
+        ),
+        worst_checkpoint_kept=("if cost < best:", 'if cost > best or best == float("inf"):'),
+        last_checkpoint_kept=("if cost < best:", "if True:"),
+        checks_explore=(
+            "trials = self.play(starts, pool, explores=False)",
+            "trials = self.play(starts, pool, explores=True)",
+        ),
+        the_same_starts_again=(
+            'seed_for("practice", seed, self.iteration, place)',
+            'seed_for("practice", seed, 0, place)',
+        ),
+        led_trials_remembered=(
+            "np.where(trials.led, np.nan, trials.success)",
+            "trials.success.astype(float)",
+        ),
+        led_lengths_remembered=(
+            "np.where(trials.success & ~trials.led, trials.steps, np.nan)",
+            "np.where(trials.success, trials.steps, np.nan)",
+        ),
+        padding_of_demos_cloned=("mask=valid,", "mask=np.ones_like(valid),"),
+        failures_cost_their_steps=(
+            "np.where(trials.success, trials.steps, settings.checks.limit).mean()",
+            "trials.steps.mean()",
+        ),
+        critic_never_warms_up=("warm = self.iteration < settings.fit.warm_up", "warm = False"),
+        led_steps_are_free=("self.spent += int(trials.spent.sum())", "self.spent += int(trials.steps.sum())"),
+    ),
+    *_in(
+        "practice/buffer.py",
+        BUFFER,
+        TRAINER,
+        led_trials_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(trials.success)"),
+        failures_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(~trials.led)"),
+        the_shortest_leaves=("mine.remove(max(mine", "mine.remove(min(mine"),
+        own_padding_cloned=("mask=trials.executed[rows],", "mask=np.ones_like(trials.executed[rows]),"),
+    ),
+    *_in(
+        "algorithms/chunked_ppo.py",
+        TRAINER,
+        last_policy_delivered=("best = load_policy(trainer.best)", "best = load_policy(trainer.acting)"),
+    ),
+)
+
+COLLECT_MUTANTS = (
+    *_in(
+        "collect/episode.py",
+        COLLECT,
+        chunk_survives_a_handover=("driver.forget()", "pass"),
+        human_time_extends_for_ever=("min(human_steps, operator.extension)", "human_steps"),
+        action_not_clipped=(
+            "action = np.clip(action, world.action_low, world.action_high).astype(np.float32)\n        _record",
+            "action = action.astype(np.float32)\n        _record",
+        ),
+        whole_chunk_executed=("predicted[0, : self._policy.execute]", "predicted[0]"),
+        seen_after_the_step=(
+            "        _record(recorder, state, truth,",
+            "        _record(recorder, world.proprioception() + 1, truth,",
+        ),
+        success_on_every_frame=("success=last & success,", "success=np.full(steps, success),"),
+    ),
+    *_in(
+        "collect/pool.py",
+        COLLECT,
+        "tests/collect/test_pool.py",
+        record_early_instead_of_late=("np.arange(len(drove)) - late", "np.arange(len(drove)) + late"),
+        late_means_nothing=("if job.recorded_late:", "if False:"),
+    ),
+)
+
+DATA_MUTANTS = (
+    *_in(
+        "data/experience.py",
+        REPLAY,
+        "tests/algorithms/test_recorded.py",
+        WEIGH,
+        labels_in_their_own_order=("columns[name][order]", "columns[name]"),
+        unjudged_episodes_failed=(
+            "None if np.isnan(recorded[0]) else bool(recorded[0])",
+            "bool(np.nan_to_num(recorded[0]))",
+        ),
+        rounds_numbered_alike=("np.full(len(t.index), s.round", "np.full(len(t.index), sources[-1].round"),
+    ),
+    *_in(
+        "data/loader.py",
+        LOADER,
+        STEPS,
+        loader_mask_of_ones=(
+            "action_mask(steps, valid, commanded)",
+            "action_mask(steps, np.ones_like(valid), commanded)",
+        ),
+        loader_draws_alike=(
+            "draw(probability, seed=seed, step=step, batch=size)",
+            "draw(probability, seed=seed, step=0, batch=size)",
+        ),
+        commanded_ignored=(
+            "np.ones(self.action.shape[1], np.bool_) if self.commanded is None else self.commanded",
+            "np.ones(self.action.shape[1], np.bool_)",
+        ),
+    ),
+    *_in(
+        "data/outcomes.py",
+        "tests/data/test_outcomes.py",
+        "tests/algorithms/test_recorded.py",
+        csv_only_where_it_speaks=(
+            "recorded.get(episode) for episode",
+            "recorded.get(episode, False) for episode",
+        ),
+        success_only_at_the_start=(
+            "np.logical_or.reduceat(table.success, table.starts[:-1])",
+            "table.success[table.starts[:-1]]",
+        ),
+    ),
+    *_in(
+        "data/v3/read.py",
+        "tests/data/test_reader.py",
+        "tests/algorithms/test_recorded.py",
+        no_cut_is_seen=("cut[row] = abs(", "cut[row] = 0 * abs("),
+        late_is_never_late=("LATE = 0.6", "LATE = 1e9"),
+    ),
+)
+
+MUTANTS = (
+    *CORE_MUTANTS,
+    *LEARN_MUTANTS,
+    *STAGE_MUTANTS,
+    *ALGORITHM_MUTANTS,
+    *PRACTICE_MUTANTS,
+    *COLLECT_MUTANTS,
+    *DATA_MUTANTS,
+)
