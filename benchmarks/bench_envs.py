@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from vantage.worlds.metaworld.world import MT10, MetaWorld
+from vantage.worlds.metaworld.tasks import MT10
+from vantage.worlds.metaworld.world import MetaWorld
 
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (400, 4)).astype(np.float32)
 
