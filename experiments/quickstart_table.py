@@ -1,10 +1,12 @@
-"""A finished quickstart -> the table of README.md for it; published ones -> docs/results/quickstart.parquet, and table and figure from it.
+"""A finished quickstart -> the table of README.md for it; published ones -> docs/results/quickstart.parquet,
+and table and figure from it.
 
-python -m experiments.quickstart_table runs/quickstart                  print the table of this run; nothing is written
-python -m experiments.quickstart_table                                  print the published table again
-python -m experiments.quickstart_table --publish                        draw the published figure and tables again
-python -m experiments.quickstart_table --publish runs/quickstart [runs/vantage]     keep the trials of these runs in docs/results first;
-                                                                                    the second is one of `vantage run vantage`
+python -m experiments.quickstart_table runs/quickstart     print the table of this run; nothing is written
+python -m experiments.quickstart_table                     print the published table again
+python -m experiments.quickstart_table --publish           draw the published figure and tables again
+python -m experiments.quickstart_table --publish runs/quickstart [runs/vantage]
+                                                           keep the trials of these runs in docs/results first;
+                                                           the second is one of `vantage run vantage`
 """
 
 import sys
@@ -19,7 +21,8 @@ from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.files import write_whole
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report.words import percent
-from vantage.study.drawing import LIGHT, Axes, Card, bare, card, grid, note_lines, upright
+from vantage.study.figures.card import LIGHT, Axes, Card, bare, card, grid, note_lines, upright
+from vantage.study.words import span
 
 KEPT = Path("docs/results/quickstart.parquet")
 FIGURE = Path("docs/figures/quickstart.svg")
@@ -59,7 +62,9 @@ def keep(run: Path, arms: Mapping[str, str], out: Path) -> None:
 def kept(path: Path, arms: Mapping[str, str]) -> dict[str, Trials]:
     """Trials by the name that people know a policy by."""
     rows = read_parquet(path)
-    return {title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()}
+    return {
+        title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()
+    }
 
 
 def table(trials: Mapping[str, Trials]) -> str:
@@ -91,13 +96,13 @@ def difference(trials: Mapping[str, Trials], first: str, second: str) -> str:
     both = ours["success"] & theirs["success"]
     shorter = bootstrap_mean((ours["steps"] - theirs["steps"])[both].astype(float), seed=0)
     return (
-        f"- {first} - {second}: success {gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], n = {gap.n} paired starts; "
-        f"steps where both succeed {shorter.estimate:+.1f} [{shorter.low:+.1f}, {shorter.high:+.1f}], n = {int(both.sum())}"
+        f"- {first} - {second}: success {span(gap, signed=True)}, n = {gap.n} paired starts; "
+        f"steps where both succeed {span(shorter, 1, signed=True)}, n = {int(both.sum())}"
     )
 
 
 def figure(trials: Mapping[str, Trials]) -> str:
-    """Success by round over all starts and by task, with Wilson intervals; the control beside it as a ring."""
+    """Success by round over all starts and by task, with Wilson intervals; the control as a ring."""
     tasks = tasks_of(trials)
     with card(WIDTH, TOP + 244) as sheet:
         sheet.text(16, 28, "Success on the same starts, round by round", colour="ink", bold=True, size=14)
@@ -120,16 +125,18 @@ def figure(trials: Mapping[str, Trials]) -> str:
 
         starts = len(trials[ARMS["round-00"]]["seed"])
         note = (
-            f"0: the supervised policy; 1, 2: after HABC's rounds; ring: the supervised policy given as many steps on the "
-            f"demonstrations. n = {starts} starts, {starts // len(tasks)} a task; one training seed. "
-            "Bars: 95 % Wilson intervals over starts."
+            "0: the supervised policy; 1, 2: after HABC's rounds; ring: the supervised policy given as "
+            f"many steps on the demonstrations. n = {starts} starts, {starts // len(tasks)} a task; one "
+            "training seed. Bars: 95 % Wilson intervals over starts."
         )
         sheet.note(note_lines(note, WIDTH))
         said = "; ".join(f"{name} {percent(float(mine['success'].mean()))}" for name, mine in trials.items())
         return sheet.svg(f"Success rate: {said}")
 
 
-def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float) -> None:
+def _rounds(
+    sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float
+) -> None:
     """The policies of one panel, the rounds joined; `task` empty: all of them."""
     estimates: list[float] = []
     for number, (arm, name) in enumerate(ARMS.items()):
@@ -167,7 +174,9 @@ def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, le
 def compared(trials: Mapping[str, Trials]) -> str:
     """The table of a quickstart and of its last round beside the two supervised policies."""
     best = ARMS["round-02"]
-    return "\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))])
+    return "\n".join(
+        [table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]
+    )
 
 
 def main() -> None:
@@ -176,7 +185,9 @@ def main() -> None:
     if "--publish" in sys.argv:
         publish(runs)
     elif runs:
-        of_run = {name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()}
+        of_run = {
+            name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()
+        }
         print(compared(of_run))
     else:
         print(compared(kept(KEPT, ARMS)))

@@ -47,7 +47,8 @@ def test_titles_by_hand() -> None:
         "shared-vantage": "Vantage, shared data",
     }
     assert {name: title(study, name) for name in by_hand} == by_hand
-    assert describe(study, "vantage-anew-calm").group == "training from scratch each round, zero-noise inference"
+    group = describe(study, "vantage-anew-calm").group
+    assert group == "training from scratch each round, zero-noise inference"
     assert title(study_screen(), "doubt+rescues-calm") == "doubt+rescues, zero-noise"
     for plan in (study, study_pixels(), study_screen()):
         titles = [title(plan, arm.name) for arm in plan.arms]

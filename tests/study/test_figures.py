@@ -10,22 +10,20 @@ import numpy as np
 import pytest
 
 from vantage.study.arms import describe
-from vantage.study.figures import (
-    Group,
-    _apart,
-    _chain,
-    _kind,
-    _ticks,
+from vantage.study.figures.curves import keep_apart, viable_starts
+from vantage.study.figures.differences import kind_of
+from vantage.study.figures.forest import round_ticks
+from vantage.study.figures.groups import (
+    ArmGroup,
     by_family,
     by_training,
     further_arms,
+    habc_chain,
     ordered_arms,
     shared_arms,
-    steps_by_method,
-    viable_starts,
 )
+from vantage.study.figures.success import steps_by_method
 from vantage.study.rows import Results
-from vantage.study.statistics import Contrast
 from vantage.study.tables import stop_arm
 
 ROOT = Path(__file__).parent.parent.parent
@@ -58,7 +56,8 @@ def test_published_figures_are_drawn_again_byte_for_byte_without_a_simulator(tmp
     for process in running:
         said, problems = process.communicate()
         assert process.returncode == 0, problems
-        # vantage.types, and the settings that a plan is made of, still import torch; nothing that draws needs it.
+        # vantage.types, and the settings that a plan is made of, still import torch; nothing that draws needs
+        # it.
         assert said.split() in ([], ["torch"]), "stored rows are drawn without a simulator"
 
     names = sorted(path.name for path in (tmp_path / "1").iterdir())
@@ -68,13 +67,15 @@ def test_published_figures_are_drawn_again_byte_for_byte_without_a_simulator(tmp
     for name in names:
         if name.endswith(".svg"):
             published = ROOT / f"docs/figures/study-screen-{name}"
-            assert published.read_bytes() == (tmp_path / "1" / name).read_bytes(), f"{name} is not what its command draws"
+            assert published.read_bytes() == (tmp_path / "1" / name).read_bytes(), (
+                f"{name} is not what its command draws"
+            )
 
 
 def test_groups_hold_every_arm_once(stored: Results) -> None:
     for arms, groups in (
-        (ordered_arms(stored), by_family(stored, ordered_arms(stored))),
-        (further_arms(stored), by_training(stored, further_arms(stored))),
+        (ordered_arms(stored), by_family(stored.study, ordered_arms(stored))),
+        (further_arms(stored), by_training(stored.study, further_arms(stored))),
     ):
         assert sorted(arms) == sorted(name for group in groups for name in group.arms)
         for group in groups:
@@ -84,10 +85,10 @@ def test_groups_hold_every_arm_once(stored: Results) -> None:
 
 
 def test_arms_are_found_by_what_they_are(stored: Results) -> None:
-    assert _chain(stored)[0] == "habc"
+    assert habc_chain(stored.study)[0] == "habc"
     assert stop_arm(stored) in {"vantage-anew", "cross-fitted"}
     if shared_arms(stored):
-        assert _chain(stored) == ["habc", "habc+ir", "habc+ir-2", "habc+ir-3"]
+        assert habc_chain(stored.study) == ["habc", "habc+ir", "habc+ir-2", "habc+ir-3"]
         assert "shared-habc" in shared_arms(stored) and "shared" not in shared_arms(stored)
 
 
@@ -95,10 +96,7 @@ def test_what_a_comparison_is_about() -> None:
     results = Results.read(ROOT / "docs/results/study-state")
 
     def kind(ours: str, theirs: str) -> str:
-        one = object.__new__(Contrast)
-        object.__setattr__(one, "ours", ours)
-        object.__setattr__(one, "theirs", theirs)
-        return _kind(results, one)
+        return kind_of(results.study, ours, theirs)
 
     assert kind("habc", "filtered-bc") == "methods, all else alike"
     assert kind("vantage-anew-calm", "habc-anew-calm") == "methods, all else alike"
@@ -112,7 +110,7 @@ def test_the_steps_of_one_seed_have_no_bar(stored: Results) -> None:
     trials = stored.tables["trials"]
     first = {name: column[trials["seed"] == trials["seed"].min()] for name, column in trials.items()}
     one = Results(stored.folder, stored.study, stored.tables | {"trials": first})
-    drawn = [steps_by_method(results, [Group(heading="", arms=("habc",))]) for results in (stored, one)]
+    drawn = [steps_by_method(results, [ArmGroup(heading="", arms=("habc",))]) for results in (stored, one)]
     bars = [len(re.findall(r"stroke: #0b62a9; stroke-width: 2;", figure)) for figure in drawn]
     assert bars == [len(stored.study.tasks), 0], "Student's t asks for two seeds"
     assert "n = 1 seed ×" in drawn[1]
@@ -122,25 +120,38 @@ def test_viable_starts_stand_on_seeds() -> None:
     results = Results.read(ROOT / "docs/results/study-pixels")
     starts, drawn = results.tables["starts"], viable_starts(results)
     shares = [
-        np.mean([(starts["p_v"][rows] > 0.6).mean() for task in np.unique(starts["task"]) if (rows := cell(starts, seed, task)).any()])
+        np.mean(
+            [
+                (starts["p_v"][rows] > 0.6).mean()
+                for task in np.unique(starts["task"])
+                if (rows := cell(starts, seed, task)).any()
+            ]
+        )
         for seed in (0, 1, 2)
     ]
     half = 4.302653 * np.std(shares, ddof=1) / 3**0.5
-    words = f"round 1: {np.mean(shares):.2f} [{np.mean(shares) - half:.2f}, {np.mean(shares) + half:.2f}], n = 3<"
+    words = (
+        f"round 1: {np.mean(shares):.2f} [{np.mean(shares) - half:.2f}, {np.mean(shares) + half:.2f}], n = 3<"
+    )
     assert words in drawn, "the mean of three seeds with Student's t"
 
 
 def cell(starts: dict[str, np.ndarray], seed: int, task: str) -> np.ndarray:
-    return (starts["arm"] == "habc") & (starts["round"] == 1) & (starts["seed"] == seed) & (starts["task"] == task)
+    return (
+        (starts["arm"] == "habc")
+        & (starts["round"] == 1)
+        & (starts["seed"] == seed)
+        & (starts["task"] == task)
+    )
 
 
 def test_ticks_are_round_and_inside() -> None:
-    assert _ticks(0.4, 1.0, 4) == [0.4, 0.6, 0.8, 1.0]
-    assert _ticks(0, 97, 4) == [0, 25, 50, 75]
-    assert _ticks(-0.1, 0.5, 6) == [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
-    assert _ticks(3, 3, 4) == [3]
+    assert round_ticks(0.4, 1.0, 4) == [0.4, 0.6, 0.8, 1.0]
+    assert round_ticks(0, 97, 4) == [0, 25, 50, 75]
+    assert round_ticks(-0.1, 0.5, 6) == [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert round_ticks(3, 3, 4) == [3]
 
 
-def test_names_of_lines_keep_apart() -> None:
-    assert _apart([100.0, 104.0], 16) == [94.0, 110.0]
-    assert _apart([100.0, 40.0], 16) == [100.0, 40.0]
+def test_names_of_lines_keepkeep_apart() -> None:
+    assert keep_apart([100.0, 104.0], 16) == [94.0, 110.0]
+    assert keep_apart([100.0, 40.0], 16) == [100.0, 40.0]

@@ -25,7 +25,10 @@ class Interval:
 
 
 def normal_quantile(probability: float) -> float:
-    """The value that a standard normal variable stays below with this probability: 1.96 for 0.975, 0.84 for 0.8."""
+    """The value below which a standard normal variable stays with this probability.
+
+    1.96 for 0.975, 0.84 for 0.8.
+    """
     return NormalDist().inv_cdf(probability)
 
 
@@ -34,8 +37,10 @@ def student_probability(t: float, freedom: int) -> float:
 
     With theta = arctan(t / sqrt(freedom)) it is a finite sum (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4):
 
-        odd   2 / pi (theta + sin theta (cos theta + 2/3 cos^3 theta + 2 4 / (3 5) cos^5 theta + ... cos^(freedom - 2) theta))
-        even  sin theta (1 + 1/2 cos^2 theta + 1 3 / (2 4) cos^4 theta + ... cos^(freedom - 2) theta)
+        odd   2 / pi (theta + sin theta (cos theta + 2/3 cos^3 theta + 2 4 / (3 5) cos^5 theta + ...))
+        even  sin theta (1 + 1/2 cos^2 theta + 1 3 / (2 4) cos^4 theta + ...)
+
+    up to cos^(freedom - 2) theta.
 
     One degree of freedom is Cauchy's distribution, 2 theta / pi; many approach the normal one.
     """
@@ -55,7 +60,9 @@ def student_probability(t: float, freedom: int) -> float:
 
 
 def student_quantile(level: float, freedom: int) -> float:
-    """The t >= 0 with P(|T| <= t) = `level` of Student's t: 4.30 for 0.95 and 2 degrees of freedom, 2.26 for 9, 1.96 for very many.
+    """The t >= 0 with P(|T| <= t) = `level` of Student's t.
+
+    At level 0.95: 4.30 with 2 degrees of freedom, 2.26 with 9, 1.96 with very many.
 
     Raises VantageError for a level outside (0, 1) or without a degree of freedom.
     """
@@ -65,7 +72,8 @@ def student_quantile(level: float, freedom: int) -> float:
             "give a level between 0 and 1 and at least one degree"
         )
 
-    # Bisection over theta = arctan(t / sqrt(freedom)), which is bounded where t is not; 60 halvings exhaust a double.
+    # Bisection over theta = arctan(t / sqrt(freedom)), which is bounded where t is not.
+    # 60 halvings exhaust a double.
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -77,8 +85,9 @@ def student_quantile(level: float, freedom: int) -> float:
 
 
 def t_interval(sample: Float[np.ndarray, "N"], *, level: float = 0.95) -> Interval:
-    """Mean of few values with Student's interval: mean -+ t_{N-1} s / sqrt(N), s the sample's standard deviation (Student 1908).
+    """Mean of few values with Student's interval (Student 1908): mean -+ t_{N-1} s / sqrt(N).
 
+    s is the sample's standard deviation (divided by N - 1).
     One value says nothing of the scatter: no interval (NaN). No value: all NaN.
     """
     n, nan = len(sample), float("nan")

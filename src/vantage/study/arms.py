@@ -1,11 +1,13 @@
-"""An arm and the plan that it stands in -> what people call it, the group it is shown in, and its family, which is its colour.
+"""An arm and the plan that it stands in -> what people call it, the group it is shown in, and its family,
+which is its colour.
 
     Acting(after=vantage-anew-4) ──> method "Vantage"   from scratch   4 rounds   zero-noise
                                      title  "Vantage, from scratch, 4 rounds, zero-noise"
                                      group  "training from scratch each round, zero-noise inference"
 
-An arm's name is a key of the stored rows and means nothing. How a policy was trained and how it acts is read from the arm's own
-settings; only the method at the root of a variant is called by a name, the one in `TITLES` or, where that has none, the arm's own.
+An arm's name is a key of the stored rows and means nothing. How a policy was trained and how it acts is read
+from the arm's own settings; only the method at the root of a variant is called by a name, the one in `TITLES`
+or, where that has none, the arm's own.
 """
 
 from collections.abc import Iterable
@@ -56,19 +58,23 @@ class Label:
     """The method, without what the other fields say."""
     family: Family
     rounds: int = 0
-    """How many rounds it has had in all, where it goes on with a method for longer than the study's own number; 0 elsewhere."""
+    """How many rounds it has had in all, where it goes on with a method for longer
+    than the study's own number; 0 elsewhere."""
     steps: int = 0
-    """Gradient steps a round, where it trains the last round's policy on for more of them than the study does; 0 elsewhere."""
+    """Gradient steps a round, where it trains the last round's policy on for more of
+    them than the study does; 0 elsewhere."""
     shared: bool = False
     """It learned from rollouts that other arms learned from too."""
     scratch: bool = False
     """Training from scratch each round: every round's policy begins with its first weights."""
     noise: float | None = None
-    """The scale of the noise that a trained policy acts from, where that is another than in training; 0 is zero-noise inference."""
+    """The scale of the noise that a trained policy acts from, where that is another than
+    in training; 0 is zero-noise inference."""
 
     @property
     def name(self) -> str:
-        """The method and for how long, without how it is trained and how it acts: what stands beside a row of its group."""
+        """The method and for how long, without how it is trained and how it acts:
+        what stands beside a row of its group."""
         words = [self.method]
         if self.steps:
             words.append(f"{self.steps:,} steps a round")
@@ -138,7 +144,8 @@ def title(study: Study, name: str) -> str:
 
 
 def short_terms(study: Study, names: Iterable[str]) -> str:
-    """What the short terms in the titles of some arms mean, as sentences for the caption of a table; empty where there are none."""
+    """What the short terms in the titles of some arms mean, as sentences for the caption
+    of a table; empty where there are none."""
     labels = [describe(study, name) for name in names]
     sentences: list[str] = []
     if any(label.scratch for label in labels):
@@ -154,33 +161,39 @@ def evaluated(study: Study) -> list[str]:
 
 
 def _method(study: Study, arm: Arm) -> str:
-    """The arm's own title, or that of the first arm which learns by the same settings and trains as the study does; else its name."""
+    """The arm's own title, or that of the first arm which learns by the same settings and
+    trains as the study does; else its name."""
     if arm.name in TITLES:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
         for other in study.arms:
-            if isinstance(other, Online) and not other.from_scratch and other.fit is None and _same_rule(arm, other):
+            usual = isinstance(other, Online) and not other.from_scratch and other.fit is None
+            if usual and _same_rule(arm, other):
                 return TITLES.get(other.name, other.name)
     return TITLES.get(arm.name, arm.name)
 
 
 def _same_rule(arm: Online | Offline, other: Online) -> bool:
-    """Whether two arms learn from experience in the same way; an `Offline` arm plays no rollouts that could differ."""
+    """Whether two arms learn from experience in the same way; an `Offline` arm
+    plays no rollouts that could differ."""
     same = (arm.weighing, arm.critic, arm.schedule) == (other.weighing, other.critic, other.schedule)
     return same and (isinstance(arm, Offline) or arm.rollouts == other.rollouts)
 
 
 def _rounds(study: Study, arm: Online) -> int:
-    """Rounds in all of an arm that goes on with its parent's method under no title of its own; 0 for every other arm."""
+    """Rounds in all of an arm that goes on with its parent's method under no
+    title of its own; 0 for every other arm."""
     parent = study.arm(arm.after)
-    goes_on = isinstance(parent, Online) and _same_rule(arm, parent) and parent.from_scratch == arm.from_scratch
-    if not goes_on or arm.name in TITLES:
+    if arm.name in TITLES or not isinstance(parent, Online):
+        return 0
+    if not _same_rule(arm, parent) or parent.from_scratch != arm.from_scratch:
         return 0
     return study.first_round(arm) + arm.rounds - 1
 
 
 def _family(arm: Online | Offline) -> Family:
-    """HABC is the paper's as long as nothing but the stride k and the schedule differs from one of its own rules."""
+    """HABC is the paper's as long as nothing but the stride k and the schedule
+    differs from one of its own rules."""
     if not isinstance(arm.weighing.rule, HABC | HABCV):
         return Family.BASELINE
     paper = (Weighing(rule=HABC()), Weighing(rule=HABC(reweight_interventions=True)), Weighing(rule=HABCV()))

@@ -30,7 +30,8 @@ class Board:
         self._live: Live | None = None
 
     def announce(self) -> None:
-        """Say what is missing and how long it will take; measures the machine's speed where no finished cell tells it."""
+        """Say what is missing and how long it will take; measures the machine's
+        speed where no finished cell tells it."""
         if not self._left:
             console.print(
                 f"every cell is there already; draw them with `vantage study-report {self._results.folder}`",
@@ -43,9 +44,12 @@ class Board:
             seconds = known.get(cell.arm)
             self._left[cell] = seconds or cell_seconds(self._study, self._study.arm(cell.arm), speeds)
 
-        source = "from a short measurement of this machine's speed" if unknown else "measured on finished cells"
+        source = "measured on finished cells"
+        if unknown:
+            source = "from a short measurement of this machine's speed"
         console.print(
-            f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} on {count(self._workers, 'worker')} ({source})",
+            f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} "
+            f"on {count(self._workers, 'worker')} ({source})",
         )
 
     def __enter__(self) -> "Board":
@@ -89,7 +93,8 @@ class Board:
             return
         rate = f"{rows.trials['success'].mean():.3f}" if rows.trials else "-"
         console.print(
-            f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22} success {rate:<6} {rows.seconds:5.0f} s   {self._what_is_left()}",
+            f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22} success {rate:<6} {rows.seconds:5.0f} s   "
+            f"{self._what_is_left()}",
         )
 
     def _remaining(self) -> float:
@@ -107,7 +112,8 @@ class Board:
             table.add_column(place.world.task, justify="right")
         for arm in self._study.arms:
             if not isinstance(arm, Gathered):
-                table.add_row(arm.name, *(self._rate(arm.name, place.world.task) for place in self._study.tasks))
+                rates = [self._rate(arm.name, place.world.task) for place in self._study.tasks]
+                table.add_row(arm.name, *rates)
 
         running = ", ".join(f"{cell.arm} ({cell.task}, seed {cell.seed})" for cell in self._running)
         return Group(table, Text(f"{self._what_is_left()}; running: {running or '-'}", style="dim"))
@@ -133,4 +139,7 @@ def _known_seconds(results: Results) -> dict[str, float]:
     cells = results.tables["cells"]
     if not cells:
         return {}
-    return {str(arm): float(np.median(cells["seconds"][cells["arm"] == arm])) for arm in np.unique(cells["arm"])}
+    known: dict[str, float] = {}
+    for arm in np.unique(cells["arm"]):
+        known[str(arm)] = float(np.median(cells["seconds"][cells["arm"] == arm]))
+    return known

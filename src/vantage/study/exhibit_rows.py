@@ -1,4 +1,5 @@
-"""Episodes worth looking at <-> exhibits.parquet: a row per step, with what the critic said of it and, on a few of them, a picture.
+"""Episodes worth looking at <-> exhibits.parquet: a row per step, with what the critic said of it and, on a
+few of them, a picture.
 
 play_exhibits ──write_exhibits──> docs/results/study-state/exhibits.parquet ──read_exhibits──> filmstrip
 """
@@ -64,12 +65,12 @@ def read_exhibits(folder: Path) -> list[Exhibit]:
     exhibits: list[Exhibit] = []
     for name in dict.fromkeys(names.tolist()):
         part = table.take(pa.array(np.flatnonzero(names == name)))
-        values = {value: part.column(value).to_numpy(zero_copy_only=False).astype(np.float64) for value in VALUES}
+        columns = {value: part.column(value).to_numpy(zero_copy_only=False) for value in VALUES}
         exhibits.append(
             Exhibit(
                 name=name,
                 words=part.column("words")[0].as_py(),
-                **values,
+                **{value: column.astype(np.float64) for value, column in columns.items()},
                 human=part.column("human").to_numpy(zero_copy_only=False),
                 pictures={step: jpeg for step, jpeg in enumerate(part.column("picture").to_pylist()) if jpeg},
             )

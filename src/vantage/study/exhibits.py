@@ -1,8 +1,10 @@
-"""A finished HABC cell -> a few episodes worth looking at, stored as rows and small pictures (the paper's Fig. 4 right, 5, 6).
+"""A finished HABC cell -> a few episodes worth looking at, stored as rows and small pictures (the paper's
+Fig. 4 right, 5, 6).
 
-    ledger of the last round ──choose──> an episode ──play its actions again──> pictures ──> exhibits.parquet ──filmstrip──> figures
+    ledger of the last round ──choose──> an episode ──play again──> pictures ──> exhibits.parquet ──> figures
 
-Worlds are deterministic: the recorded actions lead through the recorded states, which is checked; so a run from true state has pictures.
+Worlds are deterministic: the recorded actions lead through the recorded states, which is checked; so a run
+from true state has pictures.
 """
 
 import io
@@ -52,7 +54,8 @@ TRIED = 12
 def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int, arm: str = "habc") -> Path:
     """Choose, replay and store the exhibits of one finished cell; returns the file.
 
-    Raises VantageError where the arm plays no rollouts of its own, where the cell is not on disk, or where it holds nothing to show.
+    Raises VantageError where the arm plays no rollouts of its own, where the cell is not on disk, or where it
+    holds nothing to show.
     """
     chosen = study.arm(arm)
     if not isinstance(chosen, Online):
@@ -70,7 +73,8 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
     exhibits += _side_by_side(last, world, suite=study.base.evaluation.suite, stride=chosen.weighing.stride)
     if not exhibits:
         raise VantageError(
-            f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another seed",
+            f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another "
+            "seed",
         )
     return write_exhibits(results, exhibits)
 
@@ -89,8 +93,8 @@ class _Candidate:
 def _recorded(last: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
     """Two of the round's own episodes, where it has such.
 
-    Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way viability dips and at whose
-    end it is high, if there is one.
+    Fig. 4 right: a rescue, before which viability falls and in which it rises. Fig. 5: a success on whose way
+    viability dips and at whose end it is high, if there is one.
     """
     table = read_table(last.episodes)
     success, truth = table.success, table.environment_state
@@ -138,12 +142,15 @@ def _recorded(last: Round, world: WorldSpec, seed: int) -> list[Exhibit]:
 
 
 def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> list[Exhibit]:
-    """Fig. 6: SFT and HABC from the same start, which only HABC solves, one critic judging both; nothing where there is no such start.
+    """Fig. 6: SFT and HABC from the same start, which only HABC solves, one critic judging both; nothing
+    where there is no such start.
 
-    Of the starts whose ends the critic can tell apart, the one with the deepest recovery; of all, where it can tell none.
+    Of the starts whose ends the critic can tell apart, the one with the deepest recovery; of all, where it
+    can tell none.
     """
     supervised = Round.of(last.run, 0)
-    theirs, ours = (read_parquet(file, ("success",))["success"] for file in (supervised.evaluation, last.evaluation))
+    theirs = read_parquet(supervised.evaluation, ("success",))["success"]
+    ours = read_parquet(last.evaluation, ("success",))["success"]
     judge = _Judge(
         panel=load_panel(last.critic),
         entering=load_policy(Round.of(last.run, last.number - 1).actor),
@@ -158,7 +165,9 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
     shown: list[Exhibit] = []
     for trial in np.flatnonzero(ours & ~theirs)[:TRIED].tolist():
         start = seed_for(suite, place_of(world), trial)
-        fails, solves = (_played(world, policy, start, judge, name, words) for name, words, policy in policies)
+        fails, solves = [
+            _played(world, policy, start, judge, name, words) for name, words, policy in policies
+        ]
 
         p_v = smooth(solves.p_v)
         apart = bool(p_v[-1] > SURE > smooth(fails.p_v)[-1])
@@ -178,7 +187,8 @@ class _Judge:
     """k of the advantages: the study's."""
 
     def __call__(self, episode: Episode) -> dict[str, np.ndarray]:
-        """`VALUES` of every step of an episode that the critic was not trained on: every fold may judge, the first one does."""
+        """`VALUES` of every step of an episode that the critic was not trained on:
+        every fold may judge, the first one does."""
         length = len(episode.state)
         features = self.entering.features(_seen(episode)).numpy()
         values = self.panel.values(torch.from_numpy(features), np.zeros(length, np.int64))
@@ -240,7 +250,8 @@ def _replay(
     actions: Float32[np.ndarray, "T A"],
     truth: Float32[np.ndarray, "T E"],
 ) -> dict[int, bytes]:
-    """Pictures along the recorded actions. Raises VantageError if they do not lead through the recorded states."""
+    """Pictures along the recorded actions. Raises VantageError if they do not
+    lead through the recorded states."""
     scene = replace(world, image_size=SIZE)()
     scene.reset(seed)
     wanted = set(np.linspace(0, len(actions) - 1, PICTURES).round().astype(int).tolist())
@@ -249,7 +260,8 @@ def _replay(
     for step, action in enumerate(actions):
         if not np.allclose(scene.environment_state(), truth[step], atol=1e-5):
             raise VantageError(
-                f"step {step} of the replay differs from the recording; the world is not the one that recorded it",
+                f"step {step} of the replay differs from the recording; the world is not the one that "
+                "recorded it",
             )
         if step in wanted:
             pictures[step] = _jpeg(next(iter(scene.images().values())))

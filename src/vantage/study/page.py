@@ -17,9 +17,7 @@ from vantage.disk.files import write_whole
 from vantage.report.render import render
 from vantage.report.words import code, markdown
 from vantage.study.arms import title
-from vantage.study.exhibit_rows import read_exhibits
-from vantage.study.figures import draw_study
-from vantage.study.filmstrip import draw_exhibit
+from vantage.study.figures.draw import draw_study
 from vantage.study.rows import Results
 from vantage.study.statistics import Contrast, hold_together
 from vantage.study.tables import Sheet, answer_sheet, cost, estimate, sheets
@@ -33,7 +31,7 @@ def write_study(folder: Path, out: Path) -> Path:
     results = Results.read(folder)
     command = f"vantage study-report {shlex.quote(str(folder))}"
     estimates = estimate(results)
-    drawn = [*draw_study(results, estimates), *map(draw_exhibit, read_exhibits(folder))]
+    drawn = draw_study(results, estimates)
     written = sheets(results, estimates)
 
     for figure in drawn:
@@ -45,7 +43,7 @@ def write_study(folder: Path, out: Path) -> Path:
         "tasks": [task.world.task for task in results.study.tasks],
         "about": cost(results),
         "answer": _answer(results, estimates.contrasts),
-        # What matplotlib draws has escaped its own words; see study/drawing.py.
+        # What matplotlib draws has escaped its own words; see study/figures/card.py.
         "figures": [(figure.heading, Markup(figure.svg), figure.name in OPEN) for figure in drawn],
         "sheets": written,
         "command": command,

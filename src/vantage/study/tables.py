@@ -85,10 +85,10 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
         )
 
     words = (
-        "Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in the mean. "
-        "Cells: finished pairs of task and seed; methods with fewer of them stand on fewer seeds, so compare those by "
-        "their differences. Gradient steps: after the supervised checkpoint, all rounds together. No interval where a "
-        f"task has one seed. {short_terms(study, rates)}"
+        "Mean over seeds and starts with a 95 % interval that draws both again; tasks count the same in "
+        "the mean. Cells: finished pairs of task and seed; methods with fewer of them stand on fewer "
+        "seeds, so compare those by their differences. Gradient steps: after the supervised checkpoint, "
+        f"all rounds together. No interval where a task has one seed. {short_terms(study, rates)}"
     )
     return Sheet(
         title="Success",
@@ -121,10 +121,10 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     head += ("p", "detectable", "pairs")
     return Sheet(
         title="Differences",
-        words="Paired by task, seed and start. P: probability that a run of the first beats a run of the second. Steps: "
-        "on the starts that both solve, then over all starts with failures at the limit. p: paired sign-flip test over "
-        "cells. Bold: stands even when all differences of this table are looked at together (Holm, 5 %). Detectable: what "
-        "80 % power would find at the 5 % level.",
+        words="Paired by task, seed and start. P: probability that a run of the first beats a run of the "
+        "second. Steps: on the starts that both solve, then over all starts with failures at the limit. p: "
+        "paired sign-flip test over cells. Bold: stands even when all differences of this table are looked "
+        "at together (Holm, 5 %). Detectable: what 80 % power would find at the 5 % level.",
         table=Table(head, rows),
     )
 
@@ -132,7 +132,10 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
 def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """The differences that answer what the study asks, those that have rows, in the plan's order."""
     study = results.study
-    among = {(one.ours, one.theirs): (one, stands) for one, stands in zip(compared, hold_together(compared), strict=True)}
+    among = {
+        (one.ours, one.theirs): (one, stands)
+        for one, stands in zip(compared, hold_together(compared), strict=True)
+    }
 
     rows: list[tuple[Cell, ...]] = []
     for pair in study.first_pairs:
@@ -172,16 +175,18 @@ def weights_sheet(results: Results) -> Sheet:
         for arm in results.study.arms:
             mine = _rows(rounds, arm.name, place.world.task)
             if isinstance(arm, Online) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
-                values = [_mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")]
-                rows.append((place.world.task, title(results.study, arm.name), *(f"{value:.2f}" for value in values)))
+                columns = ("mean_g_success", "mean_g_rescue", "passing")
+                means = [f"{_mean(rounds[column][mine]):.2f}" for column in columns]
+                rows.append((place.world.task, title(results.study, arm.name), *means))
 
     success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
     passing = " / ".join(f"{100 * share:.0f}" for share in RECAP_PASSING)
     return Sheet(
         title="Weights (App. G)",
-        words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own rollouts. "
-        "Passing: share of autonomous frames with a weight above 0. The paper's, on its three tasks: mean g, successful "
-        f"rollouts {success}; mean g, rescues (IR) {rescue}; Recap passes {passing} %.",
+        words="g of Eq. 7, whatever a rule makes of it. Mean over rounds and seeds, each round on its own "
+        "rollouts. Passing: share of autonomous frames with a weight above 0. The paper's, on its three "
+        f"tasks: mean g, successful rollouts {success}; mean g, rescues (IR) {rescue}; Recap passes "
+        f"{passing} %.",
         table=Table(("task", "method", "mean g, successful rollouts", "mean g, rescues", "passing"), rows),
     )
 
@@ -198,8 +203,9 @@ def critic_sheet(results: Results) -> Sheet:
             rows.append((title(results.study, arm.name), *means, str(int(mine.sum()))))
     return Sheet(
         title="Critics",
-        words="On held-out episodes of the round's data (the interleaved schedule holds none out: its numbers are "
-        "in-sample). Mean over rounds, seeds and tasks. BCE beside what knowing only the success rate would give.",
+        words="On held-out episodes of the round's data (the interleaved schedule holds none out: its "
+        "numbers are in-sample). Mean over rounds, seeds and tasks. BCE beside what knowing only the "
+        "success rate would give.",
         table=Table(
             (
                 *("method", "AUC of p_v", "BCE", "BCE of the base rate", "calibration error"),
@@ -220,7 +226,8 @@ def collected_sheet(results: Results) -> Sheet:
             if number == 0:
                 continue  # demonstrations, not rollouts
             mine = own & (rounds["round"] == number)
-            episodes, alone, rescued = (_mean(rounds[column][mine]) for column in ("episodes", "alone", "rescued"))
+            episodes = _mean(rounds["episodes"][mine])
+            alone, rescued = _mean(rounds["alone"][mine]), _mean(rounds["rescued"][mine])
             human = rounds["human_steps"][mine].sum() / rounds["robot_steps"][mine].sum()
             words = (f"{episodes:.0f}", f"{alone:.2f}", f"{rescued:.2f}", f"{human:.2f}")
             rows.append((title(results.study, arm.name), str(number), *words))
@@ -234,8 +241,9 @@ def collected_sheet(results: Results) -> Sheet:
 def stop_arm(results: Results) -> str | None:
     """The arm whose critics say when to stop; None where no arm has any.
 
-    Critics that never saw the episode which they judge (cross-fitted) come first, of those the ones of a policy trained from
-    scratch each round; without them HABC's as the paper has them, else those of the last arm.
+    Critics that never saw the episode which they judge (cross-fitted) come first, of those the ones of a
+    policy trained from scratch each round; without them HABC's as the paper has them, else those of the last
+    arm.
     """
     study, stops = results.study, results.tables["stops"]
     known = [arm for arm in study.arms if _rows(stops, arm.name).any()]
@@ -269,9 +277,12 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
         )
     return Sheet(
         title=f"Stop and call for help ({title(results.study, arm)})",
-        words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a row: control steps "
-        "saved (of all, and as a share of the steps of failures) and successes lost, over its rollouts that nobody touched.",
-        table=Table(("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows),
+        words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a "
+        "row: control steps saved (of all, and as a share of the steps of failures) and successes lost, "
+        "over its rollouts that nobody touched.",
+        table=Table(
+            ("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows
+        ),
     )
 
 
@@ -288,9 +299,10 @@ def cost(results: Results) -> str:
         per_cell = len(trials["trial"]) // len(tried)
     commits = ", ".join(str(commit)[:8] for commit in dict.fromkeys(cells["commit"].tolist()))
     machines = ", ".join(dict.fromkeys(cells["machine"].tolist()))
+    spent, suite = hours(float(cells["seconds"].sum())), results.study.base.evaluation.suite
     return (
         f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
-        f"(suite {results.study.base.evaluation.suite}), {hours(float(cells['seconds'].sum()))} of one core in all; "
+        f"(suite {suite}), {spent} of one core in all; "
         f"machine: {machines} cores; commits {commits}."
     )
 

@@ -1,13 +1,14 @@
-"""A stored exhibit -> its figure: pictures of the episode over what the critic said of every step (the paper's Fig. 4 right, 5, 6)."""
+"""A stored exhibit -> its figure: pictures of the episode over what the critic
+said of every step (Fig. 4 right, 5, 6)."""
 
 import math
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vantage.study.drawing import LIGHT, bare, card
 from vantage.study.exhibit_rows import Exhibit
-from vantage.study.figures import EDGE, WIDTH, Figure
+from vantage.study.figures.card import LIGHT, MARGIN, bare, card
+from vantage.study.figures.forest import WIDTH
 
 TRACKS = (
     ("p_v", "viability p_v", "blue"),
@@ -19,52 +20,46 @@ TRACKS = (
 """Value, words, colour of the lines under the pictures."""
 TRACK, GAP = 74.0, 4.0
 """Height of a track with the space over it, and the space between two pictures."""
+LEFT, STRIP = 168.0, 44.0
+"""Where pictures and tracks begin, and the top of the pictures."""
 
 
-def draw_exhibit(exhibit: Exhibit) -> Figure:
-    """A film strip over the tracks of p_v, the advantages, -V_e and g; where a human drives, the ground is orange."""
-    length = len(exhibit.p_v)
-    left, right = 168.0, WIDTH - EDGE
-    side = (right - left + GAP) / max(len(exhibit.pictures), 1) - GAP
-    strip = 44.0
-    tracks = strip + side + 34
-    height = tracks + TRACK * len(TRACKS) + 26
+def film_strip(exhibit: Exhibit) -> str:
+    """Pictures over the tracks of p_v, the advantages, -V_e and g; where a
+    human drives, the ground is orange."""
+    length, right = len(exhibit.p_v), WIDTH - MARGIN
+    side = (right - LEFT + GAP) / max(len(exhibit.pictures), 1) - GAP
+    top = STRIP + side + 34
 
-    with card(WIDTH, height) as sheet:
-        sheet.text(EDGE, 28, exhibit.words, colour="ink", bold=True, size=14)
+    with card(WIDTH, top + TRACK * len(TRACKS) + 26) as sheet:
+        sheet.title(exhibit.words)
         for number, (step, jpeg) in enumerate(sorted(exhibit.pictures.items())):
-            x = left + number * (side + GAP)
-            sheet.picture(x, strip, side, jpeg)
-            sheet.text(x + side / 2, strip + side + 16, f"step {step}", align="center", size=11)
+            x = LEFT + number * (side + GAP)
+            sheet.picture(x, STRIP, side, jpeg)
+            sheet.text(x + side / 2, STRIP + side + 16, f"step {step}", align="center", size=11)
 
-        for number, (value, words, colour) in enumerate(TRACKS):
-            top = tracks + TRACK * number
+        for value, words, colour in TRACKS:
             values = -exhibit.v_e if value == "v_e" else getattr(exhibit, value)
             low, high = _extent(value, values)
-            axes = sheet.panel(
-                left,
-                top,
-                right,
-                top + TRACK - 18,
-                x=(0.0, max(length - 1.0, 1.0)),
-                y=(low, high),
-            )
+            span = (0.0, max(length - 1.0, 1.0))
+            axes = sheet.panel(LEFT, top, right, top + TRACK - 18, x=span, y=(low, high))
             bare(axes, keep=("bottom",))
             axes.set_xticks([])
             axes.set_yticks([low, high], [f"{low:.0f}".replace("-", "−"), f"{high:.0f}"])
             axes.grid(True, axis="y")
+
             for begin, end in _stretches(exhibit.human):
                 axes.axvspan(begin, end - 1, color=LIGHT["orange"], alpha=0.18, linewidth=0)
             axes.plot(np.arange(length), values, color=LIGHT[colour])
-            sheet.text(EDGE, top + TRACK / 2 - 4, words, colour=colour, bold=True)
+            sheet.text(MARGIN, top + TRACK / 2 - 4, words, colour=colour, bold=True)
+            top += TRACK
 
-        human = " Orange: a human drives." if exhibit.human.any() else ""
-        sheet.note([f"{length} control steps, left to right.{human}"])
-        rescued = " A human drives part of it." if exhibit.human.any() else ""
-        svg = sheet.svg(
-            f"{exhibit.words}. p_v from {exhibit.p_v[0]:.2f} to {exhibit.p_v[-1]:.2f} over {length} steps.{rescued}",
+        helped = bool(exhibit.human.any())
+        sheet.note([f"{length} control steps, left to right.{' Orange: a human drives.' if helped else ''}"])
+        return sheet.svg(
+            f"{exhibit.words}. p_v from {exhibit.p_v[0]:.2f} to {exhibit.p_v[-1]:.2f} over {length} steps."
+            f"{' A human drives part of it.' if helped else ''}"
         )
-    return Figure(name=exhibit.name, heading=exhibit.words, svg=svg)
 
 
 def _extent(value: str, values: Float[np.ndarray, "T"]) -> tuple[float, float]:

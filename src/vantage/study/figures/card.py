@@ -1,16 +1,19 @@
-"""Numbers -> one SVG figure by matplotlib: a card of fixed size whose bytes depend on nothing but what is drawn.
+"""Numbers -> one SVG figure by matplotlib: a card of fixed size whose bytes depend on nothing but what is
+drawn.
 
     with card(840, 300) as sheet:                      lengths are CSS pixels, y grows downwards
         axes = sheet.panel(60, 30, 820, 260, x=(0, 1))     matplotlib's own Axes, in a box of the card
         axes.plot(...)
         figure = sheet.svg("what it shows, in words")
 
-Text stays text. Every colour belongs to the palette, which has a light and a dark form: the figure is a light card, and browsers that
-prefer dark show it as a dark one. Both carry their own ground, so a figure is legible on any page. The extra `study` installs matplotlib.
+Text stays text. Every colour belongs to the palette, which has a light and a dark form: the figure is a light
+card, and browsers that prefer dark show it as a dark one. Both carry their own ground, so a figure is legible
+on any page. The extra `study` installs matplotlib.
 """
 
 import base64
 import io
+import math
 import re
 import textwrap
 from collections.abc import Generator, Sequence
@@ -63,7 +66,13 @@ DARK = {
 """The same names on the dark card."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-"""What browsers set the text in. matplotlib measures with DejaVu Sans, which it brings along and which is wider than any of these."""
+"""What browsers set the text in. matplotlib measures with DejaVu Sans, which it
+brings along and which is wider than these."""
+
+MARGIN = 16.0
+"""Pixels between a card's edge and its words."""
+NOTE = 16.0
+"""Height of a line of a note."""
 
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -72,7 +81,7 @@ _RC: dict[Any, Any] = {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 12,
     "text.color": LIGHT["soft"],
-    "text.parse_math": False,
+    "text.parse_math": False,  # the names of arms and tasks are words, whatever stands in them
     "axes.labelcolor": LIGHT["soft"],
     "axes.edgecolor": LIGHT["axis"],
     "axes.facecolor": "none",
@@ -114,7 +123,8 @@ class Card:
         x: tuple[float, float] = (0.0, 1.0),
         y: tuple[float, float] | None = None,
     ) -> Axes:
-        """Axes in a box of the card, over the data ranges `x` and `y`; without `y`, heights are the card's own pixels."""
+        """Axes in a box of the card, over the data ranges `x` and `y`; without `y`,
+        heights are the card's own pixels."""
         box = (
             left / self.width,
             1 - bottom / self.height,
@@ -138,7 +148,8 @@ class Card:
         align: str = "left",
         size: float = 12,
     ) -> None:
-        """Words whose baseline begins, ends or has its middle (`align`: left, right, center) at a point of the card."""
+        """Words whose baseline begins, ends or has its middle (`align`: left,
+        right, center) at a point of the card."""
         self.figure.text(
             x / self.width,
             1 - y / self.height,
@@ -150,10 +161,14 @@ class Card:
             size=size,
         )
 
+    def title(self, words: str) -> None:
+        """What the figure shows, at the head of the card."""
+        self.text(MARGIN, 28, words, colour="ink", bold=True, size=14)
+
     def note(self, lines: Sequence[str]) -> None:
         """Small print at the foot of the card, from `note_lines`."""
         for number, words in enumerate(reversed(lines)):
-            self.text(16, self.height - 14 - NOTE * number, words, size=11)
+            self.text(MARGIN, self.height - 14 - NOTE * number, words, size=11)
 
     def tip(self, artist: Artist, words: str) -> None:
         """Show `words` when the pointer rests on an artist, where the figure stands in a page."""
@@ -164,7 +179,8 @@ class Card:
         """A square JPEG with its upper left corner at a point of the card, byte for byte."""
         data = base64.b64encode(jpeg).decode()
         self._pictures.append(
-            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" href="data:image/jpeg;base64,{data}"/>',
+            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" '
+            f'href="data:image/jpeg;base64,{data}"/>',
         )
 
     def svg(self, words: str) -> str:
@@ -173,7 +189,8 @@ class Card:
         self.figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         drawn = out.getvalue()
 
-        # What matplotlib wraps the drawing in, less what says nothing here: types, ids that nothing refers to, turns by nothing.
+        # What matplotlib wraps the drawing in goes, and what says nothing here: turns by nothing, and ids
+        # without a reference.
         body = drawn[drawn.index("</defs>") + len("</defs>") : drawn.rindex("</svg>")]
         body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
         body = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda match: _rounded(match[0]), body)
@@ -183,11 +200,13 @@ class Card:
         used = set(re.findall(r"#([\w.]+)[\")]", body))
         body = re.sub(r' id="([\w.]+)"', lambda match: match[0] if match[1] in used else "", body)
 
-        # Pages have a rule for the text of their own figures, which gives it an outline; what stands in the element goes before it.
+        # Pages have a rule that outlines the text of their own figures; what stands in the element itself
+        # goes before it.
         body = body.replace("font-family: 'DejaVu Sans', sans-serif", "stroke: none")
         root = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{self.width:g}" '
-            f'height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(one_line(words))}" '
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'width="{self.width:g}" height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'role="img" aria-label="{escape(one_line(words))}" '
             f'style="font-family: {FONT}; font-variant-numeric: tabular-nums">'
         )
         return f"{root}<style>{_STYLE}</style>{body}{''.join(self._pictures)}</svg>\n"
@@ -199,8 +218,12 @@ def _rounded(attribute: str) -> str:
 
 
 def _dark_rules() -> str:
-    """CSS that gives everything drawn in a light colour its dark one. Viewers that know no such rule show the light card."""
-    rules = [f'[style*="{use}: {LIGHT[name]}"]{{{use}:{DARK[name]} !important}}' for name in LIGHT for use in ("fill", "stroke")]
+    """CSS that gives everything drawn in a light colour its dark one; viewers that
+    know no such rule show the light card."""
+    rules: list[str] = []
+    for name, light in LIGHT.items():
+        for use in ("fill", "stroke"):
+            rules.append(f'[style*="{use}: {light}"]{{{use}:{DARK[name]} !important}}')
     return "@media (prefers-color-scheme:dark){" + "".join(rules) + "}"
 
 
@@ -211,7 +234,8 @@ _STYLE = "svg *{stroke-linejoin:round}" + _dark_rules()
 def card(width: float, height: float) -> Generator[Card]:
     """An empty card of so many CSS pixels. matplotlib's settings are as before when the block ends."""
     with matplotlib.rc_context(_RC):
-        # 72 dots an inch: matplotlib's points, and with them its font sizes and line widths, are then the card's pixels.
+        # At 72 dots an inch matplotlib's points, and with them font sizes and line widths, are the card's
+        # pixels.
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor=LIGHT["card"])
         yield Card(width, height, figure)
 
@@ -227,7 +251,7 @@ def interval(
     hollow: bool = False,
 ) -> None:
     """A dot with its interval lying on its side; without an interval (NaN), the dot alone."""
-    if at.low == at.low:
+    if math.isfinite(at.low):
         axes.plot([at.low, at.high], [y, y], color=LIGHT[colour], linewidth=2)
     dot(sheet, axes, at.estimate, y, colour, words, hollow=hollow)
 
@@ -243,7 +267,7 @@ def upright(
     hollow: bool = False,
 ) -> None:
     """A dot with its interval standing up; without an interval (NaN), the dot alone."""
-    if at.low == at.low:
+    if math.isfinite(at.low):
         axes.plot([x, x], [at.low, at.high], color=LIGHT[colour], linewidth=2)
     dot(sheet, axes, x, at.estimate, colour, words, hollow=hollow)
 
@@ -274,17 +298,15 @@ def dot(
     sheet.tip(disc, words)
 
 
-NOTE = 16.0
-"""Height of a line of a note."""
-
-
 def note_lines(words: str, width: float) -> list[str]:
-    """The lines that a note takes on a card of so many pixels, set in 11 pixels of the widest font that it may be shown in."""
-    return textwrap.wrap(words, int((width - 32) / 6.5))
+    """The lines that a note takes on a card of so many pixels, set in 11 pixels of the
+    widest font that it may be shown in."""
+    return textwrap.wrap(words, int((width - 2 * MARGIN) / 6.5))
 
 
 def grid(axes: Axes, ticks: Sequence[float], names: Sequence[str], *, along: str = "x") -> None:
-    """Lines across the panel at some ticks of one axis (`along`: x or y), named in words; the axis itself is not drawn."""
+    """Lines across the panel at some ticks of one axis (`along`: x or y), named in
+    words; the axis itself is not drawn."""
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_ticks(list(ticks), list(names))
     axes.grid(True, axis="x" if along == "x" else "y")
