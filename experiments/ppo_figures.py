@@ -41,9 +41,7 @@ FEWER = (
     Curve(arm="3 demos, 1 M steps", words="3 demos", colour="blue"),
     Curve(arm="3 demos, 1 M steps, operator's lead", words="3 demos, operator's lead", colour="red"),
     Curve(arm="1 demo, 1 M steps", words="1 demo", colour="teal"),
-    Curve(
-        arm="pixels: 10 demos, 3.5 M steps, PPO alone, two cores", words="10 demos, pixels", colour="violet"
-    ),
+    Curve(arm="pixels: 10 demos, 3.5 M steps, PPO alone, two cores", words="10 demos, pixels", colour="violet"),
 )
 
 
@@ -68,16 +66,11 @@ def draw(folder: Path) -> None:
     write_whole(folder / "ppo-mt10-harder.svg", success.encode())
 
 
-def curves(
-    checks: dict[str, np.ndarray], shown: Sequence[Curve], column: str, *, ticks: Sequence[float], words: str
-) -> str:
+def curves(checks: dict[str, np.ndarray], shown: Sequence[Curve], column: str, *, ticks: Sequence[float], words: str) -> str:
     """A column of the checks over environment steps, a line a seed; every configuration
     named with its seeds above the panel."""
     present = [curve for curve in shown if (checks["arm"] == curve.arm).any()]
-    longest = (
-        max((float(checks["steps"][checks["arm"] == curve.arm].max()) for curve in present), default=1e6)
-        / 1e6
-    )
+    longest = max((float(checks["steps"][checks["arm"] == curve.arm].max()) for curve in present), default=1e6) / 1e6
     left, right, top, bottom = 60.0, WIDTH - 24, 76.0, HEIGHT - 70
     low = min(ticks) - (0.06 if column == "length" else 0.0) * (max(ticks) - min(ticks))
 
@@ -85,9 +78,7 @@ def curves(
         sheet.text(16, 28, words, colour="ink", bold=True, size=14)
         axes = sheet.panel(left, top, right, bottom, x=(0.0, longest), y=(low, max(ticks)))
         bare(axes, keep=("bottom",))
-        grid(
-            axes, ticks, [percent(tick) if column == "success" else f"{tick:g}" for tick in ticks], along="y"
-        )
+        grid(axes, ticks, [percent(tick) if column == "success" else f"{tick:g}" for tick in ticks], along="y")
         axes.tick_params(axis="x", length=3)
         sheet.text(right, bottom + 36, "environment steps, millions", align="right")
 
@@ -97,9 +88,7 @@ def curves(
             seeds = np.unique(checks["seed"][mine])
             for seed in seeds:
                 one = mine & (checks["seed"] == seed)
-                axes.plot(
-                    checks["steps"][one] / 1e6, checks[column][one].astype(float), color=LIGHT[curve.colour]
-                )
+                axes.plot(checks["steps"][one] / 1e6, checks[column][one].astype(float), color=LIGHT[curve.colour])
             called = f"{curve.words} (n = {len(seeds)})"
             sheet.text(across, 54, called, colour=curve.colour, bold=True, size=11)
             across += 6.8 * len(called) + 18

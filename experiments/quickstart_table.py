@@ -62,9 +62,7 @@ def keep(run: Path, arms: Mapping[str, str], out: Path) -> None:
 def kept(path: Path, arms: Mapping[str, str]) -> dict[str, Trials]:
     """Trials by the name that people know a policy by."""
     rows = read_parquet(path)
-    return {
-        title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()
-    }
+    return {title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()}
 
 
 def table(trials: Mapping[str, Trials]) -> str:
@@ -134,9 +132,7 @@ def figure(trials: Mapping[str, Trials]) -> str:
         return sheet.svg(f"Success rate: {said}")
 
 
-def _rounds(
-    sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float
-) -> None:
+def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float) -> None:
     """The policies of one panel, the rounds joined; `task` empty: all of them."""
     estimates: list[float] = []
     for number, (arm, name) in enumerate(ARMS.items()):
@@ -174,9 +170,7 @@ def _rounds(
 def compared(trials: Mapping[str, Trials]) -> str:
     """The table of a quickstart and of its last round beside the two supervised policies."""
     best = ARMS["round-02"]
-    return "\n".join(
-        [table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]
-    )
+    return "\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))])
 
 
 def main() -> None:
@@ -185,9 +179,7 @@ def main() -> None:
     if "--publish" in sys.argv:
         publish(runs)
     elif runs:
-        of_run = {
-            name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()
-        }
+        of_run = {name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()}
         print(compared(of_run))
     else:
         print(compared(kept(KEPT, ARMS)))

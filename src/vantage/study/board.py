@@ -48,8 +48,7 @@ class Board:
         if unknown:
             source = "from a short measurement of this machine's speed"
         console.print(
-            f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} "
-            f"on {count(self._workers, 'worker')} ({source})",
+            f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} on {count(self._workers, 'worker')} ({source})",
         )
 
     def __enter__(self) -> "Board":
@@ -93,8 +92,7 @@ class Board:
             return
         rate = f"{rows.trials['success'].mean():.3f}" if rows.trials else "-"
         console.print(
-            f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22} success {rate:<6} {rows.seconds:5.0f} s   "
-            f"{self._what_is_left()}",
+            f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22} success {rate:<6} {rows.seconds:5.0f} s   {self._what_is_left()}",
         )
 
     def _remaining(self) -> float:

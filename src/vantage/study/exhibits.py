@@ -73,8 +73,7 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
     exhibits += _side_by_side(last, world, suite=study.base.evaluation.suite, stride=chosen.weighing.stride)
     if not exhibits:
         raise VantageError(
-            f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another "
-            "seed",
+            f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another seed",
         )
     return write_exhibits(results, exhibits)
 
@@ -165,9 +164,7 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
     shown: list[Exhibit] = []
     for trial in np.flatnonzero(ours & ~theirs)[:TRIED].tolist():
         start = seed_for(suite, place_of(world), trial)
-        fails, solves = [
-            _played(world, policy, start, judge, name, words) for name, words, policy in policies
-        ]
+        fails, solves = [_played(world, policy, start, judge, name, words) for name, words, policy in policies]
 
         p_v = smooth(solves.p_v)
         apart = bool(p_v[-1] > SURE > smooth(fails.p_v)[-1])
@@ -260,8 +257,7 @@ def _replay(
     for step, action in enumerate(actions):
         if not np.allclose(scene.environment_state(), truth[step], atol=1e-5):
             raise VantageError(
-                f"step {step} of the replay differs from the recording; the world is not the one that "
-                "recorded it",
+                f"step {step} of the replay differs from the recording; the world is not the one that recorded it",
             )
         if step in wanted:
             pictures[step] = _jpeg(next(iter(scene.images().values())))

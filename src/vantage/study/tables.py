@@ -132,10 +132,7 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
 def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """The differences that answer what the study asks, those that have rows, in the plan's order."""
     study = results.study
-    among = {
-        (one.ours, one.theirs): (one, stands)
-        for one, stands in zip(compared, hold_together(compared), strict=True)
-    }
+    among = {(one.ours, one.theirs): (one, stands) for one, stands in zip(compared, hold_together(compared), strict=True)}
 
     rows: list[tuple[Cell, ...]] = []
     for pair in study.first_pairs:
@@ -280,9 +277,7 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
         words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a "
         "row: control steps saved (of all, and as a share of the steps of failures) and successes lost, "
         "over its rollouts that nobody touched.",
-        table=Table(
-            ("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows
-        ),
+        table=Table(("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows),
     )
 
 

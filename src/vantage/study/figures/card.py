@@ -179,8 +179,7 @@ class Card:
         """A square JPEG with its upper left corner at a point of the card, byte for byte."""
         data = base64.b64encode(jpeg).decode()
         self._pictures.append(
-            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" '
-            f'href="data:image/jpeg;base64,{data}"/>',
+            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" href="data:image/jpeg;base64,{data}"/>',
         )
 
     def svg(self, words: str) -> str:

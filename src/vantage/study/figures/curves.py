@@ -44,9 +44,7 @@ def viable_starts(results: Results) -> str:
         return starts["alone"][rows].astype(np.float64)
 
     series = (("blue", f"judged viable, p_v(s₀) > {VIABLE:g}", viable), ("grey", "solved alone", alone))
-    lines = [
-        [_by_seed(starts, mine & (starts["round"] == number), of) for number in rounds] for _, _, of in series
-    ]
+    lines = [[_by_seed(starts, mine & (starts["round"] == number), of) for number in rounds] for _, _, of in series]
     sizes = sorted({share.n for line in lines for share in line}) or [0]
 
     width, height, left, right, top, bottom = 640.0, 320.0, 60.0, 410.0, 70.0, 250.0
@@ -163,9 +161,7 @@ def stop_curve(results: Results, arm: str) -> str:
             f"below a viability of {THRESHOLDS[0]:g} (left) to {THRESHOLDS[-1]:g}."
         )
         sheet.note(note_lines(note, width))
-        return sheet.svg(
-            f"Control steps saved against successes lost when stopping at low viability, {called}"
-        )
+        return sheet.svg(f"Control steps saved against successes lost when stopping at low viability, {called}")
 
 
 def _stop_points(stops: Table, arm: str, task: str) -> list[tuple[float, float, float]]:

@@ -23,13 +23,9 @@ TOP = 80.0
 def differences(study: Study, compared: Sequence[Contrast]) -> str:
     """Success of the first arm minus that of the second, for every comparison;
     bold where it stands among all of them."""
-    groups = {
-        kind: [one for one in compared if kind_of(study, one.ours, one.theirs) == kind] for kind in KINDS
-    }
+    groups = {kind: [one for one in compared if kind_of(study, one.ours, one.theirs) == kind] for kind in KINDS}
     groups = {kind: group for kind, group in groups.items() if group}
-    stands = {
-        (one.ours, one.theirs): sure for one, sure in zip(compared, hold_together(compared), strict=True)
-    }
+    stands = {(one.ours, one.theirs): sure for one, sure in zip(compared, hold_together(compared), strict=True)}
 
     # Two columns of titles, set against each other at the minus sign, then the panel and the numbers.
     minus = MARGIN + 22 + 6.7 * max((len(title(study, one.ours)) for one in compared), default=0)
@@ -62,9 +58,7 @@ def differences(study: Study, compared: Sequence[Contrast]) -> str:
 def _panel(sheet: Card, compared: Sequence[Contrast], left: float, right: float, bottom: float) -> Axes:
     """The panel of the dots, over whole tenths that hold every difference and its
     interval, with a line at no difference."""
-    ends = [
-        end for one in compared for end in (one.difference.low, one.difference.estimate, one.difference.high)
-    ]
+    ends = [end for one in compared for end in (one.difference.low, one.difference.estimate, one.difference.high)]
     known = [end for end in ends if math.isfinite(end)]
     low = math.floor(10 * min([-0.05, *known])) / 10
     high = math.ceil(10 * max([0.05, *known])) / 10

@@ -57,9 +57,7 @@ def _by_method(results: Results, estimates: Estimates) -> list[Figure]:
             heading="Success by method and task (the paper's Fig. 3)",
             svg=success_by_method(results, rates, ordered),
         ),
-        Figure(
-            name="fig3-steps", heading="Steps of successes (Fig. 3)", svg=steps_by_method(results, ordered)
-        ),
+        Figure(name="fig3-steps", heading="Steps of successes (Fig. 3)", svg=steps_by_method(results, ordered)),
         Figure(
             name="differences",
             heading="Differences, with 95 % intervals; bold: stands among all of them (Holm, 5 %)",
@@ -85,12 +83,6 @@ def _by_method(results: Results, estimates: Estimates) -> list[Figure]:
     shared = groups.by_family(study, groups.shared_arms(results))
     if shared:
         same = "Success of every rule on the same rollouts"
-        drawn.append(
-            Figure(
-                name="shared-success", heading=same, svg=success_by_method(results, rates, shared, words=same)
-            )
-        )
-    drawn.append(
-        Figure(name="cells", heading="Every cell, with its Wilson interval", svg=every_cell(results))
-    )
+        drawn.append(Figure(name="shared-success", heading=same, svg=success_by_method(results, rates, shared, words=same)))
+    drawn.append(Figure(name="cells", heading="Every cell, with its Wilson interval", svg=every_cell(results)))
     return drawn

@@ -71,11 +71,7 @@ def by_training(study: Study, arms: Sequence[str]) -> list[ArmGroup]:
 def habc_chain(study: Study) -> list[str]:
     """HABC as the paper runs it, and what goes on from it with reweighted
     interventions (IR), each after the one before."""
-    habc = [
-        arm
-        for arm in study.arms
-        if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC
-    ]
+    habc = [arm for arm in study.arms if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC]
     first = [arm for arm in habc if arm.weighing.rule == HABC() and not arm.from_scratch and arm.fit is None]
     if not first:
         return []

@@ -155,17 +155,11 @@ def every_cell(results: Results) -> str:
             for arm in arms:
                 if task in measured[arm]:
                     colour = LIGHT[COLOUR[describe(study, arm).family]]
-                    _cells(
-                        sheet, axes, measured[arm][task], middles[arm], colour, f"{title(study, arm)}, {task}"
-                    )
+                    _cells(sheet, axes, measured[arm][task], middles[arm], colour, f"{title(study, arm)}, {task}")
 
-        note = (
-            "One line a seed, lowest number on top; n = its starts. Bars: 95 % Wilson intervals over starts."
-        )
+        note = "One line a seed, lowest number on top; n = its starts. Bars: 95 % Wilson intervals over starts."
         sheet.note(note_lines(note, WIDTH))
-        return sheet.svg(
-            "Success of every cell with its Wilson interval, by method and task, one line a seed"
-        )
+        return sheet.svg("Success of every cell with its Wilson interval, by method and task, one line a seed")
 
 
 def _cells(sheet: Card, axes: Axes, at: Grid, middle: float, colour: str, called: str) -> None:
