@@ -167,8 +167,9 @@ def _method(study: Study, arm: Arm) -> str:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
         for other in study.arms:
-            usual = isinstance(other, Online) and not other.from_scratch and other.fit is None
-            if usual and _same_rule(arm, other):
+            if not isinstance(other, Online) or other.from_scratch or other.fit is not None:
+                continue
+            if _same_rule(arm, other):
                 return TITLES.get(other.name, other.name)
     return TITLES.get(arm.name, arm.name)
 

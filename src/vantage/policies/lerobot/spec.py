@@ -140,7 +140,7 @@ class LeRobotScratch:
     def __post_init__(self) -> None:
         """Raise `VantageError` for a backbone of the wrong kind."""
         wanted = {"smolvla": SmallVLM, "multi_task_dit": SmallCLIP}.get(self.type)
-        if self.backbone is not None and (wanted is None or not isinstance(self.backbone, wanted)):
+        if self.backbone is not None and type(self.backbone) is not wanted:
             fitting = "no backbone of this kind" if wanted is None else wanted.__name__
             raise VantageError(f"{self.type} takes {fitting}, not {type(self.backbone).__name__}; change or leave out the backbone")
 
