@@ -115,5 +115,5 @@ def test_what_a_dataset_says_is_shown_as_text(episode: Make, dataset: Write) -> 
     root = dataset([episode(prompt="[/x] [red]a[/red] :smile: \\ \x1b[2J\u202e\nb")])
     mark = "\N{REPLACEMENT CHARACTER}"
     assert f"[/x] [red]a[/red] :smile: \\ {mark}[2J{mark} b" in shown(audit(root))
-    named = replace(audit(root), root=Path("/tmp/[/x] a[red]b"), problems=("camera [bold] is stuck",))
-    assert "/tmp/[/x] a[red]b" in shown(named) and "! camera [bold] is stuck" in shown(named)
+    named = replace(audit(root), root=Path("/data/[/x] a[red]b"), problems=("camera [bold] is stuck",))
+    assert "/data/[/x] a[red]b" in shown(named) and "! camera [bold] is stuck" in shown(named)
