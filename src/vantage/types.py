@@ -164,14 +164,15 @@ class Observation:
         """B."""
         return len(self.state)
 
-    def at(self, rows: Int64[Tensor, "M"]) -> "Observation":
+    def at(self, rows: Int64[Tensor, "M"] | slice) -> "Observation":
         """The observations of some rows, in the order given."""
         truth = self.environment_state
+        prompts = self.prompts[rows] if isinstance(rows, slice) else tuple(self.prompts[row] for row in rows.tolist())
         return Observation(
             images={camera: pictures[rows] for camera, pictures in self.images.items()},
             state=self.state[rows],
             environment_state=None if truth is None else truth[rows],
-            prompts=tuple(self.prompts[row] for row in rows.tolist()),
+            prompts=prompts,
         )
 
     def to(self, device: torch.device | str) -> "Observation":
@@ -197,6 +198,15 @@ class Batch:
     """False on padding past the segment's end and on action dimensions that nobody commanded."""
     row: Int64[np.ndarray, "B"]
     """The anchors' rows in the table that they were drawn from; they stay on the host."""
+
+    def at(self, rows: slice) -> "Batch":
+        """Some of the windows."""
+        return Batch(
+            observation=self.observation.at(rows),
+            actions=self.actions[rows],
+            mask=self.mask[rows],
+            row=self.row[rows],
+        )
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same windows on another device."""

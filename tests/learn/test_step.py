@@ -48,7 +48,7 @@ def fit(accumulate: int, steps: int = 5) -> tuple[list[float], list[float], nn.M
 @given(st.integers(1, 200), st.integers(1, 20))
 def test_parts_are_alike_and_leave_nothing_out(size: int, count: int) -> None:
     if size < count:
-        with pytest.raises(VantageError, match=f"a batch of {size} cannot be cut into {count} parts"):
+        with pytest.raises(VantageError, match=f"a batch of {size} has no {count} parts"):
             Part(0, count).of(size)
         return
     rows = [list(range(size))[Part(number, count).of(size)] for number in range(count)]
@@ -191,7 +191,7 @@ def test_a_device_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert Compute(device="auto").torch_device() == torch.device("cpu")
     with pytest.raises(VantageError, match=r"compute\.device is cuda, which torch does not see here; set it to cpu"):
         Compute(device="cuda").torch_device()
-    with pytest.raises(VantageError, match=r"compute\.accumulate is 0"):
+    with pytest.raises(VantageError, match=r"accumulate is 0; it must be at least 1"):
         Compute(accumulate=0)
 
 

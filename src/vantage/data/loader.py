@@ -29,6 +29,19 @@ Pictures = dict[str, UInt8[np.ndarray, "B _h _w 3"]]
 """Camera -> B pictures, each camera at a size of its own."""
 
 
+ALL = slice(None)
+"""Every row of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Some rows of a batch: what one of several processes computes of it."""
+
+    rows: slice
+    size: int
+    """Rows of the whole batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class RandomShift:
     """Move every picture by up to `pixels` in both directions, repeating its edge.
@@ -38,12 +51,17 @@ class RandomShift:
 
     pixels: int = 4
 
-    def __call__(self, images: Pictures, generator: np.random.Generator) -> Pictures:
-        """Shifted copies; the same for the same state of the generator and the same order of cameras."""
+    def __call__(self, images: Pictures, generator: np.random.Generator, share: Share | None = None) -> Pictures:
+        """Shifted copies; the same for the same state of the generator and the same order of cameras.
+
+        `share`: which part of a batch these are; it is shifted as it would be within the whole of it.
+        """
         if not images:
             return images
-        batch = len(next(iter(images.values())))
+        batch = len(next(iter(images.values()))) if share is None else share.size
         offsets = generator.integers(0, 2 * self.pixels + 1, (batch, len(images), 2))
+        if share is not None:
+            offsets = offsets[share.rows]
         return {camera: self._shifted(pictures, offsets[:, number]) for number, (camera, pictures) in enumerate(images.items())}
 
     def _shifted(self, pictures: UInt8[np.ndarray, "B _h _w 3"], offsets: Int64[np.ndarray, "B 2"]) -> UInt8[np.ndarray, "B _h _w 3"]:
@@ -216,11 +234,19 @@ class WindowLoader:
             first += len(store)
         return gathered
 
-    def observe(self, rows: Int64[np.ndarray, "B"], generator: np.random.Generator | None = None) -> Observation:
-        """Observations at these rows; shifted if the loader has a shift and a generator is given."""
+    def observe(
+        self,
+        rows: Int64[np.ndarray, "B"],
+        generator: np.random.Generator | None = None,
+        share: Share | None = None,
+    ) -> Observation:
+        """Observations at these rows; shifted if the loader has a shift and a generator is given.
+
+        `share`: which part of a batch these rows are.
+        """
         images = self.pictures(rows) if self.cameras else {}
         if self.shift is not None and generator is not None:
-            images = self.shift(images, generator)
+            images = self.shift(images, generator, share)
 
         truth: Float[torch.Tensor, "B E"] | None = None
         if self.environment_state is not None:
@@ -232,19 +258,31 @@ class WindowLoader:
             prompts=tuple(self.prompts[number] for number in self.prompt[rows]),
         )
 
-    def batch(self, rows: Int64[np.ndarray, "B"], generator: np.random.Generator | None = None) -> Batch:
-        """The windows anchored at these rows."""
+    def batch(
+        self,
+        rows: Int64[np.ndarray, "B"],
+        generator: np.random.Generator | None = None,
+        share: Share | None = None,
+    ) -> Batch:
+        """The windows anchored at these rows. `share`: which part of a larger batch they are."""
         steps, valid = window_index(self.segment_end, rows, self.horizon)
         commanded = np.ones(self.action.shape[1], np.bool_) if self.commanded is None else self.commanded
         return Batch(
-            observation=self.observe(rows, generator),
+            observation=self.observe(rows, generator, share),
             actions=torch.from_numpy(self.action[steps]),
             mask=torch.from_numpy(action_mask(steps, valid, commanded)),
             row=rows,
         )
 
-    def drawn(self, probability: Float[np.ndarray, "N"], seed: int, step: int, size: int) -> Batch:
-        """The batch of one gradient step: a pure function of (seed, step), augmentation included.
+    def drawn(
+        self,
+        probability: Float[np.ndarray, "N"],
+        seed: int,
+        step: int,
+        size: int,
+        rows: slice = ALL,
+    ) -> Batch:
+        """The batch of one gradient step, or some rows of it: a pure function of (seed, step), augmentation included.
 
         Where datasets differ in picture size, a step draws from one size, chosen with the probability that
         its frames have together: over many steps every frame is drawn as often as `probability` says.
@@ -252,8 +290,8 @@ class WindowLoader:
         probability = probability.astype(np.float64)
         if len(self.stores) > 1 and len(self.sizes) > 1:
             probability = self._of_one_size(probability, seed, step)
-        rows = draw(probability, seed=seed, step=step, batch=size)
-        return self.batch(rows, augmentation(seed, step))
+        anchors = draw(probability, seed=seed, step=step, batch=size)
+        return self.batch(anchors[rows], augmentation(seed, step), Share(rows, size))
 
     def _of_one_size(self, probability: Float64[np.ndarray, "N"], seed: int, step: int) -> Float64[np.ndarray, "N"]:
         group = self.size_group(np.arange(len(self)))
@@ -262,6 +300,14 @@ class WindowLoader:
         chosen = generator.choice(len(share), p=share / share.sum())
         return np.where(group == chosen, probability, 0.0) / share[chosen]
 
-    def stream(self, probability: Float[np.ndarray, "N"], seed: int, steps: Iterable[int], size: int, ahead: int = 2) -> Iterator[Batch]:
+    def stream(
+        self,
+        probability: Float[np.ndarray, "N"],
+        seed: int,
+        steps: Iterable[int],
+        size: int,
+        ahead: int = 2,
+        rows: slice = ALL,
+    ) -> Iterator[Batch]:
         """`drawn` for every step, prepared by one background thread while the last one is being used."""
-        return prefetch(lambda step: self.drawn(probability, seed, step, size), steps, ahead)
+        return prefetch(lambda step: self.drawn(probability, seed, step, size, rows), steps, ahead)

@@ -81,6 +81,10 @@ class Draw(NamedTuple):
     noise: Float[Tensor, "B H *A"]
     time: Float[Tensor, "B"]
 
+    def at(self, rows: slice) -> "Draw":
+        """The draw of some windows of a batch."""
+        return Draw(self.noise[rows], self.time[rows])
+
     def to(self, device: torch.device | str) -> "Draw":
         """The same draw on another device."""
         return Draw(self.noise.to(device), self.time.to(device))
@@ -118,6 +122,12 @@ class Policy(nn.Module, ABC):
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
         return tuple(self.interface.cameras)
+
+    @property
+    def units(self) -> tuple[nn.Module, ...]:
+        """Parts that every forward pass calls as a whole: where a policy is sharded over processes, one is gathered at
+        a time. None: all at once, which any policy stands."""
+        return ()
 
     @property
     def device(self) -> torch.device:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vantage.config import dumps
 from vantage.disk.files import read_json
@@ -59,6 +59,11 @@ class SmallPolicy(Policy):
             self.backbone = Backbone(net)
             self.head = ChunkHead(net, flow=flow)
             self.actions = Standardise(net.action_dim)
+
+    @property
+    def units(self) -> tuple[nn.Module, ...]:
+        """The residual layers of the head."""
+        return tuple(self.head.blocks)
 
     def fit_normaliser(
         self,
