@@ -10,13 +10,14 @@ import torch
 from recorded import IMPROVEMENT, SEED, SPEC, STEPS, T_MAX, copy_of_recordings, experience, improvement, improver
 
 from vantage.algorithms.improvement import Improvement
-from vantage.algorithms.interleaved import Interleaved, _Learner
+from vantage.algorithms.interleaved import Interleaved, Together
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
 from vantage.disk.files import read_json
 from vantage.disk.record import write_record
 from vantage.disk.tables import read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
+from vantage.learn.step import Compute
 from vantage.learn.start import begin
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
@@ -25,10 +26,10 @@ from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
 
 
-def one_round(recorded: Path, run: Path, settings: Improvement) -> Path:
+def one_round(recorded: Path, run: Path, settings: Improvement, compute: Compute = Compute()) -> Path:
     """Round 1 again, from the same checkpoint, episodes and labels."""
     copy_of_recordings(recorded, run, 1)
-    improver(run, 1, settings).learn()
+    replace(improver(run, 1, settings), compute=compute).learn()
     return run / "round-01"
 
 
@@ -121,7 +122,7 @@ def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale
 
     def drawn(weighing: Weighing) -> np.ndarray:
         how = (replay, actor, Interleaved(), weighing, IMPROVEMENT.fit, IMPROVEMENT.critic)
-        return _Learner(*how, t_max=T_MAX, policy_version=STEPS, seed=0).sampling > 0
+        return Together(*how, t_max=T_MAX, policy_version=STEPS, seed=0).sampling > 0
 
     route = replay.labels.route
     assert not drawn(weighing)[route == "unlabelled"].any() and (route == "unlabelled").any()
@@ -131,12 +132,17 @@ def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale
 
 
 @pytest.mark.parametrize(
-    ("weighing", "critic", "says"),
-    [(Weighing(rule=AWR()), CriticFit(), "no parent head"), (Weighing(), CriticFit(folds=2), "trains one critic")],
+    ("weighing", "critic", "compute", "says"),
+    [
+        (Weighing(rule=AWR()), CriticFit(), Compute(), "no parent head"),
+        (Weighing(), CriticFit(folds=2), Compute(), "trains one critic"),
+        (Weighing(), CriticFit(), Compute(accumulate=2), "weighs every batch as a whole"),
+    ],
 )
 def test_the_interleaved_schedule_says_what_it_lacks(
-    weighing: Weighing, critic: CriticFit, says: str, recorded: Path, tmp_path: Path
+    weighing: Weighing, critic: CriticFit, compute: Compute, says: str, recorded: Path, tmp_path: Path
 ) -> None:
+    settings = improvement(schedule=Interleaved(), weighing=weighing, critic=critic)
     with pytest.raises(VantageError, match=says):
-        one_round(recorded, tmp_path, improvement(schedule=Interleaved(), weighing=weighing, critic=critic))
+        one_round(recorded, tmp_path, settings, compute)
     assert not (tmp_path / "round-01" / "5-actor").exists()

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vantage.core.losses import flow_loss
-from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.learn.optim import OptimConfig
+from vantage.learn.step import Learner, whole
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.small.flow import FlowConfig
@@ -35,13 +36,13 @@ def curve(config: SmallConfig, steps: int = 12) -> list[float]:
     batch = Batch(observation=seen, actions=torch.randn(8, 16, 4, generator=g), mask=mask, row=torch.arange(8).numpy())
     weight = torch.rand(8, generator=g) * 2
     actor = build_policy(config, seed=0)
-    optimiser = Optimiser(actor, OptimConfig(warmup=3), steps)
+    learner = Learner(actor, OptimConfig(warmup=3), steps)
     losses = []
     with one_thread():
         for step in range(steps):
             draw = actor.draw(8, torch.Generator().manual_seed(step))
             loss = flow_loss(actor(batch, draw).elementwise, batch.mask, weight, 8)
-            optimiser.step(loss)
+            learner.step(whole(loss))
             losses.append(loss.item())
     return losses
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import tyro
 
+from vantage import ranks
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
@@ -24,12 +25,14 @@ from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
 from vantage.learn.optim import OptimConfig
+from vantage.learn.step import Compute
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import PolicySpec
 from vantage.policies.load import load_policy
 from vantage.policies.small.gaussian import GaussianConfig
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.board import PracticeBoard
+from vantage.practice.ppo import check_whole
 from vantage.practice.settings import Practice
 from vantage.practice.trainer import PracticeTask, Trainer
 from vantage.stages.collect import Demonstrations
@@ -63,26 +66,40 @@ class ChunkedPPORun:
     evaluation: Evaluation = Evaluation(per_world=50)
     limit: Count = 500
     """Of the evaluation: the cap of MetaWorld itself."""
+    compute: Compute = Compute()
+    """On what policy and critic are trained; episodes are played on the CPU."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
     def check_compatible(self) -> None:
-        """Raise VantageError for a policy without a density, and where worlds, policy and operator do not fit together."""
+        """Raise VantageError for a policy without a density, batches in parts, and where worlds, policy and operator do not fit together."""
         if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
             raise VantageError(
                 f"a {type(self.policy).__name__} has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
             )
+        check_whole(self.compute)
         check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
 
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
     """Do whatever of the run is not on disk yet. Raises VantageError for settings that do not fit together, before anything is played."""
     settings.check_compatible()
+    if ranks.count() > 1:
+        raise VantageError("chunked PPO practises in one process; start the run without a launcher of several")
+
     start, after = Round.of(run, 0), Round.of(run, 1)
     with open_pool(workers) as pool:
-        supervise_policy(start, settings.worlds, settings.policy, settings.supervision, seed=settings.seed, pool=pool)
+        supervise_policy(
+            start,
+            settings.worlds,
+            settings.policy,
+            settings.supervision,
+            seed=settings.seed,
+            pool=pool,
+            compute=settings.compute,
+        )
         evaluate_round(start, settings, pool)
         write_record(start.folder, settings.seed)
 
@@ -101,6 +118,7 @@ def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> 
         demonstrator=settings.supervision.demonstrations.operator,
         practice=settings.practice,
         seed=settings.seed,
+        compute=settings.compute,
     )
     trainer = Trainer.begin(task, here.folder / ".practice")
     steps = settings.practice.steps

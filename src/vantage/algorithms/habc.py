@@ -23,6 +23,7 @@ from vantage.config import Whole, check
 from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
+from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.policies.small.flow import FlowConfig
@@ -50,6 +51,8 @@ class HABCRun:
     evaluation: Evaluation = Evaluation()
     control: bool = True
     """Also give the supervised policy as many further steps on the demonstrations alone, and evaluate that."""
+    compute: Compute = Compute()
+    """On what policy and critic are trained; episodes are played on the CPU."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -100,6 +103,7 @@ def supervise_round(here: Round, settings: HABCRun, pool: Pool) -> None:
         seed=settings.seed,
         pool=pool,
         labelling=settings.improvement.labelling,
+        compute=settings.compute,
     )
 
 
@@ -156,6 +160,7 @@ def improver(here: Round, settings: HABCRun) -> Improver:
         version=version_entering(here, settings),
         seed=settings.seed,
         train_seed=train_seed(here, settings.seed),
+        compute=settings.compute,
     )
 
 
@@ -168,7 +173,15 @@ def train_control(run: Path, settings: HABCRun, pool: Pool) -> None:
     """The fair comparison: the supervised policy with as many further gradient steps, on the demonstrations alone."""
     control = Round.control(run)
     fit = settings.improvement.fit
-    train_control_policy(Round.of(run, 0), control.actor, settings.interface, fit, rounds=settings.rounds, seed=settings.seed)
+    train_control_policy(
+        Round.of(run, 0),
+        control.actor,
+        settings.interface,
+        fit,
+        rounds=settings.rounds,
+        seed=settings.seed,
+        compute=settings.compute,
+    )
     evaluate(control.actor, control.evaluation, settings.worlds, settings.evaluation, pool=pool, title="evaluation, control")
     write_record(control.folder, settings.seed)
 

@@ -15,6 +15,7 @@ from vantage.disk.layout import Round, Source
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.learn.start import FromCheckpoint, FromScratch
+from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
@@ -68,6 +69,8 @@ class Improver:
     """Of the whole run; initial weights come from it."""
     train_seed: int
     """Of everything learned in this round."""
+    compute: Compute = Compute()
+    """On what critic and policy are trained."""
 
     def learn(self) -> None:
         """Do whatever of the improvement is not on disk yet, in the order of the schedule."""
@@ -93,6 +96,7 @@ class Improver:
             t_max=self.t_max,
             seed=self.train_seed,
             parent=self.settings.parent if weighing.rule.reads_parent else None,
+            compute=self.compute,
         )
 
     def weigh(self) -> None:
@@ -118,6 +122,7 @@ class Improver:
             self.settings.fit,
             seed=self.train_seed,
             title=f"policy, round {self.here.number}",
+            compute=self.compute,
         )
 
     def fit_together(self, schedule: Interleaved) -> None:
@@ -134,6 +139,7 @@ class Improver:
             t_max=self.t_max,
             policy_version=self.clock,
             seed=self.train_seed,
+            compute=self.compute,
         )
 
     @property

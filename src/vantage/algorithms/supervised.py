@@ -13,6 +13,7 @@ from vantage.collect.pool import Pool
 from vantage.core.weights import Uniform
 from vantage.disk.layout import Round, Source
 from vantage.learn.start import FromCheckpoint, FromScratch
+from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
@@ -41,6 +42,7 @@ def supervise_policy(
     seed: int,
     pool: Pool,
     labelling: Labelling = Labelling(),
+    compute: Compute = Compute(),
 ) -> None:
     """Do whatever of round 0 is not on disk yet: demonstrations, labels, weights, and the policy that imitates them."""
     interface = interface_in(spec, worlds[0])
@@ -48,7 +50,7 @@ def supervise_policy(
     if not here.labels.exists():
         label(here.episodes, here.labels, demos=True, settings=labelling)
     weigh_demonstrations(here, interface)
-    fit_supervised(here, spec, interface, settings.supervised, seed=seed)
+    fit_supervised(here, spec, interface, settings.supervised, seed=seed, compute=compute)
 
 
 def weigh_demonstrations(here: Round, interface: Interface) -> None:
@@ -57,14 +59,38 @@ def weigh_demonstrations(here: Round, interface: Interface) -> None:
     weigh(sources, None, here.weights, Weighing(rule=Uniform()), horizon=interface.chunk, policy_version=0)
 
 
-def fit_supervised(here: Round, spec: PolicySpec, interface: Interface, fit: PolicyFit, *, seed: int) -> None:
+def fit_supervised(
+    here: Round,
+    spec: PolicySpec,
+    interface: Interface,
+    fit: PolicyFit,
+    *,
+    seed: int,
+    compute: Compute = Compute(),
+) -> None:
     """5-actor of round 0: a new policy, trained on the demonstrations."""
-    start = FromScratch(spec, seed_for("initial weights", seed))
-    sources = sources_up_to(here, interface)
-    fit_policy(sources, here.weights, start, here.actor, fit, seed=train_seed(here, seed), title="supervised policy")
+    fit_policy(
+        sources_up_to(here, interface),
+        here.weights,
+        FromScratch(spec, seed_for("initial weights", seed)),
+        here.actor,
+        fit,
+        seed=train_seed(here, seed),
+        title="supervised policy",
+        compute=compute,
+    )
 
 
-def train_control_policy(start: Round, out: Path, interface: Interface, fit: PolicyFit, *, rounds: int, seed: int) -> None:
+def train_control_policy(
+    start: Round,
+    out: Path,
+    interface: Interface,
+    fit: PolicyFit,
+    *,
+    rounds: int,
+    seed: int,
+    compute: Compute = Compute(),
+) -> None:
     """`out`: the policy of round 0 after as many further steps on its demonstrations as `rounds` rounds of `fit` have."""
     fit_policy(
         sources_up_to(start, interface),
@@ -74,6 +100,7 @@ def train_control_policy(start: Round, out: Path, interface: Interface, fit: Pol
         replace(fit, steps=fit.steps * rounds),
         seed=seed_for("control", seed),
         title="control: more SFT",
+        compute=compute,
     )
 
 

@@ -88,12 +88,18 @@ class PPOFit:
         """Raise `VantageError` for settings that cannot learn."""
         check(self)
         if not 0 < self.kl_end <= self.kl_stop:
-            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) between 0 and it")
+            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) at most it")
 
     def kl_limit(self, progress: float) -> float:
         """Divergence at which an iteration ends, in nats per chunk. `progress`: share of practice that is
         over, in whole thousandths."""
         return self.kl_stop * half_cosine(round(1000 * progress) / 1000, floor=self.kl_end / self.kl_stop)
+
+
+def check_whole(compute: Compute) -> None:
+    """Raise `VantageError` for what PPO does not do: it looks at the divergence of a whole batch before every step."""
+    if compute.accumulate > 1 or compute.precision != "float32":
+        raise VantageError("chunked PPO takes batches whole and in float32; unset compute.accumulate and compute.precision")
 
 
 EFFICIENCY_UNIT = 0.1
@@ -116,10 +122,7 @@ class ChunkedPPO:
             raise VantageError(
                 f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian or a stochastic flow",
             )
-        if compute.accumulate > 1 or compute.precision != "float32":
-            raise VantageError(
-                "chunked PPO takes batches whole and in float32; unset compute.accumulate and compute.precision",
-            )
+        check_whole(compute)
 
         self.actor, self.critic, self.settings = actor, critic, settings
         spread = (Rate("log_std", settings.std_lr),)

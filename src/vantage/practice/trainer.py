@@ -29,6 +29,7 @@ from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import write_json
 from vantage.disk.layout import Source
 from vantage.disk.tables import read_parquet
+from vantage.learn.step import Compute
 from vantage.nets.value import StateValue
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
@@ -37,7 +38,7 @@ from vantage.practice.lockstep import Driven, Group, Replayed, Start, play_group
 from vantage.practice.ppo import ChunkedPPO
 from vantage.practice.settings import OperatorLead, Practice
 from vantage.practice.trials import Trials, join_trials
-from vantage.seeding import seed_for
+from vantage.seeding import global_generator_kept, seed_for
 from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec, place_of
 
@@ -56,6 +57,8 @@ class PracticeTask:
     """Who may bring a start nearer to its goal."""
     practice: Practice
     seed: int
+    compute: Compute = Compute()
+    """On what policy and critic are trained."""
 
 
 class Trainer:
@@ -91,13 +94,12 @@ class Trainer:
         truth = experience.tables[0].environment_state
         assert truth is not None, "simulated demonstrations carry the true state"
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for("critic", task.seed))
+        with global_generator_kept(seed_for("critic", task.seed)):
             critic = StateValue(truth.shape[1])
         critic.state.standardise.fit(torch.from_numpy(truth))
 
         prompts = tuple(world().prompt for world in task.worlds)
-        learner = ChunkedPPO(policy, critic, task.practice.fit)
+        learner = ChunkedPPO(policy, critic, task.practice.fit, task.compute)
         buffer = DemoBuffer(task.practice.buffer, prompts)
         trainer = cls(task, folder, learner, buffer, recorded_in(experience.tables[0], task.worlds))
 

@@ -12,7 +12,7 @@ from vantage.collect.observe import facts_of_world, interface_in
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, play
 from vantage.core.losses import flow_loss
-from vantage.learn.optim import Optimiser
+from vantage.learn.step import Learner, whole
 from vantage.policies.build import build_policy
 from vantage.policies.protocol import Policy
 from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
@@ -72,12 +72,13 @@ def measure_speeds(study: Study, episodes: int = 2, steps: int = 8) -> Speeds:
 def _gradient_step(study: Study, actor: Policy, steps: int) -> float:
     fit = study.base.improvement.fit
     batch = actor.interface.fake_batch(fit.batch)
-    optimiser = Optimiser(actor, fit.optim, steps + 2)
+    learner = Learner(actor, fit.optim, steps + 2)
     spent: list[float] = []
     for number in range(steps + 2):
         began = time.perf_counter()
         draw = actor.draw(fit.batch, torch.Generator().manual_seed(number))
-        optimiser.step(flow_loss(actor(batch, draw).elementwise, batch.mask, torch.ones(fit.batch), fit.batch))
+        loss = flow_loss(actor(batch, draw).elementwise, batch.mask, torch.ones(fit.batch), fit.batch)
+        learner.step(whole(loss))
         spent.append(time.perf_counter() - began)
     return float(np.mean(spent[2:]))
 

@@ -17,6 +17,7 @@ from vantage.disk.files import read_json
 from vantage.nets.blocks import Standardise
 from vantage.nets.vla import Backbone, ChunkHead, NetConfig, Pixels, TrueState
 from vantage.policies.protocol import Interface, Policy
+from vantage.seeding import global_generator_kept
 from vantage.types import Observation, VantageError
 
 
@@ -54,8 +55,7 @@ class SmallPolicy(Policy):
         self.feature_dim = net.width
 
         # The caller's generator is put back afterwards: only the weights depend on the seed.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with global_generator_kept(seed):
             self.backbone = Backbone(net)
             self.head = ChunkHead(net, flow=flow)
             self.actions = Standardise(net.action_dim)
