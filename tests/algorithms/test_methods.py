@@ -17,8 +17,8 @@ from vantage.disk.record import write_record
 from vantage.disk.tables import read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
-from vantage.learn.step import Compute
 from vantage.learn.start import begin
+from vantage.learn.step import Compute
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.seeding import seed_for

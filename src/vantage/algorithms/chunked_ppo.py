@@ -74,7 +74,7 @@ class ChunkedPPORun:
         check(self)
 
     def check_compatible(self) -> None:
-        """Raise VantageError for a policy without a density, batches in parts, and where worlds, policy and operator do not fit together."""
+        """Raise VantageError for a policy without a density, batches in parts, and what does not fit together."""
         if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
             raise VantageError(
                 f"a {type(self.policy).__name__} has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
