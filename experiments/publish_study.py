@@ -1,6 +1,6 @@
 """Tables of stored studies -> docs/results.md and README.md, figures -> docs/figures/, so that no number is copied by hand.
 
-python -m experiments.publish_study state screen pixels
+python -m experiments.publish_study state screen pixels mt10-ppo
 """
 
 import re
@@ -8,8 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from vantage.report.table import Table
 from vantage.study.arms import title
 from vantage.study.page import write_study
+from vantage.study.practice_tables import short_sheet
 from vantage.study.rows import Results
 from vantage.study.statistics import hold_together
 from vantage.study.tables import contrasts, cost
@@ -41,6 +43,9 @@ FROM_PIXELS = (
 )
 """The same of the study from pixels."""
 
+ELSEWHERE = ("Rollouts", "In short")
+"""Tables that docs/results.md leaves out: the longest and least asked for, and the one that README.md shows."""
+
 
 def publish(name: str) -> None:
     """Draw one study again and put its tables between its marks."""
@@ -51,7 +56,7 @@ def publish(name: str) -> None:
     for figure in sorted(drawn.glob("*.svg")):
         shutil.copy(figure, FIGURES / f"study-{name}-{figure.name}")
     head, *sheets = (drawn / "results.md").read_text().strip().split("### ")
-    body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith("Rollouts"))  # the longest, and the least asked for
+    body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith(ELSEWHERE))
     between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
 
 
@@ -74,7 +79,16 @@ def headlines(name: str, pairs: tuple[tuple[str, str], ...], mark: str, form: st
     between(README, mark, "\n".join(lines), "## Which method is better, and by how much")
 
 
+def practice_headlines(name: str, mark: str) -> None:
+    """The short table of a study whose arms practise, in README.md."""
+    results = Results.read(Path(f"docs/results/study-{name}"))
+    if results.study.view is not None:
+        sheet = short_sheet(results, results.study.view)
+        between(README, mark, Table(sheet.head, sheet.rows).markdown(), "## Faster than its demonstrations")
+
+
 def between(path: Path, mark: str, body: str, heading: str) -> None:
+    """Put `body` between a page's marks; a page without them gets them at its end, under the heading."""
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     text = path.read_text()
     if begin not in text:
@@ -87,3 +101,4 @@ if __name__ == "__main__":
         publish(study)
     headlines("state", HEADLINES, "study", "True state")
     headlines("pixels", FROM_PIXELS, "study-pixels", "From pixels")
+    practice_headlines("mt10-ppo", "ppo")

@@ -11,10 +11,10 @@ from vantage.study.words import span
 
 def trials(**arms: np.ndarray) -> dict[str, np.ndarray]:
     """Rows of arms given as success [tasks, seeds, starts]; a success takes 10 steps (arm a) or 12, the limit is 20."""
-    rows: dict[str, list[object]] = {name: [] for name in ("task", "arm", "seed", "trial", "success", "steps", "limit")}
+    rows: dict[str, list[object]] = {name: [] for name in ("task", "world", "arm", "seed", "trial", "success", "steps", "limit")}
     for arm, success in arms.items():
         for (task, seed, trial), won in np.ndenumerate(success):
-            values = (f"task-{task}", arm, seed, trial, bool(won), 10 if arm == "a" else 12, 20)
+            values = (f"task-{task}", f"task-{task}", arm, seed, trial, bool(won), 10 if arm == "a" else 12, 20)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     return {name: np.array(column) for name, column in rows.items()}

@@ -85,6 +85,8 @@ def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None
         supervise_policy(start, settings.worlds, settings.policy, settings.supervision, seed=settings.seed, pool=pool)
         evaluate_round(start, settings, pool)
         write_record(start.folder, settings.seed)
+        if settings.practice.steps == 0:
+            return  # the supervised policy is the result
 
         if not after.actor.exists():
             practise(start, after, settings, pool)

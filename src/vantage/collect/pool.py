@@ -7,7 +7,7 @@ workers, nor on which worker played what.
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ from vantage.collect.operators import OperatorSpec
 from vantage.data.episodes import save_episode
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
+from vantage.progress import console
 from vantage.worlds.protocol import World
 from vantage.worlds.spec import WorldSpec
 
@@ -146,14 +147,32 @@ def open_pool(workers: int) -> Generator[Pool]:
     if workers <= 1:
         yield play_here
         return
+    with open_processes(workers, preload=("vantage.collect.pool", "vantage.worlds.metaworld.world")) as executor:
+        yield _Processes(executor)
+
+
+@contextmanager
+def open_processes(workers: int, *, preload: Sequence[str], quiet: bool = False) -> Generator[ProcessPoolExecutor]:
+    """Worker processes for any work: they import the modules `preload` once, do not outlive this process, and are left to themselves
+    when the context ends by an error.
+
+    `quiet`: they print nothing and use one thread each, for work that would show its own progress.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.collect.pool", "vantage.worlds.metaworld.world"])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as executor:
+    context.set_forkserver_preload(list(preload))
+    begin = _begin_quietly if quiet else leave_with_parent
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as executor:
         try:
-            yield _Processes(executor)
+            yield executor
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _begin_quietly() -> None:
+    leave_with_parent()
+    console.quiet = True
+    torch.set_num_threads(1)
 
 
 def leave_with_parent() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from rich.table import Table as RichTable
 
 from vantage.collect.pool import Pool
-from vantage.core.stats import Interval, wilson
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import Column, read_parquet
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import Evaluation, evaluate
+from vantage.study.caps import Score, score
 from vantage.types import VantageError
 from vantage.worlds.metaworld.tasks import MT10
 from vantage.worlds.metaworld.world import TASKS
@@ -48,38 +48,11 @@ RULES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What one set of rules says of some trials."""
-
-    success: Interval
-    """Over all trials; tasks count the same, because they have the same number of trials."""
-    steps: float
-    """Mean over tasks of the mean steps of their successes; tasks without any are left out. NaN if there is none."""
-    cost: float
-    """Mean steps of all trials, failures counted at the cap."""
-
-
 def worlds_of(suite: str) -> tuple[MetaWorldSpec, ...]:
     """The tasks of a suite at the cap. Raises VantageError for another name."""
     if suite not in SUITES:
         raise VantageError(f"there is no suite {suite!r}; there are {' and '.join(SUITES)}")
     return tuple(MetaWorldSpec(task, limit=CAP) for task in SUITES[suite])
-
-
-def score(trials: Mapping[str, Column], cap: int) -> Score:
-    """Count some trials under a cap. `trials` has the columns of 6-eval.parquet, played to `CAP` or to `cap` at least."""
-    if int(trials["limit"].min()) < cap:
-        raise VantageError(
-            f"these trials were stopped after {int(trials['limit'].min())} steps, so nobody knows who solves them within {cap}"
-        )
-    steps = trials["steps"].astype(np.float64)
-    won = trials["success"].astype(bool) & (steps <= cap)
-    tasks = np.unique(trials["task"])
-    means = [steps[won & (trials["task"] == task)].mean() for task in tasks if (won & (trials["task"] == task)).any()]
-    return Score(
-        wilson(int(won.sum()), len(won)), float(np.mean(means)) if means else float("nan"), float(np.where(won, steps, cap).mean())
-    )
 
 
 def starts_hash(worlds: tuple[MetaWorldSpec, ...], settings: Evaluation) -> str:

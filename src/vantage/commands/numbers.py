@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vantage.commands.metaworld_score import CAP, RULES, score
+from vantage.commands.metaworld_score import CAP, RULES
 from vantage.disk.tables import Column
 from vantage.report.folder import read_run
 from vantage.report.numbers import Arm, collected, common_starts, compare
+from vantage.study.caps import score
 from vantage.study.rows import Results
-from vantage.study.statistics import hold_together, rate
-from vantage.study.tables import contrasts, evaluated
+from vantage.study.statistics import hold_together
+from vantage.study.tables import estimate
 
 
 def run_numbers(folder: Path) -> dict[str, Any]:
@@ -63,12 +64,12 @@ def protocol_numbers(trials: Mapping[str, Column]) -> dict[str, Any]:
 def study_numbers(folder: Path) -> dict[str, Any]:
     """Success of every arm of a study, and every comparison of its plan."""
     results = Results.read(folder)
-    rates = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
-    differences = contrasts(results)
+    estimates = estimate(results)
+    differences = estimates.contrasts
     return {
         "results": folder,
         "cells": len(results.done()),
-        "arms": {arm: found for arm, found in rates.items() if found is not None},
+        "arms": estimates.rates,
         "differences": differences,
         "stands_after_holm": hold_together(differences),
     }

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from rich.text import Text
 
-from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import (
     HABCRun,
     collect_round,
     evaluate_round,
     improver,
-    run_habc,
 )
 from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.run import run_algorithm
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
 from vantage.commands.names import Named, find
@@ -33,11 +33,7 @@ def start(name: str, out: Path, *, workers: int, settings: Recipe | None = None)
     settings = settings or recipe.value
     settings.check_compatible()
     claim(out, recipe.name, settings)
-    match settings:
-        case HABCRun():
-            run_habc(out, settings, workers=workers or cores())
-        case ChunkedPPORun():
-            run_chunked_ppo(out, settings, workers=workers or cores())
+    run_algorithm(out, settings, workers=workers or cores())
     page = write_report(out)
     console.print(Text.assemble(("done", "bold green"), "  ", printable(str(page))))
 

@@ -58,7 +58,7 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
         raise VantageError(f"arm {cell.arm!r} only gathers rollouts and is not evaluated; name another")
     for each in study.ancestry(arm):
         one = Cell(task=cell.task, arm=each.name, seed=cell.seed)
-        forget(one, out)
+        forget(one, out, starts=True)
         rows = run_cell(study, one, out)
         console.print(f"{each.name:<20} {rows.seconds:5.0f} s")
     wins, n = int(rows.trials["success"].sum()), len(rows.trials["success"])  # pyright: ignore[reportPossiblyUnboundVariable]

@@ -80,7 +80,7 @@ class Practice:
     """Reinforcement learning in simulation: play, learn, clone, check, again."""
 
     steps: Whole = 2_000_000
-    """Environment steps; the iteration that passes it is the last."""
+    """Environment steps; the iteration that passes it is the last. 0: none, the supervised policy is the result."""
     play: Play = Play()
     fit: PPOFit = PPOFit()
     self_bc: SelfBCRule = SuccessBC()

@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.run import gradient_steps
 from vantage.core.weights import HABC, HABCV
+from vantage.learn.critic.fit import CriticFit
 from vantage.stages.weigh import Weighing
-from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised, Whole
 
 TITLES = {
     "sft": "SFT",
@@ -46,6 +49,8 @@ class Family(StrEnum):
     """The paper's own rules."""
     BEYOND = "HABC, beyond the paper"
     """HABC with a setting that the paper does not have."""
+    PRACTICE = "reinforcement learning"
+    """Practice in simulation, by its own success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,8 @@ def describe(study: Study, name: str) -> Label:
             return Label(method=_method(study, arm), family=Family.SUPERVISED)
         case Gathered():
             return Label(method=TITLES.get(arm.name, arm.name), family=Family.BASELINE)
+        case Whole():
+            return Label(method=TITLES.get(arm.name, arm.name), family=_family_of_run(arm))
         case Acting():
             return replace(describe(study, arm.after), noise=arm.noise)
         case Offline():
@@ -180,10 +187,25 @@ def _rounds(study: Study, arm: Online) -> int:
 
 
 def _family(arm: Online | Offline) -> Family:
+    """Of an arm that learns from experience."""
+    return _family_of_rule(arm.weighing, arm.critic)
+
+
+def _family_of_run(arm: Whole) -> Family:
+    """Of a whole run: supervised where nothing follows round 0, else by how it learns from experience."""
+    if gradient_steps(arm.run) == 0:
+        return Family.SUPERVISED
+    if not isinstance(arm.run, HABCRun):
+        return Family.PRACTICE
+    improvement = arm.run.improvement
+    return Family.BEYOND if improvement.from_scratch else _family_of_rule(improvement.weighing, improvement.critic)
+
+
+def _family_of_rule(weighing: Weighing, critic: CriticFit | None) -> Family:
     """HABC is the paper's as long as nothing but the stride k and the schedule differs from one of its own rules."""
-    if not isinstance(arm.weighing.rule, HABC | HABCV):
+    if not isinstance(weighing.rule, HABC | HABCV):
         return Family.BASELINE
     paper = (Weighing(rule=HABC()), Weighing(rule=HABC(reweight_interventions=True)), Weighing(rule=HABCV()))
-    plain = replace(arm.weighing, stride=Weighing().stride) in paper
-    one_critic = arm.critic is None or (arm.critic.folds, arm.critic.members) == (1, 1)
+    plain = replace(weighing, stride=Weighing().stride) in paper
+    one_critic = critic is None or (critic.folds, critic.members) == (1, 1)
     return Family.HABC if plain and one_critic else Family.BEYOND

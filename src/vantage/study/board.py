@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vantage.progress import console
 from vantage.study.cells import Cell, CellRows
-from vantage.study.estimate import UNMEASURED, cell_seconds, measure_speeds
+from vantage.study.estimate import Estimator
 from vantage.study.measure import Table
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
@@ -38,10 +38,10 @@ class Board:
             return
         known = _known_seconds(self._results)
         unknown = {cell.arm for cell in self._left} - set(known)
-        speeds = measure_speeds(self._study) if unknown else UNMEASURED
+        estimator = Estimator(self._study)
         for cell in self._left:
             seconds = known.get(cell.arm)
-            self._left[cell] = seconds or cell_seconds(self._study, self._study.arm(cell.arm), speeds)
+            self._left[cell] = seconds or estimator.seconds(self._study.arm(cell.arm))
 
         source = "from a short measurement of this machine's speed" if unknown else "measured on finished cells"
         console.print(
@@ -104,10 +104,10 @@ class Board:
         table = RichTable(title="success by arm and task (finished cells)", title_justify="left")
         table.add_column("arm")
         for place in self._study.tasks:
-            table.add_column(place.world.task, justify="right")
+            table.add_column(place.name, justify="right")
         for arm in self._study.arms:
             if not isinstance(arm, Gathered):
-                table.add_row(arm.name, *(self._rate(arm.name, place.world.task) for place in self._study.tasks))
+                table.add_row(arm.name, *(self._rate(arm.name, place.name) for place in self._study.tasks))
 
         running = ", ".join(f"{cell.arm} ({cell.task}, seed {cell.seed})" for cell in self._running)
         return Group(table, Text(f"{self._what_is_left()}; running: {running or '-'}", style="dim"))

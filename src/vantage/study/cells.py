@@ -1,12 +1,17 @@
-"""A cell (arm, task, seed) in, its rows out: trials, rounds, starts, and what a stop rule would have saved.
+"""A cell (arm, task, seed) in, its rows out: trials, rounds, starts, what a stop rule would have saved, and how practice went.
 
     work/bin-picking-v3/seed-03/habc/round-00 -> ../sft/round-00      a cell begins as links to what its parent has made
                                      round-01 ... round-03
+    work/MT10/seed-03/3 demos/round-00 -> ../.starts/5f0c.../round-00     whole runs that begin alike share their round 0
 
 Cells of one task and seed share demonstrations, evaluation starts and the seeds of their rollouts, so that arms are paired.
 """
 
+import fcntl
+import hashlib
+import json
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -14,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import (
     collect_round,
     evaluate_round,
@@ -22,14 +28,17 @@ from vantage.algorithms.habc import (
     label_round,
     supervise_round,
 )
+from vantage.algorithms.run import Run, last_round, run_algorithm, supervised_part
 from vantage.algorithms.supervised import train_control_policy
 from vantage.collect.pool import play_here
+from vantage.config import brief
 from vantage.disk.files import write_whole
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
 from vantage.stages.evaluate import evaluate
 from vantage.study.measure import Table, measure_round
-from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Part, Study, StudyTask, Suite, Supervised, Whole
+from vantage.study.practised import Practised, measure_practice
 from vantage.threads import one_thread
 
 
@@ -42,8 +51,12 @@ class Cell:
     seed: int
 
     def folder(self, work: Path) -> Path:
-        """Where it works."""
-        return work / self.task / f"seed-{self.seed:02d}" / self.arm
+        """Where it works. A name that is made for people to read (spaces, signs) keeps its letters, and gets a few digits of its own."""
+        name = self.arm
+        if not re.fullmatch(r"[\w.+-]+", name):
+            plain = "-".join(re.findall(r"[\w.+]+", name))
+            name = f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+        return work / self.task / f"seed-{self.seed:02d}" / name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,8 @@ class CellRows:
     """One row per rollout: the viability of its first state."""
     stops: Table
     """One row per round and stop threshold."""
+    practised: Practised
+    """How practice went; empty tables of an arm that does not practise."""
 
 
 def finished(study: Study, cell: Cell, work: Path) -> bool:
@@ -84,10 +99,20 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
     if arm.after:
         parent = Cell(task=cell.task, arm=arm.after, seed=cell.seed)
         branch(parent.folder(work), folder, study, arm)
+    practised = Practised()
     with one_thread():  # with another number the same numbers come out rounded differently
-        made = _make(study, arm, task, cell.seed, folder)
-    trials = _trials(made[-1].evaluation if made else Round(folder / "more").evaluation, arm)
-    measured = [measure_round(each) for each in made]
+        if isinstance(arm, Whole):
+            settings = study.settings(arm, task, cell.seed)
+            made = _make_whole(settings, folder)
+            evaluation = last_round(folder, settings).evaluation
+            if isinstance(settings, ChunkedPPORun):
+                practised = measure_practice(folder, settings)
+        else:
+            made = _make(study, arm, task, cell.seed, folder)
+            evaluation = made[-1].evaluation if made else Round(folder / "more").evaluation
+
+    trials = _trials(evaluation, arm)
+    measured = [measure_round(each) for each in made if each.labels.exists()]
     for each in made:
         (each.critic / "features.safetensors").unlink(missing_ok=True)  # the largest file of a round, and quickly made again
         if not study.trains_on(arm):
@@ -101,6 +126,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
         rounds=_stack([m.summary for m in measured]),
         starts=_stack([m.starts for m in measured]),
         stops=_stack([m.stops for m in measured]),
+        practised=practised,
     )
 
 
@@ -123,7 +149,36 @@ def _link(target: Path, link: Path) -> None:
         link.symlink_to(os.path.relpath(target.resolve(), link.parent))
 
 
-def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> list[Round]:
+def _make_whole(settings: Run, folder: Path) -> list[Round]:
+    """Run an algorithm to its end; all its rounds but round 0, which may be another cell's too."""
+    share_start(settings, folder)
+    run_algorithm(folder, settings, workers=1)
+    last = last_round(folder, settings)
+    return [Round.of(folder, number) for number in range(1, last.number + 1)]
+
+
+def share_start(settings: Run, folder: Path) -> None:
+    """Link round 0 of a run to the one that every run of this task and seed shares which begins alike; made here if it is not there yet.
+
+    Runs begin alike where their settings agree in all that decides round 0. Two processes that want the same one make it once: the
+    second waits for the first.
+    """
+    beginning = supervised_part(settings)
+    key = hashlib.sha256(json.dumps(brief(beginning), sort_keys=True).encode()).hexdigest()[:12]
+    starts = folder.parent / STARTS
+    starts.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (starts / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run_algorithm(starts / key, beginning, workers=1)
+    _link(Round.of(starts / key, 0).folder, Round.of(folder, 0).folder)
+
+
+STARTS = ".starts"
+"""Folder of the shared beginnings of whole runs, beside the cells of a task and seed."""
+
+
+def _make(study: Study, arm: Part, task: StudyTask | Suite, seed: int, folder: Path) -> list[Round]:
     """Run the arm; the rounds that it has made itself, the last one evaluated."""
     settings = study.settings(arm, task, seed)
     first = study.first_round(arm)
@@ -162,11 +217,15 @@ def _make(study: Study, arm: Arm, task: StudyTask, seed: int, folder: Path) -> l
 
 
 def _trials(path: Path, arm: Arm) -> Table:
-    """Success, steps and limit of every trial, in the order of the suite; nothing of an arm that is not evaluated."""
+    """World, number, success, steps and limit of every trial, in the order of the suite; nothing of an arm that is not evaluated."""
     if isinstance(arm, Gathered):
         return {}
-    found = read_parquet(path, ("success", "steps", "limit"))
-    return {"trial": np.arange(len(found["success"]), dtype=np.int64)} | found
+    found = read_parquet(path, ("task", "success", "steps", "limit"))
+    world = found.pop("task")
+    trial = np.zeros(len(world), np.int64)
+    for name in np.unique(world):
+        trial[world == name] = np.arange((world == name).sum())
+    return {"world": world, "trial": trial} | found
 
 
 def _stack(tables: list[Table]) -> Table:
@@ -174,6 +233,9 @@ def _stack(tables: list[Table]) -> Table:
     return {name: np.concatenate([table[name] for table in filled]) for name in filled[0]} if filled else {}
 
 
-def forget(cell: Cell, work: Path) -> None:
-    """Delete all that a cell has made, so that it is made again."""
-    shutil.rmtree(cell.folder(work), ignore_errors=True)
+def forget(cell: Cell, work: Path, *, starts: bool = False) -> None:
+    """Delete all that a cell has made, so that it is made again; with `starts`, also the beginnings that whole runs share."""
+    folder = cell.folder(work)
+    shutil.rmtree(folder, ignore_errors=True)
+    if starts:
+        shutil.rmtree(folder.parent / STARTS, ignore_errors=True)

@@ -32,7 +32,7 @@ from vantage.policies.protocol import Policy
 from vantage.seeding import seed_for
 from vantage.study.cells import Cell
 from vantage.study.exhibit_rows import VALUES, Exhibit, write_exhibits
-from vantage.study.plan import Online, Study
+from vantage.study.plan import Online, Study, StudyTask
 from vantage.types import Observation, Trace
 from vantage.worlds.spec import WorldSpec, place_of
 
@@ -64,9 +64,12 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
     if not last.weights.exists():
         raise VantageError(f"{last.folder} is not there; run `vantage study` with --tasks {task} first")
 
-    world = study.task(task).world
+    place = study.task(task)
+    if not isinstance(place, StudyTask):
+        raise VantageError(f"task {task!r} is a suite of worlds, of which no episodes are shown; name a task that is one world")
+    world = place.world
     exhibits = _recorded(last, world, seed)
-    exhibits += _side_by_side(last, world, suite=study.base.evaluation.suite, stride=chosen.weighing.stride)
+    exhibits += _side_by_side(last, world, suite=study.shared.evaluation.suite, stride=chosen.weighing.stride)
     if not exhibits:
         raise VantageError(
             f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another seed",

@@ -34,14 +34,21 @@ from vantage.study.drawing import (
 )
 from vantage.study.measure import PATIENCE, Table
 from vantage.study.plan import Acting, Offline, Online
+from vantage.study.practice_figures import practice_curves
 from vantage.study.rows import Results
-from vantage.study.statistics import Contrast, Grid, Rate, grids, hold_together
-from vantage.study.tables import Estimates, stop_arm
+from vantage.study.statistics import Contrast, Grid, Rate, hold_together, task_grids
+from vantage.study.tables import Estimates, counted, stop_arm
 from vantage.study.words import count
 
 WIDTH = 840.0
 """Pixels: what a README on GitHub shows without scaling."""
-COLOUR = {Family.SUPERVISED: "grey", Family.BASELINE: "teal", Family.HABC: "blue", Family.BEYOND: "red"}
+COLOUR = {
+    Family.SUPERVISED: "grey",
+    Family.BASELINE: "teal",
+    Family.HABC: "blue",
+    Family.BEYOND: "red",
+    Family.PRACTICE: "violet",
+}
 """The colour of each family of arms."""
 TASK_COLOUR = ("blue", "red", "teal", "violet", "orange", "grey")
 """Colours of lines that are tasks, in the order of the study."""
@@ -73,23 +80,38 @@ def draw_study(results: Results, estimates: Estimates) -> list[Figure]:
     """Every figure for which there are rows."""
     rates = estimates.rates
     ordered, further, shared = ordered_arms(results), further_arms(results), shared_arms(results)
-    drawn = [
-        Figure(
-            name="fig3-success",
-            heading="Success by method and task (the paper's Fig. 3)",
-            svg=success_by_method(results, rates, by_family(results, ordered)),
-        ),
-        Figure(
-            name="fig3-steps",
-            heading="Steps of successes (Fig. 3)",
-            svg=steps_by_method(results, by_family(results, ordered)),
-        ),
+    view = results.study.view
+    under = f", within {view.caps[0]} control steps" if view else ""
+    drawn: list[Figure] = []
+    if ordered:
+        drawn.append(
+            Figure(
+                name="fig3-success",
+                heading="Success by method and task (the paper's Fig. 3)",
+                svg=success_by_method(results, rates, by_family(results, ordered)),
+            )
+        )
+        drawn.append(
+            Figure(
+                name="fig3-steps",
+                heading="Steps of successes (Fig. 3)",
+                svg=steps_by_method(results, by_family(results, ordered)),
+            )
+        )
+    if view:
+        drawn += [
+            Figure(name=curves.name, heading=curves.words, svg=practice_curves(results.tables["checks"], curves)) for curves in view.curves
+        ]
+    if not results.study.order:
+        groups, words = by_family(results, unordered_arms(results)), f"Success by method and task{under}"
+        drawn.append(Figure(name="success", heading=words, svg=success_by_method(results, rates, groups, words=words)))
+    drawn.append(
         Figure(
             name="differences",
-            heading="Differences, with 95 % intervals; bold: stands among all of them (Holm, 5 %)",
+            heading=f"Differences{under}, with 95 % intervals; bold: stands among all of them (Holm, 5 %)",
             svg=differences(results, estimates.contrasts),
         ),
-    ]
+    )
     if further:
         groups = by_training(results, further)
         beyond = success_by_method(results, rates, groups, words="Success beyond the paper's comparison")
@@ -145,9 +167,18 @@ def ordered_arms(results: Results) -> list[str]:
 def further_arms(results: Results) -> list[str]:
     """The evaluated arms with rows that are not in the order, behind a few that are; none, if there are none."""
     study = results.study
+    if not study.order:
+        return []
     alone = [name for name in evaluated(study) if not isinstance(study.arm(name), Offline) and has_rows(results, name)]
     further = [name for name in alone if name not in study.order]
     return [name for name in REPEATED if name in alone and further] + further
+
+
+def unordered_arms(results: Results) -> list[str]:
+    """The evaluated arms of a study without an order that have rows, family by family; each family in the order of the study."""
+    families = list(Family)
+    names = [name for name in evaluated(results.study) if has_rows(results, name)]
+    return sorted(names, key=lambda name: families.index(describe(results.study, name).family))
 
 
 def shared_arms(results: Results) -> list[str]:
@@ -210,7 +241,7 @@ def steps_by_method(
     values: dict[str, Mapping[str, Interval]] = {}
     for group in groups:
         for name in group.arms:
-            values[name] = {task: t_interval(_step_means(at)) for task, at in grids(results.tables["trials"], name).items()}
+            values[name] = {task: t_interval(_step_means(at)) for task, at in task_grids(counted(results), name).items()}
 
     return _forest(
         results,
@@ -400,7 +431,7 @@ def _legend(sheet: Card, families: Sequence[Family], y: float) -> None:
 
 def _tasks(results: Results) -> list[str]:
     """The names of the study's tasks."""
-    return [place.world.task for place in results.study.tasks]
+    return [task.name for task in results.study.tasks]
 
 
 def _sizes(results: Results, values: Mapping[str, Mapping[str, Interval]]) -> str:
@@ -408,7 +439,8 @@ def _sizes(results: Results, values: Mapping[str, Mapping[str, Interval]]) -> st
     trials = results.tables["trials"]
     seeds = max((at.n for row in values.values() for at in row.values()), default=0)
     starts = len(np.unique(trials["trial"])) if trials else 0
-    return f"n = {count(seeds, 'seed')} × {count(starts, 'start')} a task"
+    where = "a task" if all(len(task.worlds) == 1 for task in results.study.tasks) else "a world"
+    return f"n = {count(seeds, 'seed')} × {count(starts, 'start')} {where}"
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
@@ -429,7 +461,7 @@ def every_cell(results: Results) -> str:
     """Every cell of every evaluated arm, one line a seed, with its Wilson interval."""
     tasks = _tasks(results)
     arms = [name for name in evaluated(results.study) if has_rows(results, name)]
-    measured = {name: grids(results.tables["trials"], name) for name in arms}
+    measured = {name: task_grids(counted(results), name) for name in arms}
 
     lane, y = 4.0, 66.0
     middles: dict[str, float] = {}
@@ -703,8 +735,7 @@ def stop_curve(results: Results, arm: str) -> str:
     stops = results.tables["stops"]
     most = 0.3
     lines: list[tuple[str, str, list[tuple[float, float, float]]]] = []
-    for place, colour in zip(results.study.tasks, TASK_COLOUR, strict=False):
-        task = place.world.task
+    for task, colour in zip(_tasks(results), TASK_COLOUR, strict=False):
         points = [point for point in _stop_points(stops, arm, task) if point[1] <= most]
         if points:
             lines.append((task, colour, points))

@@ -6,6 +6,10 @@ docs/results/study-state/study.json      the plan
                          rounds.parquet  one row per round
                          starts.parquet  one row per rollout: viability of its first state
                          stops.parquet   one row per round and stop threshold
+    of arms that practise:
+                         checks.parquet    one row per check on the way
+                         practice.parquet  one row per cell: environment steps, seconds playing, seconds learning
+                         pace.parquet      one row per world: how near to its speed limit the arm is driven
 """
 
 import fcntl
@@ -27,7 +31,7 @@ from vantage.study.measure import Table
 from vantage.study.plan import Study
 from vantage.types import VantageError
 
-TABLES = ("trials", "rounds", "starts", "stops", "cells")
+TABLES = ("trials", "rounds", "starts", "stops", "checks", "practice", "pace", "cells")
 """In the order in which they are written: a cell is there when its last row is."""
 
 
@@ -42,7 +46,7 @@ class Results:
     @classmethod
     def open(cls, folder: Path, study: Study) -> "Results":
         """Read what is there. Raises VantageError where rows were made by other settings than the study's."""
-        results = cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+        results = cls(folder, study, _read_all(folder))
         results._check()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "study.json", to_json(study))
@@ -54,7 +58,7 @@ class Results:
         if not (folder / "study.json").exists():
             raise VantageError(f"{folder} holds no study (study.json is missing); name the folder that `vantage study` wrote its rows to")
         study = from_json(Study, read_json(folder / "study.json"), "study.json")
-        return cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+        return cls(folder, study, _read_all(folder))
 
     def done(self) -> set[Cell]:
         """Cells whose rows are here."""
@@ -79,6 +83,9 @@ class Results:
             "rounds": rows.rounds,
             "starts": rows.starts,
             "stops": rows.stops,
+            "checks": rows.practised.checks,
+            "practice": rows.practised.practice,
+            "pace": rows.practised.pace,
             "cells": about,
         }.items():
             if more:
@@ -169,5 +176,11 @@ class Results:
         return next((f" ({difference})" for difference in differences if difference), "")
 
 
-def _read(path: Path) -> Table:
-    return read_parquet(path) if path.exists() else {}
+def _read_all(folder: Path) -> dict[str, Table]:
+    """Every table; an empty one where there is no file."""
+    paths = {name: folder / f"{name}.parquet" for name in TABLES}
+    tables = {name: read_parquet(path) if path.exists() else {} for name, path in paths.items()}
+    trials = tables["trials"]
+    if trials and "world" not in trials:
+        trials["world"] = trials["task"]  # rows from before a task could be a suite: every task was a world
+    return tables

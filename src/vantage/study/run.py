@@ -1,15 +1,11 @@
 """A study and seeds in, every missing cell out: parents before children, one core each, as many at once as there are workers."""
 
-import multiprocessing
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from vantage.collect.pool import leave_with_parent
-from vantage.progress import console
+from vantage.collect.pool import open_processes
 from vantage.study.board import Board
 from vantage.study.cells import Cell, CellRows, finished, run_cell
 from vantage.study.plan import Study
@@ -37,11 +33,11 @@ def wanted_cells(
         for place in places:
             mine: dict[str, Cell] = {}
             for arm in chosen:
-                cell = Cell(task=place.world.task, arm=arm.name, seed=seed)
+                cell = Cell(task=place.name, arm=arm.name, seed=seed)
                 if cell in done:
                     continue
                 for ancestor in study.ancestry(arm)[:-1]:
-                    needed = Cell(task=place.world.task, arm=ancestor.name, seed=seed)
+                    needed = Cell(task=place.name, arm=ancestor.name, seed=seed)
                     if ancestor.name not in mine and not finished(study, needed, work):
                         mine[ancestor.name] = needed
                         if needed in done:
@@ -67,39 +63,25 @@ def run_study(
     board.announce()
     if not wanted.cells:
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.study.cells", "vantage.worlds.metaworld.world"])
     waiting = list(wanted.cells)
     running: dict[Future[CellRows], Cell] = {}
-    ended: set[Cell] = set()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as executor, board:
-        try:
-            while waiting or running:
-                ready = [cell for cell in waiting if _may_run(study, cell, work, waiting, running)][: workers - len(running)]
-                for cell in ready:
-                    waiting.remove(cell)
-                    running[executor.submit(run_cell, study, cell, work)] = cell
-                board.show(running.values(), len(waiting))
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    cell = running.pop(future)
-                    rows = future.result()
-                    ended.add(cell)
-                    if cell not in wanted.again:
-                        results.add(rows)
-                    board.finished(rows)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+    # A pool plays a list of jobs in any order; cells wait for their parents, so they are handed to its processes one by one.
+    with open_processes(workers, preload=("vantage.study.cells", "vantage.worlds.metaworld.world"), quiet=True) as executor, board:
+        while waiting or running:
+            ready = [cell for cell in waiting if _may_run(study, cell, work, waiting, running)][: workers - len(running)]
+            for cell in ready:
+                waiting.remove(cell)
+                running[executor.submit(run_cell, study, cell, work)] = cell
+            board.show(running.values(), len(waiting))
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                cell = running.pop(future)
+                rows = future.result()
+                if cell not in wanted.again:
+                    results.add(rows)
+                board.finished(rows)
 
 
 def _may_run(study: Study, cell: Cell, work: Path, waiting: list[Cell], running: dict[Future[CellRows], Cell]) -> bool:
     after = study.arm(cell.arm).after
     parent = Cell(task=cell.task, arm=after, seed=cell.seed)
     return not after or (parent not in waiting and parent not in running.values() and finished(study, parent, work))
-
-
-def _quiet() -> None:
-    """Workers say nothing, use one thread each, and do not outlive the study."""
-    leave_with_parent()
-    console.quiet = True
-    torch.set_num_threads(1)

@@ -1,12 +1,13 @@
 """Trials of a study -> rates, differences and what they are worth. Everything is paired: the same seeds, the same starts.
 
-    rows ──grid──> per task: success [S seeds, N starts], steps [S, N] ──contrast──> difference, probability of improvement, power
+    rows ──grid──> per world: success [S seeds, N starts], steps [S, N] ──contrast──> difference, probability of improvement, power
 
-Intervals are 95 % crossed bootstraps: in every task, seeds and starts are both drawn again (the "pigeonhole" bootstrap of Owen 2007,
-Annals of Applied Statistics 1:386-411, which errs on the wide side), and tasks are averaged, each counting the same.
+Intervals are 95 % crossed bootstraps: in every world, seeds and starts are both drawn again (the "pigeonhole" bootstrap of Owen 2007,
+Annals of Applied Statistics 1:386-411, which errs on the wide side), and worlds are averaged, each counting the same. A task is one world,
+or a suite of worlds in which one policy is tried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,10 @@ DETECTABLE = normal_quantile(0.5 + LEVEL / 2) + normal_quantile(POWER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """One arm on one task."""
+    """One arm in one world."""
+
+    task: str
+    """The task that the world belongs to."""
 
     seeds: Int64[np.ndarray, "S"]
     success: Bool[np.ndarray, "S N"]
@@ -37,25 +41,44 @@ class Grid:
     def of(self, seeds: Int64[np.ndarray, "R"]) -> "Grid":
         """The rows of some of its seeds, in their order."""
         place = np.searchsorted(self.seeds, seeds)
-        return Grid(seeds=seeds, success=self.success[place], steps=self.steps[place])
+        return Grid(task=self.task, seeds=seeds, success=self.success[place], steps=self.steps[place])
 
 
 def grids(trials: Table, arm: str) -> dict[str, Grid]:
-    """Task -> what an arm did there, seeds in order. Tasks without finished cells are absent."""
+    """World -> what an arm did there, seeds in order. Worlds without finished cells are absent."""
     found: dict[str, Grid] = {}
     mine = trials["arm"] == arm if trials else np.zeros(0, bool)
-    for task in np.unique(trials["task"][mine]) if mine.any() else ():
-        rows = np.flatnonzero(mine & (trials["task"] == task))
+    for world in np.unique(trials["world"][mine]) if mine.any() else ():
+        rows = np.flatnonzero(mine & (trials["world"] == world))
         order = rows[np.lexsort((trials["trial"][rows], trials["seed"][rows]))]
         seeds = np.unique(trials["seed"][order])
         success = trials["success"][order].astype(bool).reshape(len(seeds), -1)
         steps = np.where(success, trials["steps"][order].reshape(success.shape), trials["limit"][order].reshape(success.shape))
-        found[str(task)] = Grid(seeds=seeds.astype(np.int64), success=success, steps=steps.astype(np.int64))
+        found[str(world)] = Grid(
+            task=str(trials["task"][order[0]]),
+            seeds=seeds.astype(np.int64),
+            success=success,
+            steps=steps.astype(np.int64),
+        )
     return found
 
 
+def task_grids(trials: Table, arm: str) -> dict[str, Grid]:
+    """Task -> what an arm did there, the starts of all its worlds side by side."""
+    found = grids(trials, arm)
+    return {
+        task: Grid(
+            task=task,
+            seeds=found[worlds[0]].seeds,
+            success=np.concatenate([found[world].success for world in worlds], axis=1),
+            steps=np.concatenate([found[world].steps for world in worlds], axis=1),
+        )
+        for task, worlds in worlds_by_task(found).items()
+    }
+
+
 def pair(ours: dict[str, Grid], theirs: dict[str, Grid]) -> dict[str, tuple[Grid, Grid]]:
-    """Task -> both arms on the seeds that both have finished."""
+    """World -> both arms on the seeds that both have finished."""
     found: dict[str, tuple[Grid, Grid]] = {}
     for task in ours:
         if task in theirs:
@@ -63,6 +86,19 @@ def pair(ours: dict[str, Grid], theirs: dict[str, Grid]) -> dict[str, tuple[Grid
             if len(seeds):
                 found[task] = (ours[task].of(seeds), theirs[task].of(seeds))
     return found
+
+
+def worlds_by_task(grids: Mapping[str, Grid]) -> dict[str, list[str]]:
+    """Task -> its worlds."""
+    found: dict[str, list[str]] = {}
+    for world, grid in grids.items():
+        found.setdefault(grid.task, []).append(world)
+    return found
+
+
+def cells_in(grids: Mapping[str, Grid]) -> int:
+    """Pairs of task and seed."""
+    return sum(max(len(grids[world].seeds) for world in worlds) for worlds in worlds_by_task(grids).values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +135,8 @@ def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contras
     steps = {task: (a.steps - b.steps).astype(np.float64) for task, (a, b) in pairs.items()}
     weights = {task: _resample(rng, matrix.shape) for task, matrix in change.items()}
     ones = {task: np.ones_like(matrix) for task, matrix in change.items()}
-    cells = sum(len(matrix) for matrix in change.values())
+    ours_in = {world: first for world, (first, _) in pairs.items()}
+    cells, tasks = cells_in(ours_in), worlds_by_task(ours_in)
     difference, spread = _ratio(change, ones, weights, cells)
     shared, _ = _ratio({task: both[task] * steps[task] for task in steps}, both, weights, int(sum(m.sum() for m in both.values())))
     limit, _ = _ratio(steps, ones, weights, sum(matrix.size for matrix in steps.values()))
@@ -107,12 +144,12 @@ def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contras
         ours=ours,
         theirs=theirs,
         difference=difference,
-        by_task={task: float(matrix.mean()) for task, matrix in change.items()},
+        by_task={task: float(np.mean([change[world].mean() for world in worlds])) for task, worlds in tasks.items()},
         improvement=_improvement(pairs, weights, cells),
         shared_steps=shared,
         limit_steps=limit,
         detectable=DETECTABLE * spread,
-        p=_p_value(change, rng),
+        p=_p_value([[change[world] for world in worlds] for worlds in tasks.values()], rng),
     )
 
 
@@ -130,9 +167,12 @@ def hold_together(found: Sequence[Contrast], level: float = 0.05) -> list[bool]:
     return stands
 
 
-def _p_value(change: dict[str, Float64[np.ndarray, "S N"]], rng: np.random.Generator) -> float:
-    """Paired sign-flip test: were the two arms alike, either could have been the better one in every cell by itself."""
-    parts = np.concatenate([matrix.mean(axis=1) / len(matrix) for matrix in change.values()])
+def _p_value(change: Sequence[Sequence[Float64[np.ndarray, "S N"]]], rng: np.random.Generator) -> float:
+    """Paired sign-flip test: were the two arms alike, either could have been the better one in every cell by itself.
+
+    `change`: per task, the differences in its worlds, whose rows are the same seeds; a cell is one seed in all worlds of a task.
+    """
+    parts = np.concatenate([np.sum([matrix.mean(axis=1) / len(matrix) for matrix in worlds], axis=0) for worlds in change])
     count = len(parts)
     if exact := count <= 16:
         signs = 1.0 - 2.0 * (np.arange(1 << count)[:, None] >> np.arange(count) & 1)
@@ -212,14 +252,21 @@ def rate(trials: Table, arm: str, *, seed: int = 0) -> Rate | None:
         return None
     rng = np.random.default_rng([seed, 6])
     success = {task: grid.success.astype(np.float64) for task, grid in found.items()}
-    weights = {task: _resample(rng, matrix.shape) for task, matrix in success.items()}
-    ones = {task: np.ones_like(matrix) for task, matrix in success.items()}
-    overall, _ = _ratio(success, ones, weights, sum(len(matrix) for matrix in success.values()))
-    by_task = {task: _ratio({task: matrix}, ones, weights, len(matrix))[0] for task, matrix in success.items()}
+    weights = {world: _resample(rng, matrix.shape) for world, matrix in success.items()}
+    ones = {world: np.ones_like(matrix) for world, matrix in success.items()}
+    overall, _ = _ratio(success, ones, weights, cells_in(found))
+
+    tasks: dict[str, Interval] = {}
+    reached: dict[str, float] = {}
+    for task, worlds in worlds_by_task(found).items():
+        here = {world: success[world] for world in worlds}
+        seeds = max(len(matrix) for matrix in here.values())
+        tasks[task] = _ratio(here, ones, weights, seeds)[0]
+        reached[task] = float(np.mean([matrix.mean(axis=1) for matrix in here.values()], axis=0).max())
     steps = [float(grid.steps[grid.success].mean()) for grid in found.values() if grid.success.any()]
     return Rate(
         overall=overall,
-        by_task=by_task,
+        by_task=tasks,
         steps=float(np.mean(steps)) if steps else float("nan"),
-        reached={task: float(matrix.mean(axis=1).max()) for task, matrix in success.items()},
+        reached=reached,
     )

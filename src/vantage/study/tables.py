@@ -9,22 +9,14 @@ from jaxtyping import Bool
 from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
 from vantage.report.words import code, markdown
 from vantage.study.arms import Family, describe, evaluated, short_terms, title
+from vantage.study.caps import within
 from vantage.study.measure import PATIENCE, Table
-from vantage.study.plan import Online
+from vantage.study.plan import Online, Whole
+from vantage.study.practice_tables import practice_sheets
 from vantage.study.rows import Results
+from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
 from vantage.study.words import hours, span
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One table."""
-
-    title: str
-    words: str
-    """How to read it."""
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +31,8 @@ class Estimates:
 
 def estimate(results: Results) -> Estimates:
     """Rates and differences of a study."""
-    measured = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
+    trials = counted(results)
+    measured = {arm: rate(trials, arm) for arm in evaluated(results.study)}
     return Estimates(
         rates={arm: one for arm, one in measured.items() if one is not None},
         contrasts=contrasts(results),
@@ -47,10 +40,12 @@ def estimate(results: Results) -> Estimates:
 
 
 def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
-    """Every table of a study that has rows."""
+    """Every table of a study that has rows. Where arms practise, the trials are counted under several limits instead of one."""
+    first = [success_sheet(results, estimates.rates), contrast_sheet(results, estimates.contrasts)]
+    if results.study.view is not None:
+        first = practice_sheets(results, results.study.view, estimates.contrasts)
     drawn = [
-        success_sheet(results, estimates.rates),
-        contrast_sheet(results, estimates.contrasts),
+        *first,
         weights_sheet(results),
         critic_sheet(results),
         collected_sheet(results),
@@ -61,16 +56,28 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
     return [sheet for sheet in drawn if sheet.rows]
 
 
+LEAST_PAIRS = 3
+"""Pairs of cells below which a comparison of arms that practise is not shown: two seeds say little of further ones."""
+
+
 def contrasts(results: Results) -> list[Contrast]:
     """Every comparison of the plan for which there are rows."""
-    compared = [contrast(results.tables["trials"], ours, theirs) for ours, theirs in results.study.pairs]
-    return [one for one in compared if one is not None]
+    trials = counted(results)
+    compared = [contrast(trials, ours, theirs) for ours, theirs in results.study.pairs]
+    least = LEAST_PAIRS if results.study.view is not None else 1
+    return [one for one in compared if one is not None and one.difference.n >= least]
+
+
+def counted(results: Results) -> Table:
+    """The trials by which arms are compared: as they were played, or under the first cap of the study's view."""
+    trials, view = results.tables["trials"], results.study.view
+    return within(trials, view.caps[0]) if trials and view is not None else trials
 
 
 def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
     """Success and steps by arm and task."""
     study = results.study
-    tasks = [place.world.task for place in study.tasks]
+    tasks = [task.name for task in study.tasks]
     rows: list[tuple[str, ...]] = []
     for arm, measured in rates.items():
         rows.append(
@@ -79,7 +86,7 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
                 *(span(measured.by_task[task]) if task in measured.by_task else "–" for task in tasks),
                 f"**{span(measured.overall)}**",
                 f"{measured.steps:.0f}",
-                f"{study.gradient_steps(study.arm(arm)):,}",
+                _steps(study.gradient_steps(study.arm(arm))),
                 str(measured.overall.n),
             )
         )
@@ -101,7 +108,7 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
 def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """Differences between neighbours of the order, and the further pairs of the plan."""
     study = results.study
-    tasks = [place.world.task for place in study.tasks]
+    tasks = [task.name for task in study.tasks]
     rows: list[tuple[str, ...]] = []
     for one, stands in zip(compared, hold_together(compared), strict=True):
         difference = span(one.difference, signed=True)
@@ -136,12 +143,12 @@ def weights_sheet(results: Results) -> Sheet:
     """The weight statistics of Appendix G, by arm and task, beside the paper's."""
     rounds = results.tables["rounds"]
     rows: list[tuple[str, ...]] = []
-    for place in results.study.tasks:
+    for task in results.study.tasks:
         for arm in results.study.arms:
-            mine = _rows(rounds, arm.name, place.world.task)
-            if isinstance(arm, Online) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
+            mine = _rows(rounds, arm.name, task.name)
+            if isinstance(arm, Online | Whole) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
                 values = [_mean(rounds[name][mine]) for name in ("mean_g_success", "mean_g_rescue", "passing")]
-                rows.append((place.world.task, title(results.study, arm.name), *(f"{value:.2f}" for value in values)))
+                rows.append((task.name, title(results.study, arm.name), *(f"{value:.2f}" for value in values)))
 
     success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
     passing = " / ".join(f"{100 * share:.0f}" for share in RECAP_PASSING)
@@ -256,12 +263,18 @@ def cost(results: Results) -> str:
         )
         per_cell = len(trials["trial"]) // len(tried)
     commits = ", ".join(str(commit)[:8] for commit in dict.fromkeys(cells["commit"].tolist()))
-    machines = ", ".join(dict.fromkeys(cells["machine"].tolist()))
+    machines = ", ".join(f"{machine} cores" if machine else "not recorded" for machine in dict.fromkeys(cells["machine"].tolist()))
+    suites = " and ".join(code(suite) for suite in results.study.suites)
     return (
         f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
-        f"(suite {code(results.study.base.evaluation.suite)}), {hours(float(cells['seconds'].sum()))} of one core in all; "
-        f"machine: {markdown(machines)} cores; commits {markdown(commits)}."
+        f"(suite {suites}), {hours(float(cells['seconds'].sum()))} of one core in all; "
+        f"machine: {markdown(machines)}; commits {markdown(commits)}."
     )
+
+
+def _steps(number: int | None) -> str:
+    """A number of gradient steps; a dash where nobody knows."""
+    return "–" if number is None else f"{number:,}"
 
 
 def _rows(table: Table, arm: str, task: str | None = None) -> Bool[np.ndarray, "M"]:
