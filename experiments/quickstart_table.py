@@ -58,9 +58,7 @@ def keep(run: Path, arms: Mapping[str, str], out: Path) -> None:
 def kept(path: Path, arms: Mapping[str, str]) -> dict[str, Trials]:
     """Trials by the name that people know a policy by."""
     rows = read_parquet(path)
-    return {
-        title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()
-    }
+    return {title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()}
 
 
 def table(trials: Mapping[str, Trials]) -> str:
@@ -130,9 +128,7 @@ def figure(trials: Mapping[str, Trials]) -> str:
         return sheet.svg(f"Success rate: {said}")
 
 
-def _rounds(
-    sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float
-) -> None:
+def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float) -> None:
     """The policies of one panel, the rounds joined; `task` empty: all of them."""
     estimates: list[float] = []
     for number, (arm, name) in enumerate(ARMS.items()):
@@ -174,11 +170,7 @@ def main() -> None:
 
     trials = kept(KEPT, ARMS)
     best = ARMS["round-02"]
-    print(
-        "\n".join(
-            [table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]
-        )
-    )
+    print("\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]))
     write_whole(FIGURE, figure(trials).encode())
 
     if RECIPE.exists():

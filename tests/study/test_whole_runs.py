@@ -35,7 +35,7 @@ from vantage.types import VantageError
 from vantage.worlds.spec import MetaWorldSpec
 
 ROOT = Path(__file__).parent.parent.parent
-PUSH, CLOSE = (MetaWorldSpec(task, limit=60) for task in ("push-v3", "window-close-v3"))
+PUSH, CLOSE = (MetaWorldSpec(task, limit=120) for task in ("push-v3", "window-close-v3"))
 SUPERVISION = Supervision(
     demonstrations=Demonstrations(per_world=1, operator=DemonstrateStock()),
     supervised=PolicyFit(steps=20, batch=16),
@@ -163,7 +163,7 @@ def test_habc_and_ppo_stand_in_one_study(tmp_path: Path) -> None:
         improvement=replace(habc.improvement, fit=PolicyFit(steps=10, batch=16), critic=replace(habc.improvement.critic, steps=10)),
         evaluation=Evaluation(per_world=2),
     )
-    supervised = replace(tiny_run(), practice=replace(tiny_run().practice, steps=0), limit=60)
+    supervised = replace(tiny_run(), practice=replace(tiny_run().practice, steps=0), limit=120)
     arms = (Whole(name="habc", run=run), Whole(name="sft", run=supervised))
     plan = Study(tasks=(StudyTask(world=PUSH, demonstrations=2),), arms=arms, order=("sft", "habc"))
     assert [describe(plan, arm.name).family for arm in arms] == [Family.HABC, Family.SUPERVISED]
@@ -255,5 +255,3 @@ def test_the_published_tables_and_figures_of_ppo_are_what_the_report_draws(tmp_p
     page, front = (ROOT / "docs/results.md").read_text(), (ROOT / "README.md").read_text()
     rows = [line for line in (tmp_path / "results.md").read_text().splitlines() if line.startswith("|")]
     assert len(rows) == 87 and all(line in page or line in front for line in rows)
-
-
