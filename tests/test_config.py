@@ -235,13 +235,17 @@ def settings_classes() -> list[type[Any]]:
     return found
 
 
+def needed(each: dataclasses.Field[Any]) -> bool:
+    return each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+
+
 @pytest.mark.parametrize("kind", settings_classes())
 def test_every_number_of_every_settings_class_is_checked(kind: type[Any]) -> None:
     """No number may be NaN, or out of the bounds beside it, wherever it stands."""
     hints = typing.get_type_hints(kind)
-    required = {f.name: 1 for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING and hints[f.name] in (int, float)}
-    if any(f.default is dataclasses.MISSING and f.name not in required for f in dataclasses.fields(kind)):
-        pytest.skip("needs more than numbers; its parts are checked alone")
+    required = {f.name: {str: "x", int: 1, float: 1.0}.get(hints[f.name]) for f in dataclasses.fields(kind) if needed(f)}
+    if None in required.values():
+        pytest.skip("needs more than words and numbers; its parts are checked alone")
     good = kind(**required)
     notes = typing.get_type_hints(kind, include_extras=True)
     for each in dataclasses.fields(kind):

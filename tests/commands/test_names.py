@@ -9,9 +9,11 @@ import pytest
 
 from vantage.commands.names import Named, find
 from vantage.commands.runs import named_recipe
-from vantage.config import to_json
+from vantage.commands.studies import named_study
+from vantage.config import classes_of, to_json
 from vantage.errors import VantageError
 from vantage.recipes import RECIPES
+from vantage.study.rows import Results
 
 OWN = '''
 from dataclasses import replace
@@ -109,3 +111,31 @@ def test_json_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "y.json").write_text("[1]")
     with pytest.raises(VantageError, match="holds no thing"):
         find(str(tmp_path / "y.json"), {}, (int,), "thing")
+
+
+OWN_STUDY = '''
+from dataclasses import dataclass, replace
+from vantage.recipes import STUDIES
+from vantage.study.plan import Study
+from vantage.worlds.spec import MetaWorldSpec
+
+@dataclass(frozen=True, slots=True)
+class Other(MetaWorldSpec):
+    pass
+
+def make() -> Study:
+    """My own study."""
+    study = STUDIES["debug"]()
+    tasks = tuple(replace(task, world=Other(task.world.task)) for task in study.tasks)
+    return replace(study, tasks=tasks)
+'''
+
+
+def test_a_study_of_ones_own_is_drawn_with_its_own_classes_and_refused_without(tmp_path: Path) -> None:
+    path = own(tmp_path, OWN_STUDY)
+    named = named_study(f"{path}:make")
+    assert named.about == "My own study." and named.slug == f"{path.stem}-make"
+    results = Results.open(tmp_path / "rows", named.value)
+    assert Results.read(results.folder, classes_of(named.value)).study == named.value
+    with pytest.raises(VantageError, match=r"'own_.*:Other' is not MetaWorldSpec; name the Python file that made it with --recipe"):
+        Results.read(results.folder)

@@ -74,6 +74,17 @@ def test_what_fails_leaves_what_was(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+def test_what_a_killed_writer_has_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    dead, fresh, living = (tmp_path / f".x.{number}.tmp" for number in (gone.stdout.strip(), "999999999", os.getppid()))
+    for path in (dead, fresh, living):
+        path.write_text("half")
+    for path in (dead, living):
+        os.utime(path, (0, 0))
+    write_whole(tmp_path / "x", b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, living, tmp_path / "x"])
+
+
 def test_a_new_path_may_be_written(tmp_path: Path) -> None:
     check_writable(tmp_path / "a" / "b" / "c")
     check_writable(tmp_path / "a" / "b" / "c", folder=True)

@@ -10,6 +10,7 @@ from vantage.commands.options import (
     AsJson,
     Changed,
     Folder,
+    OwnRecipe,
     Seed,
     StudyName,
     TaskName,
@@ -50,14 +51,21 @@ def study(
         tasks: Only these tasks.
     """
     from vantage.commands.studies import start_study
+    from vantage.config import classes_of
 
     plan, work, rows = _plan_and_folders(study, out, results, settings)
     start_study(plan, work, rows, seeds=seeds, first_seed=first_seed, workers=workers, arms=arms, tasks=tasks)
     if json:
-        _print_study(rows)
+        _print_study(rows, classes_of(plan))
 
 
-def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/STUDY-report")] = None, json: AsJson = False) -> None:
+def study_report(
+    results: Folder,
+    /,
+    out: Annotated[Path | None, usually("runs/STUDY-report")] = None,
+    json: AsJson = False,
+    recipe: OwnRecipe = "",
+) -> None:
     """Draw a study again from its stored rows.
 
     Writes results.md, one figure per file, and a page.
@@ -65,7 +73,10 @@ def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/S
     Args:
         results: Folder of the rows (docs/results/study-NAME).
         out: Folder to draw into.
+        recipe: Where the study has classes of your own (a world, an operator): the function that returned it.
     """
+    from vantage.commands.studies import named_study
+    from vantage.config import classes_of
     from vantage.disk.files import check_writable
     from vantage.progress import say
     from vantage.study.page import write_study
@@ -73,9 +84,10 @@ def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/S
     out = out or Path("runs") / f"{results.resolve().name}-report"
     check_writable(out, folder=True)
     say(f"drawing into {out}; a study of a thousand cells takes a minute")
-    page = write_study(results, out)
+    own = classes_of(named_study(recipe).value) if recipe else {}
+    page = write_study(results, out, own)
     if json:
-        _print_study(results)
+        _print_study(results, own)
     else:
         print(page)
 
@@ -95,12 +107,13 @@ def study_merge(
         others: Folders of rows.
         results: Folder of the rows that grows.
     """
+    from vantage.config import classes_of
     from vantage.study.rows import Results
 
     plan, _, rows = _plan_and_folders(study, None, results, None)
     growing = Results.open(rows, plan)
     for other in others:
-        print(f"{growing.merge(Results.read(other))} cells from {other}")
+        print(f"{growing.merge(Results.read(other, classes_of(plan)))} cells from {other}")
 
 
 def study_exhibits(
@@ -167,7 +180,7 @@ def _plan_and_folders(name: str, out: Path | None, results: Path | None, setting
     return settings or named.value, work, rows
 
 
-def _print_study(folder: Path) -> None:
+def _print_study(folder: Path, own: dict[str, type[Any]]) -> None:
     from vantage.commands.numbers import study_numbers
 
-    print_json(study_numbers(folder))
+    print_json(study_numbers(folder, own))

@@ -60,9 +60,9 @@ def protocol_numbers(trials: Mapping[str, Column]) -> dict[str, Any]:
     }
 
 
-def study_numbers(folder: Path) -> dict[str, Any]:
-    """Success of every arm of a study, and every comparison of its plan."""
-    results = Results.read(folder)
+def study_numbers(folder: Path, own: Mapping[str, type[Any]] | None = None) -> dict[str, Any]:
+    """Success of every arm of a study, and every comparison of its plan. `own`: classes from outside Vantage that the plan holds."""
+    results = Results.read(folder, own)
     rates = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
     differences = contrasts(results)
     return {

@@ -7,11 +7,13 @@ half a file under the real name.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,6 +115,7 @@ def whole_file(path: Path) -> Generator[Path]:
     with full_disk_is_a_sentence(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -120,6 +123,15 @@ def whole_file(path: Path) -> Generator[Path]:
             _flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of the same file have left: temporary files older than an hour whose process is gone."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = leftover.suffixes[-2].removeprefix(".")
+        old = time.time() - leftover.stat().st_mtime > 3600
+        if old and number.isdigit() and not Path("/proc", number).exists():
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager

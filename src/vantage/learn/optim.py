@@ -17,8 +17,12 @@ class Rate:
 
     name: str
     """Parameters whose name contains this."""
-    lr: float
+    lr: Positive
     """Peak learning rate; warm-up and decay are those of the rest."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)

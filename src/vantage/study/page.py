@@ -6,9 +6,10 @@ Nothing but the stored rows is read. The page begins with the study's answer; ev
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -28,9 +29,9 @@ OPEN = ("fig3-success", "beyond-success")
 """Figures that the page shows without being asked."""
 
 
-def write_study(folder: Path, out: Path) -> Path:
-    """Draw everything into `out` and return the page, `out`/study.html."""
-    results = Results.read(folder)
+def write_study(folder: Path, out: Path, own: Mapping[str, type[Any]] | None = None) -> Path:
+    """Draw everything into `out` and return the page, `out`/study.html. `own`: classes from outside Vantage that the plan holds."""
+    results = Results.read(folder, own)
     command = f"vantage study-report {shlex.quote(str(folder))}"
     estimates = estimate(results)
     drawn = [*draw_study(results, estimates), *map(draw_exhibit, read_exhibits(folder))]

@@ -11,10 +11,11 @@ docs/results/study-state/study.json      the plan
 import fcntl
 import os
 import platform
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +50,11 @@ class Results:
         return results
 
     @classmethod
-    def read(cls, folder: Path) -> "Results":
-        """Read results with the plan that is stored beside them."""
+    def read(cls, folder: Path, own: Mapping[str, type[Any]] | None = None) -> "Results":
+        """Read results with the plan that is stored beside them. `own`: classes from outside Vantage that the plan holds."""
         if not (folder / "study.json").exists():
             raise VantageError(f"{folder} holds no study (study.json is missing); name the folder that `vantage study` wrote its rows to")
-        study = from_json(Study, read_json(folder / "study.json"), "study.json")
+        study = from_json(Study, read_json(folder / "study.json"), "study.json", own)
         return cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
 
     def done(self) -> set[Cell]:
