@@ -1,7 +1,7 @@
 """Vantage: fine-tune VLA robot policies from sparse episode outcomes.
 
-The names below are the public Python interface (docs/python.md); each is imported from its module when it is first used, so that
-`import vantage` stays quick. Everything else may move.
+The names below are the public Python interface (docs/python.md); each is imported from its module when it is
+first used, so that `import vantage` stays quick. Everything else may move.
 """
 
 import importlib
@@ -104,7 +104,8 @@ _NAMES = {
     "types": ("Batch", "Controller", "Labels", "Observation", "Route", "Trace"),
     "worlds.spec": ("MetaWorldSpec",),
 }
-"""Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test holds the two together."""
+"""Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test
+holds the two together."""
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

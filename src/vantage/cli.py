@@ -1,4 +1,7 @@
-"""Words typed in, stages run: the command line. `COMMANDS` lists every command once; help, dispatch and hints come from it."""
+"""Words typed in, stages run: the command line.
+
+`COMMANDS` lists every command once; help, dispatch and hints come from it.
+"""
 
 import os
 import sys
@@ -81,7 +84,10 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Entry point of `vantage`. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody reads on."""
+    """Entry point of `vantage`.
+
+    Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody reads on.
+    """
     prepare_process()
     try:
         dispatch(sys.argv[1:])

@@ -1,8 +1,9 @@
-"""Settings are frozen dataclasses; here they become JSON and come back, losing nothing, and here they are checked.
+"""Settings are frozen dataclasses; here they become JSON and come back, losing nothing, and here they are
+checked.
 
-Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file can be read by people. A class
-from outside Vantage is called `module:Name`, and is only ever found among the classes that the caller brings: nothing that a file says is
-imported.
+Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file
+can be read by people. A class from outside Vantage is called `module:Name`, and is only ever found among the
+classes that the caller brings: nothing that a file says is imported.
 
 The bounds of a number stand beside its field, and are checked when the settings are made, whoever makes them:
 
@@ -77,7 +78,8 @@ NotNegative = Annotated[float, Bounds(least=0)]
 def check(settings: Any) -> None:
     """Check every number of a dataclass against the bounds beside its field; call it in `__post_init__`.
 
-    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at all.
+    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at
+    all.
     """
     kind = type(settings)
     for name, (hint, bounds) in _numbers(kind).items():
@@ -138,7 +140,8 @@ def to_json(value: Any) -> Any:
 
 
 def brief(value: Any) -> Any:
-    """`to_json` without the fields that stand at their default: what was chosen, which stays the same when a setting is added."""
+    """`to_json` without the fields that stand at their default: what was chosen, which stays the same when a
+    setting is added."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         chosen = [
             field
@@ -162,7 +165,8 @@ def name_of(kind: type[Any]) -> str:
 
 
 def classes_of(value: Any) -> dict[str, type[Any]]:
-    """Name -> class, of every dataclass in a settings value: what `from_json` needs to read settings with classes of one's own."""
+    """Name -> class, of every dataclass in a settings value: what `from_json` needs to read settings with
+    classes of one's own."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
         return {name_of(type(value)): type(value)} | classes_of(parts)
@@ -180,7 +184,8 @@ def dumps(value: Any) -> str:
 
 
 def first_difference(found: object, wanted: object, where: str = "") -> str:
-    """The first setting in which two JSON forms differ, as in ``fit.steps: 120, now 60``; empty where they do not."""
+    """The first setting in which two JSON forms differ, as in ``fit.steps: 120, now 60``; empty where they do
+    not."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = dict.fromkeys((*typing.cast(dict[str, Any], wanted), *typing.cast(dict[str, Any], found)))
         pairs = [(f"{where}.{key}" if where else key, found.get(key), wanted.get(key)) for key in keys]
@@ -199,8 +204,8 @@ def first_difference(found: object, wanted: object, where: str = "") -> str:
 def from_json[T](kind: type[T], data: Any, where: str = "settings", own: Mapping[str, type[Any]] | None = None) -> T:
     """The setting of type `kind` that `to_json` wrote.
 
-    `own`: classes from outside Vantage that it may hold, as `classes_of` returns them. Raises VantageError naming the field that does not
-    fit, and for every dataclass that is not what is expected in its place.
+    `own`: classes from outside Vantage that it may hold, as `classes_of` returns them. Raises VantageError
+    naming the field that does not fit, and for every dataclass that is not what is expected in its place.
     """
     return _Reader(own or {}).read(kind, data, where)
 
@@ -263,7 +268,8 @@ class _Reader:
         raise VantageError(f"{where}: {_short(data)} does not fit")
 
     def _member(self, members: tuple[type[Any], ...], data: Any, where: str) -> Any:
-        """One of some dataclasses, the one that "is" names; other names are looked up among the caller's own classes."""
+        """One of some dataclasses, the one that "is" names; other names are looked up among the caller's own
+        classes."""
         known = {name_of(kind): kind for kind in members if dataclasses.is_dataclass(kind)}
         if not isinstance(data, dict):
             raise VantageError(f"{where}: expected the settings of {' or '.join(known) or members[0].__name__}, found {_short(data)}")
@@ -277,7 +283,8 @@ class _Reader:
         return self._dataclass(kind, given, where)
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
-        """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union, or for its own base."""
+        """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union,
+        or for its own base."""
         return len(members) > 1 or any(is_protocol(member) or issubclass(kind, member) for member in members)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:

@@ -1,4 +1,5 @@
-"""Environment variables that renderers and threads read when they are loaded -> set well, where they are not set already."""
+"""Environment variables that renderers and threads read when they are loaded -> set well, where they are not
+set already."""
 
 import os
 

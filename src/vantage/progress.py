@@ -1,4 +1,5 @@
-"""Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches a terminal."""
+"""Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches
+a terminal."""
 
 import unicodedata
 from collections.abc import Generator, Iterable, Iterator
@@ -22,12 +23,14 @@ from rich.text import Text
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would obey: escape sequences and other control characters become a visible mark."""
+    """Text without what a terminal would obey: escape sequences and other control characters become a visible
+    mark."""
     return "".join(letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 class Terminal(Console):
-    """A console for which text is data: no markup unless it is asked for, no control characters, lines that `grep` finds whole."""
+    """A console for which text is data: no markup unless it is asked for, no control characters, lines that
+    `grep` finds whole."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
@@ -69,7 +72,8 @@ class _Note(ProgressColumn):
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """What a bar shows in so many columns: on a narrow terminal the bar goes first, then the rate, then what the rest says too."""
+    """What a bar shows in so many columns: on a narrow terminal the bar goes first, then the rate, then what
+    the rest says too."""
     fixed = Column(no_wrap=True)
     columns: list[ProgressColumn] = [TextColumn("{task.description:<22}", style="bold", markup=False)]
     if width >= 108:

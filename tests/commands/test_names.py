@@ -98,6 +98,20 @@ def test_a_file_that_hides_a_module_is_refused(tmp_path: Path) -> None:
         named_recipe(f"{path}:make")
 
 
+def test_a_file_whose_name_is_no_module_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my.own-recipe.py"
+    path.write_text(OWN)
+    with pytest.raises(VantageError, match="give the file a name of letters, digits and _"):
+        named_recipe(f"{path}:make")
+
+
+def test_a_relative_path_names_the_line_of_ones_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = own(tmp_path, "import json\n\ndef make():\n    return json.loads('{')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VantageError, match=r"own_.*\.py, line 4 raised JSONDecodeError"):
+        named_recipe(f"{path.name}:make")
+
+
 def test_a_file_that_cannot_be_imported_names_its_line(tmp_path: Path) -> None:
     path = own(tmp_path, "x = 1\nimport nothing_of_this_name\n")
     with pytest.raises(VantageError, match=r"line 2 raised ModuleNotFoundError"):

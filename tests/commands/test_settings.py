@@ -73,6 +73,9 @@ class World:
     limit: float | None = 2.5
     pairs: tuple[tuple[str, str], ...] = ()
     names: dict[str, str] = field(default_factory=dict[str, str])
+    renames: dict[str, str] = field(default_factory=lambda: {"a": "b"})
+    rates: tuple[Nose, ...] = ()
+    crew: tuple[Robot, ...] = ()
     inner: Annotated[Size, tyro.conf.arg(name="")] = Size()
 
     def __post_init__(self) -> None:
@@ -111,6 +114,8 @@ def test_nothing_typed_changes_nothing() -> None:
         (["--folder", "a[red]b/[x]"], {"folder": Path("a[red]b/[x]")}),
         (["--helper", "ear", "--helper.low", "-5"], {"helper": Ear(low=-5.0)}),
         (["--pairs", "a", "b", "c", "d"], {"pairs": (("a", "b"), ("c", "d"))}),
+        (["--renames", "x", "y", "u", "v"], {"renames": {"x": "y", "u": "v"}}),
+        (["--crew", "x", "y", "--crew.weight", "1"], {"crew": (Robot("x", weight=1.0), Robot("y", weight=1.0))}),
         (["--width", "4"], {"inner": Size(4)}),
         (["--robot.size.width", "4"], {"robot": Robot("own", size=Size(4))}),
         (["--robot.sense", "eye"], {"robot": Robot("own", Eye(), Size(9))}),

@@ -1,4 +1,4 @@
-"""Worlds, a policy and operators -> nothing, or one sentence about what does not fit, before the first episode is played."""
+"""Worlds, a policy and operators -> one sentence about what does not fit, before the first episode."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ from vantage.worlds.spec import WorldSpec
 
 
 def check_compatible(policy: PolicySpec, worlds: Sequence[WorldSpec], operators: Iterable[OperatorSpec]) -> None:
-    """Raise VantageError where the policy cannot look at a world or act in it, where two worlds differ in what a policy must know, or where
-    an operator does not know a task. Nothing is built but the operators."""
+    """Raise VantageError where the policy cannot look at a world or act in it, where two worlds differ in
+    what a policy must know, or where an operator does not know a task. Nothing is built but the operators."""
     if not worlds:
         raise VantageError("there is no world to play in; name at least one with --worlds")
     for world in worlds:

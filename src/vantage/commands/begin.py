@@ -1,7 +1,7 @@
 """Commands to start with: a recipe becomes a run, a run becomes a page, a checkpoint becomes a score.
 
-Every command is a function; its docstring is its help, and the first line of it stands in the overview. What is slow to import is
-imported where it is needed, so that help stays quick.
+Every command is a function; its docstring is its help, and the first line of it stands in the overview. What
+is slow to import is imported where it is needed, so that help stays quick.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from vantage.commands.options import AsJson, Changed, Folder, RecipeName, Worker
 def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Workers = 0) -> None:
     """From nothing to a better policy and a report, in ten minutes.
 
-    The recipe `quickstart`: demonstrations, a supervised policy, two rounds of HABC with rescues. `vantage run quickstart` is the same
-    with every setting to change.
+    The recipe `quickstart`: demonstrations, a supervised policy, two rounds of HABC with rescues. `vantage
+    run quickstart` is the same with every setting to change.
 
     Args:
         out: Folder of the run; an interrupted one goes on.
@@ -31,8 +31,9 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Work
 def run(recipe: RecipeName, /, out: Path, workers: Workers = 0, settings: Changed = None) -> None:
     """Run a recipe with any setting changed, or go on with a run.
 
-    `vantage recipes` lists the recipes, and `vantage run RECIPE --help` every setting of one. A recipe of one's own is a function in a
-    Python file (my_recipe.py:make); the JSON form of one is a file, too (runs/NAME/recipe.json). Started again, it goes on where it was.
+    `vantage recipes` lists the recipes, and `vantage run RECIPE --help` every setting of one. A recipe of
+    one's own is a function in a Python file (my_recipe.py:make); the JSON form of one is a file, too
+    (runs/NAME/recipe.json). Started again, it goes on where it was.
 
     Args:
         recipe: Name of a recipe, my_recipe.py:make, or a recipe.json.
@@ -47,7 +48,8 @@ def run(recipe: RecipeName, /, out: Path, workers: Workers = 0, settings: Change
 def recipes(recipe: RecipeName = "", /, json: AsJson = False, settings: Changed = None) -> None:
     """List recipes and studies, or print one as JSON.
 
-    What is printed can be kept in a file, changed there, and run: `vantage recipes debug > mine.json`, `vantage run mine.json --out r`.
+    What is printed can be kept in a file, changed there, and run: `vantage recipes debug > mine.json`,
+    `vantage run mine.json --out r`.
 
     Args:
         recipe: Name of a recipe or of a study; without it all are listed.

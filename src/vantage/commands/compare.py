@@ -1,4 +1,7 @@
-"""Commands of a study: methods x tasks x seeds become rows, rows become tables and figures. Each function is a command (see begin.py)."""
+"""Commands of a study: methods x tasks x seeds become rows, rows become tables and figures.
+
+Each function is a command (see begin.py).
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,9 +39,10 @@ def study(
 ) -> None:
     """Compare methods on identical data and budget, cell by cell.
 
-    Runs the cells that are not stored yet: every arm on every task with every seed. Started again, it goes on. `vantage recipes` lists the
-    studies, and `vantage study NAME --help` every setting of one; those of one arm are typed with its name (--arms.habc.rounds 2). A study
-    of one's own is a function in a Python file (my_study.py:make).
+    Runs the cells that are not stored yet: every arm on every task with every seed. Started again, it goes
+    on. `vantage recipes` lists the studies, and `vantage study NAME --help` every setting of one; those of
+    one arm are typed with its name (--arms.habc.rounds 2). A study of one's own is a function in a Python
+    file (my_study.py:make).
 
     Args:
         study: Name of a study, my_study.py:make, or a study.json.
@@ -152,7 +156,8 @@ def study_cell(
 ) -> None:
     """Run one cell again and hold it against the stored one.
 
-    It begins from nothing but the plan and the seed. Exits with 0 if it lands in the stored interval, else with 1.
+    It begins from nothing but the plan and the seed. Exits with 0 if it lands in the stored interval, else
+    with 1.
 
     Args:
         study: Name of a study.

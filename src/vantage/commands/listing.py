@@ -39,7 +39,10 @@ def show_recipe(name: str, settings: Any = None) -> None:
 
 
 def named_settings(name: str) -> Named[Recipe | Study]:
-    """The recipe or the study of that name, of that file's function, or in that JSON file. A name that both have is the recipe's."""
+    """The recipe or the study of that name, of that file's function, or in that JSON file.
+
+    A name that both have is the recipe's.
+    """
     return find(name, {**STUDIES, **RECIPES}, (HABCRun, ChunkedPPORun, Study), "recipe")
 
 

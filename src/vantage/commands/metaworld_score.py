@@ -1,8 +1,8 @@
-"""A checkpoint in, its MetaWorld score out, under one pinned protocol and under the rules that others report by.
+"""A checkpoint in, its MetaWorld score out, by one pinned protocol and by the rules that others report by.
 
-Every trial is played once, to MetaWorld's own cap of 500 steps, and ends at its first success. What a shorter cap would have counted
-follows from the same trials, so scores at different caps are of the same episodes. What the rules leave open:
-docs/metaworld_protocol.md.
+Every trial is played once, to MetaWorld's own cap of 500 steps, and ends at its first success. What a shorter
+cap would have counted follows from the same trials, so scores at different caps are of the same episodes.
+What the rules leave open: docs/metaworld_protocol.md.
 """
 
 import hashlib
@@ -55,7 +55,10 @@ class Score:
     success: Interval
     """Over all trials; tasks count the same, because they have the same number of trials."""
     steps: float
-    """Mean over tasks of the mean steps of their successes; tasks without any are left out. NaN if there is none."""
+    """Mean over tasks of the mean steps of their successes; tasks without any are left out.
+
+    NaN if there is none.
+    """
     cost: float
     """Mean steps of all trials, failures counted at the cap."""
 
@@ -68,7 +71,10 @@ def worlds_of(suite: str) -> tuple[MetaWorldSpec, ...]:
 
 
 def score(trials: Mapping[str, Column], cap: int) -> Score:
-    """Count some trials under a cap. `trials` has the columns of 6-eval.parquet, played to `CAP` or to `cap` at least."""
+    """Count some trials under a cap.
+
+    `trials` has the columns of 6-eval.parquet, played to `CAP` or to `cap` at least.
+    """
     if int(trials["limit"].min()) < cap:
         raise VantageError(
             f"these trials were stopped after {int(trials['limit'].min())} steps, so nobody knows who solves them within {cap}"
@@ -83,7 +89,8 @@ def score(trials: Mapping[str, Column], cap: int) -> Score:
 
 
 def starts_hash(worlds: tuple[MetaWorldSpec, ...], settings: Evaluation) -> str:
-    """SHA-256 over the true states (to 1e-5) that all trials begin in: the same everywhere, or the scores do not compare."""
+    """SHA-256 over the true states (to 1e-5) that all trials begin in: the same everywhere, or the scores do
+    not compare."""
     found = hashlib.sha256()
     for spec in worlds:
         world = spec()
@@ -95,7 +102,10 @@ def starts_hash(worlds: tuple[MetaWorldSpec, ...], settings: Evaluation) -> str:
 
 
 def play_suite(actor: Path, suite: str, out: Path, settings: Evaluation, *, pool: Pool) -> dict[str, Column]:
-    """Play every trial of a suite into `out`, or read what is there; returns its columns. VantageError for trials of other starts."""
+    """Play every trial of a suite into `out`, or read what is there; returns its columns.
+
+    VantageError for trials of other starts.
+    """
     worlds = worlds_of(suite)
     evaluate(actor, out, worlds, settings, pool=pool, title=suite)
     found = read_parquet(out, EVAL_COLUMNS)

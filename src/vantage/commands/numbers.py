@@ -14,7 +14,8 @@ from vantage.study.tables import contrasts, evaluated
 
 
 def run_numbers(folder: Path) -> dict[str, Any]:
-    """Success of every policy of a run on the starts they share, each beside the supervised one, and what was collected."""
+    """Success of every policy of a run on the starts they share, each beside the supervised one, and what was
+    collected."""
     run = read_run(folder)
     policies = common_starts(run)
     first = policies[0] if policies else None
@@ -39,14 +40,14 @@ def _policy(policy: Arm) -> dict[str, Any]:
 
 
 def _difference(ours: Arm, theirs: Arm) -> dict[str, Any]:
-    found = compare(ours, theirs)
+    comparison = compare(ours, theirs)
     return {
         "ours": ours.name,
         "theirs": theirs.name,
-        "success": found.difference,
-        "only_ours": found.only_ours,
-        "only_theirs": found.only_theirs,
-        "steps_both_solve": found.steps_difference,
+        "success": comparison.difference,
+        "only_ours": comparison.only_ours,
+        "only_theirs": comparison.only_theirs,
+        "steps_both_solve": comparison.steps_difference,
     }
 
 
@@ -61,14 +62,17 @@ def protocol_numbers(trials: Mapping[str, Column]) -> dict[str, Any]:
 
 
 def study_numbers(folder: Path, own: Mapping[str, type[Any]] | None = None) -> dict[str, Any]:
-    """Success of every arm of a study, and every comparison of its plan. `own`: classes from outside Vantage that the plan holds."""
+    """Success of every arm of a study, and every comparison of its plan.
+
+    `own`: classes from outside Vantage that the plan holds.
+    """
     results = Results.read(folder, own)
     rates = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
     differences = contrasts(results)
     return {
         "results": folder,
         "cells": len(results.done()),
-        "arms": {arm: found for arm, found in rates.items() if found is not None},
+        "arms": {arm: success for arm, success in rates.items() if success is not None},
         "differences": differences,
         "stands_after_holm": hold_together(differences),
     }

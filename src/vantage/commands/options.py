@@ -32,13 +32,16 @@ OwnRecipe = Annotated[str, usually("none", "FILE.py:FUNCTION")]
 
 
 def print_json(record: object) -> None:
-    """Print a record of dataclasses, mappings, sequences and numpy values as JSON. What is not a number is null."""
+    """Print a record of dataclasses, mappings, sequences and numpy values as JSON.
+
+    What is not a number is null.
+    """
     print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in cast(Mapping[Any, Any], value).items()}
     if type(value).__module__ == "numpy":  # not imported here, because help must stay quick

@@ -1,4 +1,7 @@
-"""Commands for data sets of one's own: what is in them, and what an outcome says about every frame (see begin.py)."""
+"""Commands for data sets of one's own: what is in them, and what an outcome says about every frame.
+
+Each function is a command (see begin.py).
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +21,8 @@ def audit(
 ) -> None:
     """Say what is in a data set: drivers, outcomes, problems.
 
-    Counts hand-overs, outcomes, label coverage and weights of a LeRobotDataset, and names every problem that it finds.
+    Counts hand-overs, outcomes, label coverage and weights of a LeRobotDataset, and names every problem that
+    it finds.
 
     Args:
         dataset: Folder of a LeRobotDataset v3.

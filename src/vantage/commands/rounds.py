@@ -1,4 +1,5 @@
-"""The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run, everything else from files."""
+"""The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run,
+everything else from files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,53 +21,53 @@ from vantage.stages.label import Labelling
 
 def collect(folder: Path, *, workers: int, recipe: str) -> None:
     """1-episodes: demonstrations in round 0, rollouts of the policy of the round before in every other."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.episodes)
+    current, settings = _open(folder, recipe)
+    _must_be_new(current.episodes)
     with open_pool(worker_count(workers)) as pool:
-        if here.number:
-            collect_round(here, settings, pool)
+        if current.number:
+            collect_round(current, settings, pool)
         else:
             demonstrations, cameras = settings.supervision.demonstrations, settings.interface.cameras
-            collect_demonstrations(here, settings.worlds, demonstrations, seed=settings.seed, cameras=cameras, pool=pool)
+            collect_demonstrations(current, settings.worlds, demonstrations, seed=settings.seed, cameras=cameras, pool=pool)
 
 
 def fit_critic(folder: Path, *, recipe: str) -> None:
     """3-critic."""
-    here, settings = _open(folder, recipe)
-    if here.number == 0:
-        raise VantageError(f"{here.folder} is supervised and has no critic; name round-01 or a later one")
-    _must_be_new(here.critic)
-    _staged(here, settings, "critic").fit_critic()
+    current, settings = _open(folder, recipe)
+    if current.number == 0:
+        raise VantageError(f"{current.folder} is supervised and has no critic; name round-01 or a later one")
+    _must_be_new(current.critic)
+    _staged(current, settings, "critic").fit_critic()
 
 
 def weigh(folder: Path, *, recipe: str) -> None:
     """4-weights.parquet."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.weights)
-    if here.number:
-        improver(here, settings).weigh()
+    current, settings = _open(folder, recipe)
+    _must_be_new(current.weights)
+    if current.number:
+        improver(current, settings).weigh()
     else:
-        weigh_demonstrations(here, settings.interface)
+        weigh_demonstrations(current, settings.interface)
 
 
 def fit_policy(folder: Path, *, recipe: str) -> None:
     """5-actor."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.actor)
-    if here.number:
-        _staged(here, settings, "policy").fit_policy()
+    current, settings = _open(folder, recipe)
+    _must_be_new(current.actor)
+    if current.number:
+        _staged(current, settings, "policy").fit_policy()
     else:
-        fit_supervised(here, settings.policy, settings.interface, settings.supervision.supervised, seed=settings.seed)
+        fit_supervised(current, settings.policy, settings.interface, settings.supervision.supervised, seed=settings.seed)
 
 
 def evaluate(folder: Path, *, workers: int, videos: int, recipe: str) -> None:
     """6-eval.parquet; `videos`: trials per world whose video is kept beside it."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.evaluation)
+    current, settings = _open(folder, recipe)
+    _must_be_new(current.evaluation)
     if videos:
         settings = replace(settings, evaluation=replace(settings.evaluation, videos=videos))
     with open_pool(worker_count(workers)) as pool:
-        evaluate_round(here, settings, pool)
+        evaluate_round(current, settings, pool)
 
 
 def labelling_of(run: Path) -> Labelling:
@@ -81,8 +82,8 @@ def labelling_of(run: Path) -> Labelling:
 def settings_of(run: Path, recipe: str = "") -> HABCRun:
     """What made a run of HABC, whose rounds have stages.
 
-    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a rule): they are taken from
-    there, the settings from recipe.json. Raises VantageError for any other folder.
+    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a
+    rule): they are taken from there, the settings from recipe.json. Raises VantageError for any other folder.
     """
     path = run / "recipe.json"
     if not path.exists():
@@ -98,25 +99,28 @@ def settings_of(run: Path, recipe: str = "") -> HABCRun:
 
 
 def _open(folder: Path, recipe: str) -> tuple[Round, HABCRun]:
-    """The round in a folder, and what made its run. Raises VantageError for a round that comes after one that is not there."""
-    here = Round.at(folder.resolve())
-    settings = settings_of(here.run, recipe)
-    before = Round.of(here.run, here.number - 1)
-    if here.number and not before.folder.is_dir():
-        last = max((Round.at(path).number for path in here.run.glob("round-[0-9][0-9]*") if path.is_dir()), default=None)
+    """The round in a folder, and what made its run.
+
+    Raises VantageError for a round that comes after one that is not there.
+    """
+    current = Round.at(folder.resolve())
+    settings = settings_of(current.run, recipe)
+    before = Round.of(current.run, current.number - 1)
+    if current.number and not before.folder.is_dir():
+        last = max((Round.at(path).number for path in current.run.glob("round-[0-9][0-9]*") if path.is_dir()), default=None)
         rounds = "no round yet" if last is None else f"rounds up to {last}"
-        raise VantageError(f"{here.folder} cannot be next: {here.run} has {rounds}; name the round after that, or an earlier one")
-    return here, settings
+        raise VantageError(f"{current.folder} cannot be next: {current.run} has {rounds}; name the round after that, or an earlier one")
+    return current, settings
 
 
-def _staged(here: Round, settings: HABCRun, what: str) -> Improver:
+def _staged(current: Round, settings: HABCRun, what: str) -> Improver:
     """The improvement of a round whose schedule trains critic and policy one after the other."""
     if isinstance(settings.improvement.schedule, Interleaved):
         raise VantageError(
-            f"{here.run} trains critic and policy together (the interleaved schedule), so the {what} cannot be trained alone; go on with "
-            f"`vantage run RECIPE --out {here.run}`"
+            f"{current.run} trains critic and policy together (the interleaved schedule), so the {what} cannot be "
+            f"trained alone; go on with `vantage run RECIPE --out {current.run}`"
         )
-    return improver(here, settings)
+    return improver(current, settings)
 
 
 def _must_be_new(product: Path) -> None:

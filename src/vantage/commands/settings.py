@@ -5,8 +5,9 @@
     --worlds push-v3 reach-v3      the named parts of a list, in place of those of the recipe
     --worlds.limit 80              a setting of every part; of one: --worlds.push-v3.limit 80, or --worlds.0.limit 80
 
-The settings become a draft (a tree that can be changed). The draft becomes a form (dataclasses that tyro turns into options, their help
-and their errors). What tyro reads goes back into the draft, and the draft is built. An option that was not typed changes nothing.
+The settings become a draft (a tree that can be changed). The draft becomes a form (dataclasses that tyro
+turns into options, their help and their errors). What tyro reads goes back into the draft, and the draft is
+built. An option that was not typed changes nothing.
 """
 
 import ast
@@ -72,7 +73,7 @@ def draft(hint: Any, value: Any) -> Node:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         hints = typing.get_type_hints(kind, include_extras=True)
-        parts = {each.name: draft(hints[each.name], getattr(value, each.name)) for each in _fields(kind)}
+        parts = {setting.name: draft(hints[setting.name], getattr(value, setting.name)) for setting in _fields(kind)}
         return Draft(kind, members if kind in members else (kind,), parts, _unnamed(kind, hints))
 
     if value is None and len(members) > 1:
@@ -87,24 +88,27 @@ def draft(hint: Any, value: Any) -> Node:
 
 
 def fresh(kind: type[Any], members: tuple[type[Any], ...], past: Draft | None = None) -> Draft:
-    """A draft of `kind` at its defaults. Groups of settings that `past` has too (a policy's `net`, say) stay as they are there."""
+    """A draft of `kind` at its defaults.
+
+    Groups of settings that `past` has too (a policy's `net`, say) stay as they are there.
+    """
     if kind is types.NoneType:
         return Draft(kind, members)
     hints = typing.get_type_hints(kind, include_extras=True)
     parts: dict[str, Node] = {}
 
-    for each in _fields(kind):
-        hint, _ = _bare(hints[each.name])
-        if each.default is not MISSING:
-            part = draft(hint, each.default)
-        elif each.default_factory is not MISSING:
-            part = draft(hint, each.default_factory())
+    for setting in _fields(kind):
+        hint, _ = _bare(hints[setting.name])
+        if setting.default is not MISSING:
+            part = draft(hint, setting.default)
+        elif setting.default_factory is not MISSING:
+            part = draft(hint, setting.default_factory())
         elif inner := _members(hint):
             part = fresh(inner[0], inner)
         else:
             part = Leaf(hint, MISSING)
-        earlier = past.parts.get(each.name) if past else None
-        parts[each.name] = earlier if earlier is not None and _alike(earlier, part) else part
+        earlier = past.parts.get(setting.name) if past else None
+        parts[setting.name] = earlier if earlier is not None and _alike(earlier, part) else part
 
     return Draft(kind, members, parts, _unnamed(kind, hints))
 
@@ -121,7 +125,7 @@ def build(node: Node) -> Any:
 
 
 def _fields(kind: type[Any]) -> Iterator[dataclasses.Field[Any]]:
-    return (each for each in dataclasses.fields(kind) if each.init)
+    return (setting for setting in dataclasses.fields(kind) if setting.init)
 
 
 def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -133,7 +137,8 @@ def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _members(hint: Any) -> tuple[type[Any], ...]:
-    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too.
+    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything
+    else may, too.
 
     A protocol stands for classes of one's own, which cannot be typed by name and are left out.
     """
@@ -147,7 +152,8 @@ def _members(hint: Any) -> tuple[type[Any], ...]:
 
 def _unnamed(kind: type[Any], hints: Mapping[str, Any]) -> frozenset[str]:
     """Parts that are annotated with `tyro.conf.arg(name="")`."""
-    return frozenset(each.name for each in _fields(kind) if any(getattr(note, "name", None) == "" for note in _bare(hints[each.name])[1]))
+    notes = {setting.name: _bare(hints[setting.name])[1] for setting in _fields(kind)}
+    return frozenset(name for name, beside in notes.items() if any(getattr(note, "name", None) == "" for note in beside))
 
 
 def _alike(one: Node, other: Node) -> bool:
@@ -184,7 +190,10 @@ class Form:
     """Options for some drafts of one kind that are changed together (often just one)."""
 
     def __init__(self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()) -> None:
-        """`prefix` stands before every option's name. `typed`: options of the command line. `hidden`: options left out here."""
+        """`prefix` stands before every option's name.
+
+        `typed`: options of the command line. `hidden`: options left out here.
+        """
         self._typed = tuple(typed)
         self._hidden = frozenset(hidden)
         self._fields: list[tuple[str, Any, Any]] = []
@@ -198,7 +207,7 @@ class Form:
             self._add(
                 prefix,
                 name,
-                [each.parts[name] for each in drafts],
+                [draft.parts[name] for draft in drafts],
                 documents.get(name, ""),
                 unnamed=name in drafts[0].unnamed,
             )
@@ -243,7 +252,7 @@ class Form:
                     self._add_several(option, name, first, document)
 
     def _add_draft(self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool) -> None:
-        if any(each.kind is not drafts[0].kind for each in drafts):
+        if any(node.kind is not drafts[0].kind for node in drafts):
             return
         if len(drafts[0].members) > 1 and option not in self._hidden:
             names = Literal[tuple(_name(member) for member in drafts[0].members)]
@@ -254,14 +263,14 @@ class Form:
             self._add_group(f"{name}_parts", "" if unnamed else name, Form(prefix, drafts, self._typed, hidden))
 
     def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
+        kinds = {item.kind for item in several.items} or set(several.members)
         titles = [title.value for item in several.items if (title := _title(item))]
-        if len(titles) == len(several.items) and len(several.members) == 1 and option not in self._hidden:
+        if len(kinds) == 1 and len(titles) == len(several.items) and option not in self._hidden:
             self._own_lists[option] = several
             self._add_option(name, tuple[str, ...], tuple(titles), document)
 
         # One setting of all parts.
-        kinds = {item.kind for item in several.items}
-        if len(kinds) == 1:
+        if len(kinds) == 1 and several.items:
             self._add_group(f"{name}_all", name, Form(f"{option}.", several.items, self._typed))
 
         # Settings of one part: there may be hundreds, so only what is typed becomes an option.
@@ -274,7 +283,7 @@ class Form:
 
     def _add_option(self, name: str, hint: Any, default: Any, document: str) -> None:
         note = tyro.conf.arg(name=name, help=document)  # an empty help keeps tyro from looking for one
-        given = field() if default is MISSING else field(default=default)
+        given = field() if default is MISSING else field(default_factory=lambda: default)  # it may be a dict
         self._fields.append((name, Annotated[hint, note], given))
 
     def _add_group(self, name: str, shown: str, form: "Form") -> None:
@@ -298,7 +307,7 @@ def _readable(hint: Any) -> bool:
     if origin is Literal:
         return True
     if origin in (Union, types.UnionType, tuple, list, dict, Mapping):
-        return all(each is Ellipsis or _readable(each) for each in inner)
+        return all(part is Ellipsis or _readable(part) for part in inner)
     return isinstance(hint, type) and (hint is types.NoneType or issubclass(hint, int | float | str | Path | Enum))
 
 
@@ -329,7 +338,7 @@ _TRUTH = PrimitiveConstructorSpec(
 @functools.cache
 def _documents(kind: type[Any]) -> dict[str, str]:
     """Field -> the text below it in the source."""
-    found: dict[str, str] = {}
+    documents: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
@@ -341,10 +350,10 @@ def _documents(kind: type[Any]) -> dict[str, str]:
         for line, below in itertools.pairwise(body):
             match line, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = " ".join(text.split())
+                    documents[name] = " ".join(text.split())
                 case _:
                     pass
-    return found
+    return documents
 
 
 def _first_paragraph(text: str | None) -> str:
@@ -353,23 +362,23 @@ def _first_paragraph(text: str | None) -> str:
 
 def typed_options(words: Sequence[str]) -> dict[str, list[str]]:
     """Option (without its dashes, `_` as `-`) -> the words that follow it."""
-    found: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     values: list[str] = []
     for word in words:
         if word.startswith("--"):
             option, equals, value = word[2:].partition("=")
-            values = found[_dashed(option)] = [value] if equals else []
+            values = options[_dashed(option)] = [value] if equals else []
         else:
             values.append(word)
-    return found
+    return options
 
 
 def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, prog: str, about: str) -> tuple[T, dict[str, Any]]:
     """Read options of `command` and of the settings `value` from `words`.
 
-    Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`). A parameter of the command
-    hides a setting of the same name. Help and mistakes of the pen end in SystemExit, as tyro does; settings that cannot mean anything in
-    VantageError.
+    Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`).
+    A parameter of the command hides a setting of the same name. Help and mistakes of the pen end in
+    SystemExit, as tyro does; settings that cannot mean anything in VantageError.
     """
     root = draft(type(value), value)
     assert isinstance(root, Draft), f"{type(value).__name__} is no dataclass"
@@ -406,15 +415,18 @@ def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, pr
 
 
 def _choose(option: str, values: Sequence[str], drafts: Sequence[Draft], words: Sequence[str]) -> list[str]:
-    """Put the named member into the drafts. Returns the words with its name spelled as it is; a name that is none is left to tyro."""
+    """Put the named member into the drafts.
+
+    Returns the words with its name spelled as it is; a name that is none is left to tyro.
+    """
     plain = "".join(values).lower().replace("-", "").replace("_", "")
     kind = next((member for member in drafts[0].members if _name(member).lower() == plain), None)
     if kind is None or len(values) != 1:
         return list(words)
-    for each in drafts:
-        if each.kind is not kind:
-            changed = fresh(kind, each.members, each)
-            each.kind, each.parts, each.unnamed = changed.kind, changed.parts, changed.unnamed
+    for node in drafts:
+        if node.kind is not kind:
+            changed = fresh(kind, node.members, node)
+            node.kind, node.parts, node.unnamed = changed.kind, changed.parts, changed.unnamed
 
     spelled: list[str] = []
     for before, word in zip(("", *words), words, strict=False):

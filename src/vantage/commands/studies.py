@@ -21,7 +21,10 @@ def find_study(name: str) -> Study:
 
 
 def named_study(name: str) -> Named[Study]:
-    """The study of that name, of that file's function, or in that JSON file. Raises VantageError where there is none."""
+    """The study of that name, of that file's function, or in that JSON file.
+
+    Raises VantageError where there is none.
+    """
     return find(name, STUDIES, (Study,), "study")
 
 
@@ -52,7 +55,10 @@ def start_study(
 
 
 def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> bool:
-    """Run one cell again, from nothing but the plan and its seed, and hold it against the stored one. True if it lands in its interval."""
+    """Run one cell again, from nothing but the plan and its seed, and hold it against the stored one.
+
+    True if it lands in its interval.
+    """
     arm = study.arm(cell.arm)
     if isinstance(arm, Gathered):
         raise VantageError(f"arm {cell.arm!r} only gathers rollouts and is not evaluated; name another")

@@ -2,8 +2,8 @@
 
     bytes  ──write_whole──> any file         folder ──whole_folder──> any folder         record ──write_json──> JSON
 
-Every write goes to a temporary neighbour, is flushed to the disk and then renamed, so that a killed process or a full disk never leaves
-half a file under the real name.
+Every write goes to a temporary neighbour, is flushed to the disk and then renamed, so that a killed process
+or a full disk never leaves half a file under the real name.
 """
 
 import errno
@@ -31,7 +31,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def full_disk_is_a_sentence(path: Path) -> Generator[None]:
-    """Turn the operating system's ways of saying "full" into one `VantageError` that names what was being written."""
+    """Turn the operating system's ways of saying "full" into one `VantageError` that names what was being
+    written."""
     try:
         yield
     except OSError as error:
@@ -57,8 +58,9 @@ def _flush_folder(folder: Path) -> None:
 
 
 def check_writable(path: Path, *, folder: bool = False) -> None:
-    """Raise VantageError where a file (or a `folder`) must not be written: over something of another kind, or through a link that leads
-    out of its folder. Whatever is renamed into place would silently take the place of a pipe, a device or a link."""
+    """Raise VantageError where a file (or a `folder`) must not be written: over something of another kind, or
+    through a link that leads out of its folder. Whatever is renamed into place would silently take the
+    place of a pipe, a device or a link."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -97,17 +99,21 @@ def _kind(mode: int) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is safe on disk when this returns, and that nobody ever sees half written. Raises as `whole_file` does."""
+    """Write a file that is safe on disk when this returns, and that nobody ever sees half written.
+
+    Raises as `whole_file` does.
+    """
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
 def whole_file(path: Path) -> Generator[Path]:
-    """Yield a temporary path beside `path`, to be written; flush it and rename it to `path` when the block succeeds.
+    """Yield a temporary path beside `path`, to be written; flush it and rename it to `path` when the block
+    succeeds.
 
-    Raises VantageError when the disk is full, and where something stands that is no file (`check_writable`); whatever was under `path`
-    before is then untouched. A link to a file beside it stays a link.
+    Raises VantageError when the disk is full, and where something stands that is no file (`check_writable`);
+    whatever was under `path` before is then untouched. A link to a file beside it stays a link.
     """
     check_writable(path)
     path = path.resolve() if path.is_symlink() else path
@@ -126,7 +132,8 @@ def whole_file(path: Path) -> Generator[Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed writers of the same file have left: temporary files older than an hour whose process is gone."""
+    """Remove what killed writers of the same file have left: temporary files older than an hour whose process
+    is gone."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         number = leftover.suffixes[-2].removeprefix(".")
         old = time.time() - leftover.stat().st_mtime > 3600
@@ -136,9 +143,11 @@ def _sweep(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Generator[Path]:
-    """Yield an empty temporary folder beside `path`; rename it to `path` when the block succeeds, delete it when it fails.
+    """Yield an empty temporary folder beside `path`; rename it to `path` when the block succeeds, delete it
+    when it fails.
 
-    A folder that already stands at `path` is replaced at the end. Raises VantageError where anything else stands there.
+    A folder that already stands at `path` is replaced at the end. Raises VantageError where anything else
+    stands there.
     """
     check_writable(path, folder=True)
     path = path.resolve() if path.is_symlink() else path
@@ -161,7 +170,8 @@ def whole_folder(path: Path) -> Generator[Path]:
 
 
 def final_place(folder: Path) -> Path:
-    """Where a folder that `whole_folder` is writing will stand in the end, as an absolute path; any other folder stays where it is."""
+    """Where a folder that `whole_folder` is writing will stand in the end, as an absolute path; any other
+    folder stays where it is."""
     absolute = folder.absolute()
     name = absolute.name
     partial = name.startswith(".") and name.endswith(".partial")
@@ -197,7 +207,8 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_folder(folder: Path, ignore: Collection[str] = (".mp4",)) -> str:
-    """Hex digest over the relative names and bytes of all files, in name order; files with an `ignore`d suffix count by name only."""
+    """Hex digest over the relative names and bytes of all files, in name order; files with an `ignore`d
+    suffix count by name only."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = "" if path.suffix in ignore else sha256_file(path)
