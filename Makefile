@@ -34,8 +34,8 @@ lock: | .uv/bin/uv  ## solve the dependencies again
 quickstart: setup  ## ten minutes: demonstrations, two HABC rounds with rescues, evaluation, report
 	$(RUN)/vantage quickstart --out runs/quickstart
 
-test: setup check  ## everything that must hold, under ten minutes
-	$(RUN)/pytest
+test: setup check  ## everything that must hold, eleven minutes
+	$(RUN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## style, types and layers
 	$(RUN)/ruff check
@@ -44,9 +44,12 @@ check: setup  ## style, types and layers
 	$(RUN)/pyright --pythonpath $(RUN)/python
 
 mutants: setup  ## known mistakes, one at a time: the tests must notice each
-	$(RUN)/python tests/mutants/run_mutants.py
+	$(RUN)/python tests/mutants/run_mutants.py --out runs/mutants.jsonl
+
+faults: setup  ## kills, races, damage, bad input: an hour, goes on where it was; what was held and lost
+	$(RUN)/python tests/faults/run_faults.py
 
 bench: setup  ## speeds, each beside a peer in the same run
 	$(RUN)/python -m benchmarks.run
 
-.PHONY: help setup lock quickstart test check mutants bench
+.PHONY: help setup lock quickstart test check mutants faults bench

@@ -1,4 +1,4 @@
-"""Benchmarks run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot."""
+"""Benchmarks run without a screen or a hub, which is said before anything imports MuJoCo or LeRobot."""
 
 import os
 

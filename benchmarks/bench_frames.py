@@ -2,8 +2,7 @@
 `delta_timestamps`, in one run.
 
 Both read the same dataset, which LeRobot itself records (its default codec: AV1, a key frame every second
-picture). Rates are windows per second of processor time, so that threads are not counted as speed. What
-200,000 frames would take is extrapolated from this recording.
+picture). What 200,000 frames would take is extrapolated from this recording.
 
     python -m benchmarks.bench_frames    a table of all three stores, at this size and at three smaller ones
 """
@@ -11,11 +10,12 @@ picture). Rates are windows per second of processor time, so that threads are no
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.timing import Row, rate
 from vantage.core.segments import last_of_segment
 from vantage.data.frames import Compressed, Direct, Raw, Storage, make_frames
 from vantage.data.loader import WindowLoader
@@ -75,27 +75,20 @@ def record(root: Path, size: tuple[int, int], episodes: int, length: int) -> Non
                 noise = generator.standard_normal((*size, 1)) * 2.5
                 shown[f"observation.images.{camera}"] = np.clip(moved + noise, 0, 255).astype(np.uint8)
             numbers = generator.standard_normal((2, 7)).astype(np.float32)
-            recorder.add_frame(shown | {"observation.state": numbers[0], "action": numbers[1], "task": "sort the parts"})
+            recorder.add_frame(
+                shown | {"observation.state": numbers[0], "action": numbers[1], "task": "sort the parts"}
+            )
         recorder.save_episode()
     recorder.finalize()
 
 
-def rate(samples: int, work: Callable[[], object], seconds: float) -> float:
-    """Samples per second of processor time."""
-    work()
-    done, start = 0, time.process_time()
-    while (spent := time.process_time() - start) < seconds:
-        work()
-        done += samples
-    return done / spent
-
-
-def measure(size: tuple[int, int], episodes: int = 2, length: int = 150, seconds: float = 3.0) -> dict[str, float]:
+def measure(
+    size: tuple[int, int], episodes: int = 2, length: int = 150, seconds: float = 3.0
+) -> dict[str, float]:
     """Windows per second of every store and of LeRobot; megabytes of each store per thousand frames."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         record(folder / "data", size, episodes, length)
@@ -106,10 +99,12 @@ def measure(size: tuple[int, int], episodes: int = 2, length: int = 150, seconds
         for name, storage in STORAGES.items():
             began = time.process_time()
             store = make_frames(folder / "data", folder / name, storage=storage)
-            found[f"{name} ms to make"] = 1e3 * (time.process_time() - began) / len(table)
-            found[f"{name} MB"] = _bytes(folder / name) / len(table) / 1e3
+            measured[f"{name} ms to make"] = 1e3 * (time.process_time() - began) / len(table)
+            measured[f"{name} MB"] = _bytes(folder / name) / len(table) / 1e3
             loader = WindowLoader.over([table], end, HORIZON, [store], table.cameras)
-            found[name] = rate(BATCH, lambda loader=loader: loader.batch(anchors.integers(0, len(table), BATCH)), seconds)
+            measured[name] = rate(
+                BATCH, lambda loader=loader: loader.batch(anchors.integers(0, len(table), BATCH)), seconds
+            )
 
         steps = {"action": [step / FPS for step in range(HORIZON)]}
         stock = LeRobotDataset(
@@ -119,47 +114,48 @@ def measure(size: tuple[int, int], episodes: int = 2, length: int = 150, seconds
             video_backend="pyav",
             return_uint8=True,
         )
-        found["peer"] = rate(1, lambda: stock[int(anchors.integers(0, len(table)))], seconds)
-        found["video MB"] = _bytes(folder / "data/videos") / len(table) / 1e3
-    return found
+        measured["peer"] = rate(1, lambda: stock[int(anchors.integers(0, len(table)))], seconds)
+        measured["video MB"] = _bytes(folder / "data/videos") / len(table) / 1e3
+    return measured
 
 
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def large_windows(size: tuple[int, int] = (480, 640), episodes: int = 2, length: int = 150, seconds: float = 3.0) -> dict[str, float]:
-    """The benchmark's row: what is kept by default at this size, beside LeRobot.
+def large_windows(
+    size: tuple[int, int] = (480, 640),
+    episodes: int = 2,
+    length: int = 150,
+    seconds: float = 3.0,
+) -> Row:
+    """The benchmark's row: what is kept by default at this size, beside LeRobot. Other stores have no aim."""
+    measured = measure(size, episodes, length, seconds)
+    peer = measured["peer"]
+    raw, direct = measured["raw"] / peer, measured["direct"] / peer
+    return Row.of_rates(measured["compressed"], peer, raw=raw, direct=direct)
 
-    The other stores have no bar.
-    """
-    found = measure(size, episodes, length, seconds)
-    ratios = {f"{name}_ratio": found[name] / found["peer"] for name in ("raw", "direct")}
-    return {
-        "ours": found["compressed"],
-        "peer": found["peer"],
-        "ratio": found["compressed"] / found["peer"],
-    } | ratios
 
-
-def main() -> None:
+def main(
+    sizes: Sequence[tuple[int, int]] = ((96, 96), (224, 224), (240, 320), (480, 640)),
+    length: int = 150,
+    seconds: float = 3.0,
+) -> None:
     """Print windows per second and core, and what 200,000 frames of three cameras would take."""
-    rows: list[str] = []
-    for height, width in ((96, 96), (224, 224), (240, 320), (480, 640)):
-        found = measure((height, width))
-        for name in (*STORAGES, "peer"):
-            disk = found["video MB" if name == "peer" else f"{name} MB"] * LARGE / 1e6
-            made = found.get(f"{name} ms to make", 0) * LARGE / 3.6e6
-            rows.append(
-                f"{width:4} x {height:<4} {name:11} {found[name]:10,.1f} windows/s "
-                f"{found[name] / found['peer']:8.1f} x LeRobot {disk:9,.2f} GB {made:6.2f} core hours to "
-                "make"
-            )
     print(
-        f"Per core; GB and hours extrapolated from 300 frames to {LARGE:,}, three cameras; of LeRobot: its videos.",
-        *rows,
-        sep="\n",
+        f"Per core; GB and hours extrapolated from {2 * length} frames to {LARGE:,}, three cameras;",
+        "of LeRobot: its videos.",
     )
+    for height, width in sizes:
+        measured = measure((height, width), length=length, seconds=seconds)
+        for name in (*STORAGES, "peer"):
+            disk = measured["video MB" if name == "peer" else f"{name} MB"] * LARGE / 1e6
+            made = measured.get(f"{name} ms to make", 0) * LARGE / 3.6e6
+            print(
+                f"{width:4} x {height:<4} {name:11} {measured[name]:10,.1f} windows/s",
+                f"{measured[name] / measured['peer']:8.1f} x LeRobot",
+                f"{disk:9,.2f} GB {made:6.2f} core hours to make",
+            )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
-"""Should a round train the last policy further, or one anew? The same data and weights, begun from three places, for a number of steps.
+"""Should a round train the last policy further, or one from scratch? The same data and weights, begun from
+three policies, for a number of steps.
 
-    python -m experiments.begin_anew run      docs/results/begin-anew.parquet, and the table; about half an hour on two cores, resumable
+    python -m experiments.begin_anew run      docs/results/begin-anew.parquet, and the table; about half an
+                                              hour on two cores, resumable
     python -m experiments.begin_anew          the table again, from the stored rows
 
-Round 4 of Vantage's rule (demonstrations, 400 rollouts, their ledger) with seeds of its own, on development starts: only the weights with
-which the fit begins, and its length, differ. Policies act calmly. The loss is Eq. 1 with every weight 1, on windows of successful rollouts:
-those that the policy was trained on, and those of the next seed, which come from other demonstrations and another policy.
+Round 4 of Vantage's rule (demonstrations, 400 rollouts, their ledger) with seeds of its own, on development
+starts: only the weights with which the fit begins, and its length, differ. Policies act from zero noise. The
+loss is Eq. 1 with every weight 1, on windows of successful rollouts: those that the policy was trained on,
+and those of the next seed, which come from other demonstrations and another policy.
 """
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -28,16 +32,17 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.start import FromCheckpoint, FromScratch, Start
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
-from vantage.progress import console
+from vantage.progress import silence
 from vantage.seeding import seed_for
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_policy import fit_policy
 from vantage.study.cells import Cell, finished, run_cell
 from vantage.study.plan import Study
+from vantage.threads import one_thread
 from vantage.types import Route
 
-OUT, WORK = Path("docs/results/begin-anew.parquet"), Path("runs/begin-anew")
-TASKS, SEEDS, LAST = ("pick-place-v3", "bin-picking-v3"), (100, 101, 102), "vantage-4"
+OUT = Path("docs/results/begin-anew.parquet")
+TASKS = ("pick-place-v3", "bin-picking-v3")
 FITS = (
     *(("further", steps) for steps in (800, 3200)),
     *(("supervised", steps) for steps in (800, 2400)),
@@ -51,109 +56,155 @@ WORDS = {
 }
 
 
-def study() -> Study:
+def development_study() -> Study:
     """The study from true state, on development starts."""
     plan = find_study("state")
-    return replace(plan, base=replace(plan.base, evaluation=Evaluation(per_world=150, suite="development")))
+    return replace(plan, base=replace(plan.shared, evaluation=Evaluation(per_world=150, suite="development")))
 
 
-def last_round(task: str, seed: int) -> tuple[Round, HABCRun]:
-    """Round 4 of a run, made if it is not there, and its settings."""
-    plan, work = study(), WORK / "work"
-    arm = plan.arm(LAST)
-    for each in plan.ancestry(arm):
-        cell = Cell(task=task, arm=each.name, seed=seed)
-        if not finished(plan, cell, work):
-            run_cell(plan, cell, work)
-    here = Round.of(Cell(task=task, arm=LAST, seed=seed).folder(work), plan.first_round(arm))
-    return here, plan.settings(arm, plan.task(task), seed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The last round of one arm of a study, and the fits that are tried on it."""
+
+    study: Study = field(default_factory=development_study)
+    arm: str = "vantage-4"
+    tasks: tuple[str, ...] = TASKS
+    seeds: tuple[int, ...] = (100, 101, 102)
+    fits: tuple[tuple[str, int], ...] = FITS
+    batches: int = 40
+    """Batches of 128 windows that the loss is a mean over."""
+    work: Path = Path("runs/begin-anew")
+
+    def last_round(self, task: str, seed: int) -> tuple[Round, HABCRun]:
+        """The last round of a run, made if it is not there, and its settings."""
+        arm, work = self.study.arm(self.arm), self.work / "work"
+        for ancestor in self.study.ancestry(arm):
+            cell = Cell(task=task, arm=ancestor.name, seed=seed)
+            if not finished(self.study, cell, work):
+                run_cell(self.study, cell, work)
+
+        folder = Cell(task=task, arm=self.arm, seed=seed).folder(work)
+        last = sorted(folder.glob("round-*"))[-1]
+        settings = self.study.settings(arm, self.study.task(task), seed)
+        assert isinstance(settings, HABCRun)
+        return Round.at(last), settings
+
+    def fit_all(self, task: str, seed: int) -> list[dict[str, object]]:
+        """Every fit of one run, tried and measured; what is on disk is not made again."""
+        following = self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)]
+        with silence(), one_thread():
+            last, settings = self.last_round(task, seed)
+            seen, unseen = (experience_of(*self.last_round(task, number)) for number in (seed, following))
+            weights, learner = last.weights, improver(last, settings)
+
+            rows: list[dict[str, object]] = []
+            for origin, steps in self.fits:
+                out = self.work / "out" / task / str(seed) / f"{origin}-{steps}"
+                fit = replace(settings.improvement.fit, steps=steps)
+                start = begin(origin, last, settings)
+                fit_policy(learner.sources, weights, start, out, fit, seed=learner.train_seed)
+
+                trials = out.with_suffix(".parquet")
+                zero_noise = replace(settings.evaluation, noise=0.0)
+                evaluate(out, trials, settings.worlds, zero_noise, pool=play_here)
+
+                tried, policy = read_parquet(trials, ("success", "steps")), load_policy(out)
+                rows.append(
+                    {
+                        "task": task,
+                        "seed": seed,
+                        "begin": origin,
+                        "steps": steps,
+                        "success": float(tried["success"].mean()),
+                        "length": _mean(tried["steps"][tried["success"]]),
+                        "loss_seen": flow_error(policy, seen, self.batches),
+                        "loss_unseen": flow_error(policy, unseen, self.batches),
+                    }
+                )
+        return rows
 
 
-def begin(where: str, here: Round, settings: HABCRun) -> Start:
+def begin(origin: str, last: Round, settings: HABCRun) -> Start:
     """The policy that a fit begins with."""
-    match where:
+    match origin:
         case "further":
-            return FromCheckpoint(before(here).actor)
+            return FromCheckpoint(before(last).actor)
         case "supervised":
-            return FromCheckpoint(Round.of(here.run, 0).actor)
+            return FromCheckpoint(Round.of(last.run, 0).actor)
         case _:
             return FromScratch(settings.policy, seed_for("initial weights", settings.seed))
 
 
-def fit_all(task: str, seed: int) -> list[dict[str, object]]:
-    """Every fit of one run, tried and measured; what is on disk is not made again."""
-    console.quiet = True
-    torch.set_num_threads(1)
-    here, settings = last_round(task, seed)
-    theirs, other = last_round(task, SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)])
-    mine, unseen = experience_of(here, settings), experience_of(theirs, other)
-    learner = improver(here, settings)
-    rows: list[dict[str, object]] = []
-    for where, steps in FITS:
-        out = WORK / "out" / task / str(seed) / f"{where}-{steps}"
-        how = replace(settings.improvement.fit, steps=steps)
-        fit_policy(learner.sources, here.weights, begin(where, here, settings), out, how, seed=learner.train_seed)
-        trials = out.with_suffix(".parquet")
-        evaluate(out, trials, settings.worlds, replace(settings.evaluation, noise=0.0), pool=play_here)
-        found, actor = read_parquet(trials, ("success", "steps")), load_policy(out)
-        rows.append(
-            {
-                "task": task,
-                "seed": seed,
-                "begin": where,
-                "steps": steps,
-                "success": float(found["success"].mean()),
-                "length": float(found["steps"][found["success"]].mean()),
-                "loss_seen": flow_error(actor, mine),
-                "loss_unseen": flow_error(actor, unseen),
-            }
-        )
-    return rows
-
-
 @torch.no_grad()
-def flow_error(actor: Policy, replay: Experience, batches: int = 40, size: int = 128) -> float:
+def flow_error(policy: Policy, experience: Experience, batches: int, size: int = 128) -> float:
     """Eq. 1 with every weight 1, on windows of successful rollouts."""
-    loader = replay.loader(actor.chunk, actor.interface.cameras)
-    likely = (replay.labels.route == Route.ROLLOUT_SUCCESS).astype(np.float64)
-    found: list[float] = []
+    loader = experience.loader(policy.chunk, policy.interface.cameras, history=policy.interface.history)
+    likely = (experience.labels.route == Route.ROLLOUT_SUCCESS).astype(np.float64)
+    losses: list[float] = []
     for number in range(batches):
         batch = loader.drawn(likely / likely.sum(), 7, number, size)
-        draw = actor.draw(size, torch.Generator().manual_seed(number))
-        found.append(float(flow_loss(actor(batch, draw).elementwise, batch.mask, torch.ones(size), size)))
-    return float(np.mean(found))
+        draw = policy.draw(size, torch.Generator().manual_seed(number))
+        losses.append(float(flow_loss(policy(batch, draw).elementwise, batch.mask, torch.ones(size), size)))
+    return float(np.mean(losses))
 
 
-def table(rows: dict[str, np.ndarray]) -> str:
+def _mean(values: np.ndarray) -> float:
+    """NaN where there are none."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def measure(plan: Plan, workers: int = 2) -> dict[str, np.ndarray]:
+    """One row per fit of every run. `workers`: processes; 1: this one."""
+    runs = list(product(plan.tasks, plan.seeds))
+    for task, seed in runs:  # first, one after the other: a run is another's unseen data
+        plan.last_round(task, seed)
+
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as executor:
+            made = list(executor.map(plan.fit_all, *zip(*runs, strict=True)))
+    else:
+        made = [plan.fit_all(task, seed) for task, seed in runs]
+    rows = [row for of_run in made for row in of_run]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def table(rows: dict[str, np.ndarray], plan: Plan = Plan()) -> str:
     """Markdown: a line per fit, the mean over seeds (lowest to highest)."""
-    tasks = [task for task in TASKS if (rows["task"] == task).any()]
-    head = ["training begins with", "steps", *(f"{task}: {what}" for task in tasks for what in ("success", "length", "loss seen / unseen"))]
+    tasks = [task for task in plan.tasks if (rows["task"] == task).any()]
+    head = [
+        "training begins with",
+        "steps",
+        *(f"{task}: {column}" for task in tasks for column in ("success", "length", "loss seen / unseen")),
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for where, steps in FITS:
+    for origin, steps in plan.fits:
         cells: list[str] = []
         for task in tasks:
-            at = (rows["task"] == task) & (rows["begin"] == where) & (rows["steps"] == steps)
-            wins, length, seen, unseen = (rows[name][at] for name in ("success", "length", "loss_seen", "loss_unseen"))
+            at = (rows["task"] == task) & (rows["begin"] == origin) & (rows["steps"] == steps)
+            wins, length, seen, unseen = (
+                rows[name][at] for name in ("success", "length", "loss_seen", "loss_unseen")
+            )
             cells += [f"**{wins.mean():.3f}** ({wins.min():.3f} to {wins.max():.3f})", f"{length.mean():.1f}"]
             cells += [f"{seen.mean():.2f} / {unseen.mean():.2f}"]
-        lines.append(f"| {WORDS[where]} | {steps:,} | " + " | ".join(cells) + " |")
+        lines.append(f"| {WORDS[origin]} | {steps:,} | " + " | ".join(cells) + " |")
+
     seeds = ", ".join(map(str, sorted(set(rows["seed"].tolist()))))
-    return "\n".join([*lines, f"\nSeeds {seeds}; 150 development starts each, zero-noise inference; mean over seeds (lowest to highest)."])
+    starts = plan.study.shared.evaluation.per_world
+    note = (
+        f"\nSeeds {seeds}; {starts} development starts each, zero-noise inference; "
+        "mean over seeds (lowest to highest)."
+    )
+    return "\n".join([*lines, note])
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Fit what is missing, store, draw."""
-    if "run" in sys.argv[1:]:
-        places = list(product(TASKS, SEEDS))
-        for task, seed in places:  # first, one after the other: a run is another's unseen data
-            last_round(task, seed)
-        with ProcessPoolExecutor(2) as executor:
-            made = [row for rows in executor.map(fit_all, *zip(*places, strict=True)) for row in rows]
-        write_parquet(OUT, {name: np.array([row[name] for row in made]) for name in made[0]})
-    found = table(read_parquet(OUT))
-    print(found)
-    between(Path("docs/results.md"), "begin-anew", found, "## Where a round's training begins")
+    if "run" in arguments:
+        write_parquet(OUT, measure(Plan()))
+    drawn = table(read_parquet(OUT))
+    print(drawn)
+    between(Path("docs/results.md"), "begin-anew", drawn, "## Where a round's training begins")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

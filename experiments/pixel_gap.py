@@ -1,15 +1,21 @@
-"""Pictures beside true state: the same methods on the same starts; and where a policy that sees pictures fails, on pick-place.
+"""Pictures beside true state: the same methods on the same starts; and where a policy that sees pictures
+fails, on pick-place.
 
-    vantage study state --arms filtered-bc --tasks pick-place-v3 --out runs/study-state --results runs/gap-rows
-    python -m experiments.pixel_gap runs/study-state runs/study-pixels      docs/results/pixel-gap.parquet, and the table
+    vantage study state --arms filtered-bc --tasks pick-place-v3 --out runs/study-state \\
+        --results runs/gap-rows
+    python -m experiments.pixel_gap runs/study-state runs/study-pixels      docs/results/pixel-gap.parquet,
+                                                                            and the table
 
-The first table is drawn from the rows of both studies, over the pairs of task and seed that both have. The second follows the puck through
-the last rollouts of filtered BC, which has no critic, so that what lies between its two forms lies in the policy: rollouts of round 3 that
-nobody touched, noise 1. Both go to docs/results.md; without arguments they are drawn again from stored rows.
+The first table is drawn from the rows of both studies, over the pairs of task and seed that both have. The
+second follows the puck through the last rollouts of filtered BC, which has no critic, so that what lies
+between its two forms lies in the policy: rollouts of round 3 that nobody touched, noise 1. Both go to
+docs/results.md; without arguments they are drawn again from stored rows.
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.dataset as arrow
@@ -32,21 +38,35 @@ VIEW = np.array([-0.746, 0.458, -0.484])
 COLUMNS = ("observation.environment_state", "intervention", "next.success", "episode_index")
 
 
-def measure(works: dict[str, Path]) -> dict[str, np.ndarray]:
-    """One row per rollout that nobody touched; lengths in millimetres, NaN where the event did not happen."""
+def measure(
+    works: Mapping[str, Path],
+    task: str = TASK,
+    number: int = ROUND,
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, np.ndarray]:
+    """One row per rollout that nobody touched; lengths in millimetres, NaN where the event did not happen.
+
+    `works`: form -> folder in which its study worked; `number`: the round.
+    """
     rows = dict[str, list[object]]()
     for form, work in works.items():
-        for seed in SEEDS:
-            folder = Round.of(Cell(task=TASK, arm="filtered-bc", seed=seed).folder(work), ROUND).episodes / "data"
-            table = arrow.dataset(folder, format="parquet").to_table(columns=list(COLUMNS))
+        for seed in seeds:
+            run = Cell(task=task, arm="filtered-bc", seed=seed).folder(work)
+            recorded: Any = arrow.dataset(Round.of(run, number).episodes / "data", format="parquet")
+            table = recorded.to_table(columns=list(COLUMNS))
             episode = table["episode_index"].to_numpy()
             truth = np.stack(table["observation.environment_state"].to_numpy())
             human, solved = table["intervention"].to_numpy(), table["next.success"].to_numpy()
-            for number in np.unique(episode):
-                mine = episode == number
-                if human[mine].any():
+
+            for index in np.unique(episode):
+                frames = episode == index
+                if human[frames].any():
                     continue
-                row = _measured(truth[mine]) | {"form": form, "seed": seed, "success": bool(solved[mine].any())}
+                row = _measured(truth[frames]) | {
+                    "form": form,
+                    "seed": seed,
+                    "success": bool(solved[frames].any()),
+                }
                 for name, value in row.items():
                     rows.setdefault(name, []).append(value)
     return {name: np.array(values) for name, values in rows.items()}
@@ -71,21 +91,32 @@ def _measured(truth: np.ndarray) -> dict[str, float]:
 
 
 def side_by_side() -> str:
-    """Markdown: what every arm that both studies have loses or gains from pixels, paired by task, seed and start."""
+    """Markdown: what every arm that both studies have loses or gains from pixels, paired by task, seed and
+    start."""
     studies = {form: Results.read(Path(f"docs/results/study-{form}")) for form in ("state", "pixels")}
     trials = {form: results.tables["trials"] for form, results in studies.items()}
     both = {
-        name: np.concatenate([np.asarray(rows[name]) if name != "arm" else _named(form, rows["arm"]) for form, rows in trials.items()])
+        name: np.concatenate(
+            [
+                np.asarray(rows[name]) if name != "arm" else _named(form, rows["arm"])
+                for form, rows in trials.items()
+            ]
+        )
         for name in trials["state"]
     }
-    tasks = [place.world.task for place in studies["pixels"].study.tasks]
-    lines = [f"| pixels − true state | {' | '.join(tasks)} | mean | steps, both solve | pairs |", "|---|" + "---|" * (len(tasks) + 3)]
+
+    tasks = [task.name for task in studies["pixels"].study.tasks]
+    lines = [
+        f"| pixels − true state | {' | '.join(tasks)} | mean | steps, both solve | pairs |",
+        "|---|" + "---|" * (len(tasks) + 3),
+    ]
     for arm in evaluated(studies["pixels"].study):
-        found = contrast(both, f"pixels:{arm}", f"state:{arm}")
-        if found is not None:
-            by_task = " | ".join(f"{found.by_task[task]:+.3f}" if task in found.by_task else "–" for task in tasks)
-            gap, steps = span(found.difference, signed=True), span(found.shared_steps, 1, signed=True)
-            lines.append(f"| {title(studies['pixels'].study, arm)} | {by_task} | **{gap}** | {steps} | {found.difference.n} |")
+        pair = contrast(both, f"pixels:{arm}", f"state:{arm}")
+        if pair is not None:
+            gaps = [f"{pair.by_task[task]:+.3f}" if task in pair.by_task else "–" for task in tasks]
+            gap, steps = span(pair.difference, signed=True), span(pair.shared_steps, 1, signed=True)
+            row = (title(studies["pixels"].study, arm), *gaps, f"**{gap}**", steps, str(pair.difference.n))
+            lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
 
@@ -96,40 +127,49 @@ def _named(form: str, arms: np.ndarray) -> np.ndarray:
 def table(rows: dict[str, np.ndarray]) -> str:
     """Markdown: one column per form."""
     forms = list(dict.fromkeys(rows["form"].tolist()))
-    lines = ["| pick-place, filtered BC, round 3 | " + " | ".join(forms) + " |", "|---|" + "---|" * len(forms)]
+    lines = [
+        "| pick-place, filtered BC, round 3 | " + " | ".join(forms) + " |",
+        "|---|" + "---|" * len(forms),
+    ]
     cells: dict[str, list[str]] = {}
     for form in forms:
-        here = {name: values[rows["form"] == form] for name, values in rows.items()}
-        up, good = here["lifted"] > 0, here["success"].astype(bool)
+        rollouts = {name: values[rows["form"] == form] for name, values in rows.items()}
+        up, good = rollouts["lifted"] > 0, rollouts["success"].astype(bool)
         lost = up & ~good
-        astray = lost & (here["held"] > 0)
-        along, across = (np.sqrt((here[f"miss_{way}_view"][astray] ** 2).mean()) for way in ("along", "across"))
-        high = here["goal_height"] > 200
-        for name, text in {
+        astray = lost & (rollouts["held"] > 0)
+        along, across = (
+            np.sqrt((rollouts[f"miss_{way}_view"][astray] ** 2).mean()) for way in ("along", "across")
+        )
+
+        high = rollouts["goal_height"] > 200
+        off_centre = np.median(rollouts["grasp"][up])
+        for name, cell in {
             "rollouts that nobody touched": f"{len(good)}",
             "solved": f"{good.mean():.2f}",
             "lifted": f"{up.mean():.2f}",
-            "hand beside the puck when it leaves the table, mm (median)": f"{np.median(here['grasp'][up]):.1f}",
+            "hand beside the puck when it leaves the table, mm (median)": f"{off_centre:.1f}",
             "solved, of those lifted": f"{good[up].mean():.2f}",
             "... goal below 200 mm": f"{good[up & ~high].mean():.2f}",
             "... goal above": f"{good[up & high].mean():.2f}",
             "lifted and failed": f"{lost.sum()}",
-            "... of those: dropped on the way": f"{np.nanmean(here['dropped'][lost]):.2f}",
-            "... of those: still held at the end": f"{here['held'][lost].mean():.2f}",
+            "... of those: dropped on the way": f"{np.nanmean(rollouts['dropped'][lost]):.2f}",
+            "... of those: still held at the end": f"{rollouts['held'][lost].mean():.2f}",
             "... held: miss along the camera's view, mm (rms)": f"{along:.0f}",
             "... held: miss across it, each of two directions, mm (rms)": f"{across / np.sqrt(2):.0f}",
         }.items():
-            cells.setdefault(name, []).append(text)
+            cells.setdefault(name, []).append(cell)
     return "\n".join([*lines, *(f"| {name} | " + " | ".join(texts) + " |" for name, texts in cells.items())])
 
 
-def main() -> None:
-    if len(sys.argv) == 3:
-        write_parquet(OUT, measure({"state": Path(sys.argv[1]), "pixels": Path(sys.argv[2])}), nullable=("grasp", "dropped"))
-    found = f"{side_by_side()}\n\n{table(read_parquet(OUT))}"
-    print(found)
-    between(Path("docs/results.md"), "pixel-gap", found, "### Pictures beside true state")
+def main(arguments: Sequence[str]) -> None:
+    """Measure the rollouts of two studies where their folders are named; draw both tables."""
+    if arguments:
+        state, pixels = map(Path, arguments)
+        write_parquet(OUT, measure({"state": state, "pixels": pixels}), nullable=("grasp", "dropped"))
+    tables = f"{side_by_side()}\n\n{table(read_parquet(OUT))}"
+    print(tables)
+    between(Path("docs/results.md"), "pixel-gap", tables, "### Pictures beside true state")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,19 +1,29 @@
-"""Tables of stored studies -> docs/results.md and README.md, figures -> docs/figures/, so that no number is copied by hand.
+"""Tables of stored studies -> docs/results.md and README.md, figures -> docs/figures/, so that no number is
+copied by hand.
 
-python -m experiments.publish_study state screen pixels
+    python -m experiments.publish_study state screen pixels
 """
 
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from vantage.report.words import markdown
 from vantage.study.page import write_study
+from vantage.study.practice_tables import short_sheet
 from vantage.study.rows import Results
 from vantage.study.tables import answer_sheet, bold_words, contrasts, cost
 
 RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
+HEADLINES = {"state": ("study", "True state"), "pixels": ("study-pixels", "From pixels")}
+"""Study whose answers README.md shows -> the mark between which they stand, and how they begin."""
+SHORT = {"mt10-ppo": "ppo"}
+"""Study whose short table README.md shows -> the mark between which it stands."""
+ELSEWHERE = ("Rollouts", "In short")
+"""Tables that docs/results.md leaves out: the longest, which few ask for, and the one that README.md
+shows."""
 
 
 def publish(name: str) -> None:
@@ -25,7 +35,7 @@ def publish(name: str) -> None:
     for figure in sorted(drawn.glob("*.svg")):
         shutil.copy(figure, FIGURES / f"study-{name}-{figure.name}")
     head, *sheets = (drawn / "results.md").read_text().strip().split("### ")
-    body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith("Rollouts"))  # the longest, and the least asked for
+    body = head + "".join(f"### {sheet}" for sheet in sheets if not sheet.startswith(ELSEWHERE))
     between(RESULTS, f"study-{name}", body, f"## The study `{name}`")
 
 
@@ -33,24 +43,44 @@ def headlines(name: str, mark: str, form: str) -> None:
     """The few differences of a study that README.md shows: those that answer what it asks."""
     results = Results.read(Path(f"docs/results/study-{name}"))
     compared = contrasts(results)
-    tasks = ", ".join(task.world.task for task in results.study.tasks)
+    tasks = ", ".join(task.name for task in results.study.tasks)
 
     about = f"{bold_words(compared)} {form}, {tasks}; {cost(results)}".strip()
     again = f"`vantage study-report docs/results/study-{name}` draws all of it again."
     table = answer_sheet(results, compared).table.markdown()
-    between(README, mark, f"{table}\n\n{markdown(about)} {again}", "## Which method is better, and by how much")
+    between(
+        README, mark, f"{table}\n\n{markdown(about)} {again}", "## Which method is better, and by how much"
+    )
+
+
+def short_table(name: str, mark: str) -> None:
+    """The few rows of a study whose arms practise that README.md shows."""
+    results = Results.read(Path(f"docs/results/study-{name}"))
+    view = results.study.view
+    assert view is not None, "only a study with a view has a short table"
+    between(README, mark, short_sheet(results, view).table.markdown(), "## Faster than its demonstrations")
 
 
 def between(path: Path, mark: str, body: str, heading: str) -> None:
+    """Put `body` between the marks of a page; a page without them gets them at its end, below `heading`."""
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     text = path.read_text()
     if begin not in text:
         text = text.rstrip() + f"\n\n{heading}\n\n{begin}\n{end}\n"
-    path.write_text(re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{body.strip()}\n{end}", text, flags=re.DOTALL))
+    path.write_text(
+        re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{body.strip()}\n{end}", text, flags=re.DOTALL)
+    )
+
+
+def main(studies: Sequence[str]) -> None:
+    """Publish these studies."""
+    for study in studies:
+        publish(study)
+        if study in HEADLINES:
+            headlines(study, *HEADLINES[study])
+        if study in SHORT:
+            short_table(study, SHORT[study])
 
 
 if __name__ == "__main__":
-    for study in sys.argv[1:]:
-        publish(study)
-    headlines("state", "study", "True state")
-    headlines("pixels", "study-pixels", "From pixels")
+    main(sys.argv[1:])

@@ -1,16 +1,16 @@
 """A finished quickstart -> the table of README.md for it; published ones -> docs/results/quickstart.parquet,
 and table and figure from it.
 
-python -m experiments.quickstart_table runs/quickstart     print the table of this run; nothing is written
-python -m experiments.quickstart_table                     print the published table again
-python -m experiments.quickstart_table --publish           draw the published figure and tables again
-python -m experiments.quickstart_table --publish runs/quickstart [runs/vantage]
-                                                           keep the trials of these runs in docs/results first;
-                                                           the second is one of `vantage run vantage`
+    python -m experiments.quickstart_table runs/quickstart     print the table of this run; nothing is written
+    python -m experiments.quickstart_table                     print the published table again
+    python -m experiments.quickstart_table --publish           draw the published figure and tables again
+    python -m experiments.quickstart_table --publish runs/quickstart [runs/vantage]
+                                        keep the trials of these runs in docs/results first; the second run is
+                                        one of `vantage run vantage`
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,9 @@ def keep(run: Path, arms: Mapping[str, str], out: Path) -> None:
 def kept(path: Path, arms: Mapping[str, str]) -> dict[str, Trials]:
     """Trials by the name that people know a policy by."""
     rows = read_parquet(path)
-    return {title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()}
+    return {
+        title: {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS} for arm, title in arms.items()
+    }
 
 
 def table(trials: Mapping[str, Trials]) -> str:
@@ -72,10 +74,10 @@ def table(trials: Mapping[str, Trials]) -> str:
         "| policy | " + " | ".join(tasks) + " | all starts | 95 % interval | n | steps of successes |",
         "|---|" + "---|" * (len(tasks) + 4),
     ]
-    for name, mine in trials.items():
-        rate = wilson(int(mine["success"].sum()), len(mine["success"]))
-        by_task = " | ".join(f"{mine['success'][mine['task'] == task].mean():.2f}" for task in tasks)
-        steps = mine["steps"][mine["success"]].mean()
+    for name, tried in trials.items():
+        rate = wilson(int(tried["success"].sum()), len(tried["success"]))
+        by_task = " | ".join(f"{tried['success'][tried['task'] == task].mean():.2f}" for task in tasks)
+        steps = tried["steps"][tried["success"]].mean()
         interval = f"{rate.low:.3f} to {rate.high:.3f}"
         lines.append(f"| {name} | {by_task} | {rate.estimate:.3f} | {interval} | {rate.n} | {steps:.1f} |")
     return "\n".join(lines)
@@ -132,7 +134,9 @@ def figure(trials: Mapping[str, Trials]) -> str:
         return sheet.svg(f"Success rate: {said}")
 
 
-def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float) -> None:
+def _rounds(
+    sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, left: float, right: float, bottom: float
+) -> None:
     """The policies of one panel, the rounds joined; `task` empty: all of them."""
     estimates: list[float] = []
     for number, (arm, name) in enumerate(ARMS.items()):
@@ -170,16 +174,20 @@ def _rounds(sheet: Card, axes: Axes, trials: Mapping[str, Trials], task: str, le
 def compared(trials: Mapping[str, Trials]) -> str:
     """The table of a quickstart and of its last round beside the two supervised policies."""
     best = ARMS["round-02"]
-    return "\n".join([table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))])
+    return "\n".join(
+        [table(trials), "", *(difference(trials, best, ARMS[arm]) for arm in ("round-00", CONTROL))]
+    )
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print the table of a run, or of what is published; publish only where that was asked for."""
-    runs = [Path(word) for word in sys.argv[1:] if word != "--publish"]
-    if "--publish" in sys.argv:
+    runs = [Path(word) for word in arguments if word != "--publish"]
+    if "--publish" in arguments:
         publish(runs)
     elif runs:
-        of_run = {name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()}
+        of_run = {
+            name: read_parquet(runs[0] / arm / "6-eval.parquet", EVAL_COLUMNS) for arm, name in ARMS.items()
+        }
         print(compared(of_run))
     else:
         print(compared(kept(KEPT, ARMS)))
@@ -206,4 +214,4 @@ def publish(runs: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

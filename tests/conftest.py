@@ -1,8 +1,8 @@
-"""Tests run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot. They may not be alone there:
-threads that spin while they wait would make a busy machine ten times slower.
+"""Tests run on machines without a screen or a hub; both are said before anything imports MuJoCo or LeRobot.
+They may not be alone there: threads that spin while they wait would make a busy machine ten times slower.
 
-Properties are drawn the same way on every run, so that a green tree stays green; `HYPOTHESIS_PROFILE=search pytest tests/core` looks for
-new counterexamples, twenty times as many and other ones each time.
+Properties are drawn the same way on every run, so that a green tree stays green; `HYPOTHESIS_PROFILE=search
+pytest tests/core` looks for new counterexamples, twenty times as many and other ones each time.
 """
 
 import os

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vantage.batch import Observation
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import write_dataset
 from vantage.disk.layout import Round, Source
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.stages.label import label
-from vantage.types import Observation
 from vantage.worlds.spec import MetaWorldSpec
 
 
@@ -59,7 +59,10 @@ class LineSpec(MetaWorldSpec):
 def line_actor(tmp_path: Path) -> GaussianPolicy:
     """A policy that creeps towards the goal at a quarter of the speed that it could have."""
     config = GaussianConfig(
-        net=NetConfig(sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=4, execute=4, width=32), correlation=0.5
+        net=NetConfig(
+            sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=4, execute=4, width=32
+        ),
+        correlation=0.5,
     )
     actor = GaussianPolicy(config, seed=0)
     rng = np.random.default_rng(0)
@@ -68,7 +71,10 @@ def line_actor(tmp_path: Path) -> GaussianPolicy:
     adam = torch.optim.Adam(actor.parameters(), lr=3e-3)
     for _ in range(150):
         seen = Observation(
-            images={}, state=torch.from_numpy(state[:, :1]), environment_state=torch.from_numpy(state), prompts=("go",) * 512
+            images={},
+            state=torch.from_numpy(state[:, :1]),
+            environment_state=torch.from_numpy(state),
+            prompts=("go",) * 512,
         )
         away = torch.from_numpy(np.sign(state[:, 1] - state[:, 0]))
         loss = (actor.mean(seen) - 0.25 * away[:, None, None]).square().mean()

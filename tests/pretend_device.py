@@ -1,10 +1,13 @@
-"""A second device on a machine that has none: its tensors lie in this machine's memory, and may meet no other.
+"""A second device on a machine that has none: its tensors lie in this machine's memory, and may meet no
+other.
 
-    with PretendDevice():  tensor.to("meta")  ──>  computes as ever, ends with `MixedDevices` where a CPU tensor meets it
+    with PretendDevice():  tensor.to("meta")  ──>  computes as ever, and ends with `MixedDevices`
+                                                   where a CPU tensor meets it
 
-It answers to the name `meta`, which torch knows and starts no driver for, but unlike torch's own it has real numbers, so that whole
-trainings run on it and can be compared with the CPU's. As on a GPU, a scalar on the CPU may meet anything, copies go both ways, a tensor
-there has no `.numpy()`, and a generator on the CPU draws nothing there.
+It answers to the name `meta`, which torch knows and starts no driver for, but unlike torch's own it has real
+numbers, so that whole trainings run on it and can be compared with the CPU's. As on a GPU, a scalar on the
+CPU may meet anything, copies go both ways, a tensor there has no `.numpy()`, and a generator on the CPU draws
+nothing there.
 """
 
 import copy
@@ -16,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
+from vantage.batch import Batch
 from vantage.policies.protocol import Policy
-from vantage.types import Batch
 
 AWAY = torch.device("meta")
 ATEN = torch.ops.aten
@@ -36,7 +39,12 @@ class Away(torch.Tensor):
     def __new__(cls, real: torch.Tensor) -> "Away":
         """Wrap a tensor that lies on the CPU."""
         away = torch.Tensor._make_wrapper_subclass(
-            cls, real.size(), strides=real.stride(), storage_offset=real.storage_offset(), dtype=real.dtype, device=AWAY
+            cls,
+            real.size(),
+            strides=real.stride(),
+            storage_offset=real.storage_offset(),
+            dtype=real.dtype,
+            device=AWAY,
         )
         away.inner = real
         return away
@@ -71,7 +79,8 @@ class _Operations(TorchDispatchMode):
 
 
 class _FromPython(TorchFunctionMode):
-    """`torch.tensor([1, 2], device=...)` fills a tensor of `meta` with nothing, before any operation is seen."""
+    """`torch.tensor([1, 2], device=...)` fills a tensor of `meta` with nothing, before any operation is
+    seen."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -92,7 +101,9 @@ def run_away(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         unwrap(args[0]).copy_(unwrap(args[1]))
         return args[0]
     if func in (ATEN._to_copy.default,):
-        made = func(*unwrap(args), **unwrap({**kwargs, "device": None if asked is None else torch.device("cpu")}))
+        made = func(
+            *unwrap(args), **unwrap({**kwargs, "device": None if asked is None else torch.device("cpu")})
+        )
         return Away(made) if (asked == AWAY if asked is not None else away) else made
 
     if not away:
@@ -135,7 +146,8 @@ def assert_alike(away: torch.Tensor, here: torch.Tensor) -> None:
 
 
 def check_policy_away(policy: Policy, batch: Batch) -> None:
-    """Assert that loss, gradient, features and actions of a policy on the pretended device are those on the CPU.
+    """Assert that loss, gradient, features and actions of a policy on the pretended device are those on the
+    CPU.
 
     To be called inside of `PretendDevice`.
     """

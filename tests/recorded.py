@@ -1,6 +1,8 @@
-"""A recorded run without a simulator: demonstrations and two rounds in which every route, credit, fold and cut occurs.
+"""A recorded run without a simulator: demonstrations and two rounds in which every route, credit, fold and
+cut occurs.
 
-    pictures ("PPHHP", outcome) ──write_dataset──> 1-episodes ──label──> 2-labels ──Improver──> 3-critic, 4-weights, 5-actor
+    pictures ("PPHHP", outcome) ──write_dataset──> 1-episodes ──label──> 2-labels
+        ──Improver──> 3-critic, 4-weights, 5-actor
 
 A simulated policy that trains for a few seconds never succeeds, so a simulated run of test size has no
 `rollout_success` frame and proves nothing about the weights of successes. What was driven, and how it ended,
@@ -80,11 +82,17 @@ SECOND_ROUND: tuple[Picture, ...] = (
     ("P" * 15 + "|" + "P" * 9, False),
 )
 
-SPEC = FlowConfig(net=NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=CHUNK, execute=4, width=32))
+SPEC = FlowConfig(
+    net=NetConfig(
+        sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=CHUNK, execute=4, width=32
+    )
+)
 INTERFACE = interface_of(SPEC, None)
 
 IMPROVEMENT = Improvement(
-    critic=CriticFit(steps=40, batch=64, check_every=10, width=32, target=EfficiencyTarget(stride=4, mc_share=0.5)),
+    critic=CriticFit(
+        steps=40, batch=64, check_every=10, width=32, target=EfficiencyTarget(stride=4, mc_share=0.5)
+    ),
     parent=ParentFit(steps=60, batch=64, width=32),
     weighing=Weighing(stride=4),
     fit=PolicyFit(steps=STEPS, batch=32, save_every=10, log_every=5),
@@ -97,7 +105,8 @@ def improvement(**changes: object) -> Improvement:
 
 
 def episode_of(picture: Picture, *, seed: int, version: int) -> Episode:
-    """An episode that was driven like this: its true state knows how far it is and how it will end, with noise."""
+    """An episode that was driven like this: its true state knows how far it is and how it will end, with
+    noise."""
     drivers, outcome = picture
     driven = drivers.replace("|", "")
     length, draw = len(driven), np.random.default_rng(seed)
@@ -106,7 +115,9 @@ def episode_of(picture: Picture, *, seed: int, version: int) -> Episode:
     truth = draw.normal(0, 0.3, (length, 7))
     truth[:, 0] += 2 * progress
     truth[:, 1] += end * progress
-    action = np.clip(np.stack([truth[:, 0] - 1, truth[:, 1], truth[:, 2]], axis=1) / 2, -1, 1).astype(np.float32)
+    action = np.clip(np.stack([truth[:, 0] - 1, truth[:, 1], truth[:, 2]], axis=1) / 2, -1, 1).astype(
+        np.float32
+    )
     last = np.arange(length) == length - 1
     return Episode(
         state=truth[:, :4].astype(np.float32),
@@ -124,9 +135,12 @@ def episode_of(picture: Picture, *, seed: int, version: int) -> Episode:
 
 
 def record(here: Round, pictures: tuple[Picture, ...], *, version: int, csv: bool) -> None:
-    """Write 1-episodes and 2-labels of a round. `csv`: outcomes come from a file; else from `next.success`."""
+    """Write 1-episodes and 2-labels of a round. `csv`: outcomes come from a file; else from
+    `next.success`."""
     for number, picture in enumerate(pictures):
-        save_episode(here.journal, number, episode_of(picture, seed=100 * here.number + number, version=version))
+        save_episode(
+            here.journal, number, episode_of(picture, seed=100 * here.number + number, version=version)
+        )
     write_dataset(here.journal, range(len(pictures)), here.episodes, FPS)
     shutil.rmtree(here.journal)
     _cut_time(here.episodes, pictures)
@@ -170,7 +184,7 @@ def improver(run: Path, number: int, settings: Improvement = IMPROVEMENT) -> Imp
     """What turns a round's labelled episodes into a policy."""
     here = Round.of(run, number)
     return Improver(
-        here=here,
+        current=here,
         entering=Round.of(run, number - 1).actor,
         sources=sources(run, number),
         spec=SPEC,
@@ -194,7 +208,8 @@ def experience(run: Path, number: int = 2) -> Experience:
 
 
 def copy_of_recordings(run: Path, out: Path, rounds: int) -> Path:
-    """`out`: round 0 as it is, and the episodes and labels of the rounds up to `rounds`, to be improved on."""
+    """`out`: round 0 as it is, and the episodes and labels of the rounds up to `rounds`, to be improved
+    on."""
     shutil.copytree(run / "round-00", out / "round-00")
     for number in range(1, rounds + 1):
         old, new = Round.of(run, number), Round.of(out, number)

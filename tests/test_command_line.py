@@ -19,6 +19,7 @@ from vantage.cli import COMMANDS, main
 from vantage.config import to_json
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import DATA_FILE, write_dataset
+from vantage.disk.lock import LOCK, alone
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.recipes import RECIPES, STUDIES
@@ -27,7 +28,9 @@ DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 
 
 @pytest.fixture
-def vantage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def vantage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (exit code, stdout, stderr)."""
 
     def call(*words: object) -> tuple[int, str, str]:
@@ -86,22 +89,52 @@ def test_help_is_a_screen_and_every_command_has_its_own(vantage: Callable[..., t
     code, out, _ = vantage("--help")
     assert code == 0 and len(out.splitlines()) <= 24 and max(map(len, out.splitlines())) <= 80
     for command in COMMANDS:
-        assert f"  {command.name:<15}{command.line}\n" in out
+        assert f"  {command.name:<15}{command.line}\n" in out or (
+            command.by_name and command.name in out.split()
+        )
         code, page, _ = vantage(command.name, "--help")
         assert code == 0 and command.line in page and len(page) > 150, command
     assert vantage("fit_critic", "--help")[0] == 0, "the stages answer to their Python names too"
 
 
 def test_help_imports_nothing_slow() -> None:
-    program = "import sys; from vantage.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    program = (
+        "import sys; from vantage.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted(sys.modules))"
+    )
     for words in (["--help"], ["--version"], ["run", "--help"], ["study", "--help"], ["weigh", "--help"]):
-        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+        )
         loaded = done.stdout.splitlines()[-1]
         assert "'vantage.cli'" in loaded
-        assert not [name for name in ("torch", "numpy", "mujoco", "pyarrow", "lerobot") if f"'{name}'" in loaded], words
+        assert not [
+            name for name in ("torch", "numpy", "mujoco", "pyarrow", "lerobot") if f"'{name}'" in loaded
+        ], words
 
 
-def test_settings_of_a_run_are_recorded_and_held(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("module", "recipe"), [("mujoco", "debug"), ("metaworld", "debug-ppo")])
+def test_without_the_simulator_one_sentence_says_what_to_install(
+    module: str, recipe: str, tmp_path: Path
+) -> None:
+    """Also where a worker is the first to miss it."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{module!r}] = None")
+    words = ["run", recipe, "--workers", "2", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "vantage", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    sentence = f"this needs {module}, which is not installed; pip install 'vantage[sim]'"
+    assert sentence in " ".join(done.stderr.split())
+
+
+def test_settings_of_a_run_are_recorded_and_held(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     small = (
         "--rounds",
         0,
@@ -114,7 +147,11 @@ def test_settings_of_a_run_are_recorded_and_held(vantage: Callable[..., tuple[in
     words = ("run", "debug", "--out", tmp_path / "run", "--workers", 1, *small, "--weighing.rule", "habc-v")
     assert vantage(*words)[0] == 0
     settings = json.loads((tmp_path / "run" / "recipe.json").read_text())["settings"]
-    assert settings["rounds"] == 0 and settings["supervision"]["supervised"]["steps"] == 2 and settings["control"] is False
+    assert (
+        settings["rounds"] == 0
+        and settings["supervision"]["supervised"]["steps"] == 2
+        and settings["control"] is False
+    )
     assert settings["improvement"]["weighing"]["rule"] == {"is": "HABCV", "reweight_interventions": False}
 
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.parquet")}
@@ -135,7 +172,9 @@ def test_recipes_are_listed_and_printed(vantage: Callable[..., tuple[int, str, s
     assert code == 0 and "quickstart" in out and "pixels" in out
     names = json.loads(vantage("recipes", "--json")[1])
     assert names["recipes"].keys() == RECIPES.keys() and names["studies"].keys() == STUDIES.keys()
-    assert json.loads(vantage("recipes", "debug", "--rounds", 9)[1]) == to_json(replace(RECIPES["debug"](), rounds=9))
+    assert json.loads(vantage("recipes", "debug", "--rounds", 9)[1]) == to_json(
+        replace(RECIPES["debug"](), rounds=9)
+    )
     assert json.loads(vantage("recipes", "pixels")[1]) == to_json(STUDIES["pixels"]())
 
 
@@ -144,13 +183,31 @@ def test_labels_by_hand(vantage: Callable[..., tuple[int, str, str]], tmp_path: 
     assert vantage("label", data, "--outcomes", outcomes(tmp_path, "0,0\n1,1\n2,1\n"), "--out", out)[0] == 0
     rows = pq.read_table(out).to_pylist()
     assert [r["route"] for r in rows[:12]] == ["rollout_failure"] * 12
-    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + ["rollout_success"] * 2
+    assert [r["route"] for r in rows[12:21]] == ["unlabelled"] * 4 + ["intervention"] * 3 + [
+        "rollout_success"
+    ] * 2
     assert [r["efficiency_target_mc"] for r in rows[12:21]] == [None] * 4 + [-4, -3, -2, -1, 0]
     assert [r["route"] for r in rows[21:]] == ["unlabelled"] * 5 + ["intervention"] * 5
     assert [r["viability_target"] for r in rows] == [0] * 12 + [None] * 7 + [1, 1] + [None] * 10
 
 
-def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_odd_characters_of_a_path_do_not_reach_the_terminal(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    out = tmp_path / "a\x1b[31mb\udcff.parquet"
+    code, said, err = vantage(
+        "label", recording(tmp_path), "--outcomes", outcomes(tmp_path, "0,0\n1,1\n2,1\n"), "--out", out
+    )
+    assert code == 0, err
+    assert (
+        out.exists()
+        and "/a\ufffd[31mb\ufffd.parquet: 31 frames labelled, 31 of them in episodes with an outcome" in said
+    )
+
+
+def test_stock_lerobot_recordings_are_labelled(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     features = {
@@ -158,7 +215,9 @@ def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int,
         "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
         "intervention": {"dtype": "bool", "shape": (1,), "names": None},
     }
-    stock = LeRobotDataset.create("local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False)
+    stock = LeRobotDataset.create(
+        "local/dagger", fps=10, features=features, root=tmp_path / "data", use_videos=False
+    )
     for drivers in ("ppphhhpp", "pppp"):
         for driver in drivers:
             vector = np.ones(2, dtype=np.float32)
@@ -173,7 +232,9 @@ def test_stock_lerobot_recordings_are_labelled(vantage: Callable[..., tuple[int,
         stock.save_episode()
     stock.finalize()
     out = tmp_path / "labels.parquet"
-    code, _, err = vantage("label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out)
+    code, _, err = vantage(
+        "label", tmp_path / "data", "--outcomes", outcomes(tmp_path, "0,1\n1,0\n"), "--out", out
+    )
     assert code == 0, err
     rows = pq.read_table(out).to_pylist()
     expected = ["unlabelled"] * 3 + ["intervention"] * 3 + ["rollout_success"] * 2 + ["rollout_failure"] * 4
@@ -232,7 +293,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_bad_recordings_are_one_sentence_and_leave_nothing(
+    name: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     import re
 
     spoil, text, words = BAD[name]
@@ -246,11 +309,15 @@ def test_bad_recordings_are_one_sentence_and_leave_nothing(name: str, vantage: C
     assert not out.exists() and not list(tmp_path.glob("out/*"))
 
 
-def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_truncated_video_is_one_sentence(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     data = recording(tmp_path, pictures=True)
     for video in data.rglob("*.mp4"):
         _truncate(video)
-    code, _, err = vantage("label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet")
+    code, _, err = vantage(
+        "label", data, "--outcomes", outcomes(tmp_path, "0,1\n"), "--out", tmp_path / "labels.parquet"
+    )
     assert code == 2 and ".mp4" in err and not (tmp_path / "labels.parquet").exists()
 
 
@@ -265,7 +332,9 @@ def test_a_truncated_video_is_one_sentence(vantage: Callable[..., tuple[int, str
         (("audit", "nowhere"), "is not a LeRobotDataset"),
     ],
 )
-def test_slips_of_the_pen(words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_slips_of_the_pen(
+    words: tuple[str, ...], says: str, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     code, _, err = vantage(*words)
     assert code == 2 and says in " ".join(err.split())
 
@@ -274,7 +343,9 @@ def test_arguments_that_do_not_exist_exit_with_two(vantage: Callable[..., tuple[
     assert vantage("run", "debug", "--outt", "x")[0] == 2
 
 
-def test_a_run_of_another_recipe_is_not_touched(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_run_of_another_recipe_is_not_touched(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "quickstart", RECIPES["quickstart"]())
@@ -301,7 +372,11 @@ def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]]
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("kept")
-    for name, says in (("file", "is a file; name a folder"), ("pipe", "is a named pipe"), ("full", "is not empty and no run")):
+    for name, says in (
+        ("file", "is a file; name a folder"),
+        ("pipe", "is a named pipe"),
+        ("full", "is not empty and no run"),
+    ):
         code, _, err = vantage("run", "debug", "--out", tmp_path / name)
         assert code == 2 and says in " ".join(err.split()), name
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "pipe", "thesis.tex"]
@@ -316,10 +391,19 @@ def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]]
             "has 28 dimensions of true state, and push-v3 has 39; for a policy",
         ),
         (("--policy.net.action-dim", 7), "7 dimensions of action, and push-v3 has 4"),
-        (("--policy.net.sight", "pixels", "--policy.net.sight.cameras", "wrist"), "camera 'wrist', and push-v3 shows corner4, gripperPOV"),
-        (("--policy.net.sight", "pixels", "--policy.net.sight.size", 50), "is 96 x 96 px, no multiple of the 50 x 50"),
+        (
+            ("--policy.net.sight", "pixels", "--policy.net.sight.cameras", "wrist"),
+            "camera 'wrist', and push-v3 shows corner4, gripperPOV",
+        ),
+        (
+            ("--policy.net.sight", "pixels", "--policy.net.sight.size", 50),
+            "is 96 x 96 px, no multiple of the 50 x 50",
+        ),
         (("--worlds", "hammer-v3"), "nobody can operate hammer-v3 yet"),
-        (("--worlds", "hammer-v3", "--demonstrations.operator", "DemonstrateStock"), "with the operator NoOne nobody rescues"),
+        (
+            ("--worlds", "hammer-v3", "--demonstrations.operator", "DemonstrateStock"),
+            "with the operator NoOne nobody rescues",
+        ),
         (("--worlds",), "there is no world to play in"),
     ],
 )
@@ -411,7 +495,11 @@ def make():
     return replace(
         start,
         worlds=(LineSpec("line", limit=60),),
-        policy=FlowConfig(net=NetConfig(sight=TrueState(dim=2, width=16), state_dim=1, action_dim=1, width=32, chunk=4, execute=4)),
+        policy=FlowConfig(
+            net=NetConfig(
+                sight=TrueState(dim=2, width=16), state_dim=1, action_dim=1, width=32, chunk=4, execute=4
+            )
+        ),
         supervision=replace(start.supervision, demonstrations=Demonstrations(per_world=4, operator=Go())),
         rollouts=replace(start.rollouts, per_world=10, operator=NoOne()),
         evaluation=Evaluation(per_world=4),
@@ -420,28 +508,47 @@ def make():
 '''
 
 
-def test_a_recipe_a_world_and_an_operator_of_ones_own(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    """Two workers import the file that the command line names; nothing that a run folder says is ever imported."""
+def test_a_recipe_a_world_and_an_operator_of_ones_own(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Two workers import the file that the command line names; nothing that a run folder says is ever
+    imported."""
     path, run = tmp_path / "own_line_world.py", tmp_path / "run"
     path.write_text(OWN_WORLD)
-    quick = ("--supervised.steps", 5, "--fit.steps", 5, "--critic.steps", 5, "--demonstrations.operator.speed", 0.5)
+    quick = (
+        "--supervised.steps",
+        5,
+        "--fit.steps",
+        5,
+        "--critic.steps",
+        5,
+        "--demonstrations.operator.speed",
+        0.5,
+    )
     code, _, err = vantage("run", f"{path}:make", "--out", run, "--workers", 2, *quick)
     assert code == 0, err
     recipe = json.loads((run / "recipe.json").read_text())
     assert recipe["recipe"] == "own_line_world.py:make"
     assert recipe["settings"]["worlds"][0]["is"] == "own_line_world:LineSpec"
-    assert recipe["settings"]["supervision"]["demonstrations"]["operator"] == {"is": "own_line_world:Go", "speed": 0.5}
+    assert recipe["settings"]["supervision"]["demonstrations"]["operator"] == {
+        "is": "own_line_world:Go",
+        "speed": 0.5,
+    }
 
     (run / "round-01" / "6-eval.parquet").unlink()
     code, _, err = vantage("evaluate", run / "round-01", "--workers", 1)
-    assert code == 2 and "'own_line_world:LineSpec' is not MetaWorldSpec; name the Python file" in " ".join(err.split())
+    assert code == 2 and "'own_line_world:LineSpec' is not MetaWorldSpec; name the Python file" in " ".join(
+        err.split()
+    )
     assert not (run / "round-01" / "6-eval.parquet").exists()
     code, _, err = vantage("evaluate", run / "round-01", "--workers", 1, "--recipe", f"{path}:make")
     assert code == 0, err
     assert set(pq.read_table(run / "round-01" / "6-eval.parquet").column("task").to_pylist()) == {"line"}
 
 
-def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_interleaved_schedule_has_no_stages_to_run_alone(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     from vantage.commands.runs import claim
 
     claim(tmp_path / "run", "paper", RECIPES["paper"]())
@@ -449,21 +556,31 @@ def test_the_interleaved_schedule_has_no_stages_to_run_alone(vantage: Callable[.
     for stage in ("fit-critic", "fit-policy"):
         code, _, err = vantage(stage, tmp_path / "run" / "round-01")
         assert code == 2 and "trains critic and policy together" in " ".join(err.split())
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["recipe.json", "round-00"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [LOCK, "recipe.json", "round-00"]
 
 
 def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     data = recording(tmp_path)
     path, info = data / DATA, json.loads((data / "meta/info.json").read_text())
     pq.write_table(pq.read_table(path).drop_columns(["intervention", "policy_version"]), path)
-    info["features"] = {name: what for name, what in info["features"].items() if name not in ("intervention", "policy_version")}
+    info["features"] = {
+        name: what
+        for name, what in info["features"].items()
+        if name not in ("intervention", "policy_version")
+    }
     (data / "meta/info.json").write_text(json.dumps(info))
-    code, _, err = vantage("audit", data)
-    assert code == 2 and "--demos" in " ".join(err.split())
-    code, said, _ = vantage("audit", data, "--demos")
+    code, said, _ = vantage("audit", data)
+    assert code == 1 and "failure" in said and "--demos" in " ".join(said.split())
+    code, said, _ = vantage("audit", data, "--demos", "--html", tmp_path / "audit.html")
     assert code == 0 and "31" in said, "all 31 frames are a person's"
-    facts = json.loads(vantage("audit", data, "--demos", "--json")[1])
-    assert facts["human_frames"] == 31 and facts["lengths"] == [12, 9, 10]
+    assert "What is in it" in (tmp_path / "audit.html").read_text()
+    found = json.loads(vantage("audit", data, "--demos", "--json")[1])
+    assert found["facts"]["human_frames"] == 31 and found["facts"]["lengths"] == [12, 9, 10]
+    code, said, _ = vantage(
+        "audit", data, "--driver", "policy", "--json", "--outcomes", outcomes(tmp_path, "0,x\n")
+    )
+    failures = [finding["text"] for finding in json.loads(said)["findings"] if finding["level"] == "failure"]
+    assert code == 1 and len(failures) == 1 and "the outcome of episode 0 is `x`" in failures[0]
 
 
 @pytest.fixture(scope="module")
@@ -476,7 +593,11 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run") / "run"
     settings = RECIPES["debug"]()
     claim(run, "debug", settings)
-    run_habc(run, replace(settings, rounds=0, supervision=replace(settings.supervision, supervised=PolicyFit(steps=5))), workers=1)
+    run_habc(
+        run,
+        replace(settings, rounds=0, supervision=replace(settings.supervision, supervised=PolicyFit(steps=5))),
+        workers=1,
+    )
     return run
 
 
@@ -485,14 +606,21 @@ def test_a_checkpoint_of_another_robot_is_one_sentence(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
-    shutil.rmtree(run / "round-00" / "5-actor")
-    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(run / "round-00" / "5-actor")
+    for path in (run / "round-00").glob("[4-6]-*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for record in ("round.json", ".made.json"):
+        (run / "round-00" / record).unlink(missing_ok=True)
+    FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=128, action_dim=7))).save(
+        run / "round-00" / "5-actor"
+    )
     code, _, err = vantage("collect", run / "round-01", "--workers", 1)
     assert code == 2 and "7 action dimensions" in " ".join(err.split()), err
     assert not (run / "round-01" / "1-episodes").exists()
 
 
-def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_stages_by_hand_make_what_a_run_makes(
+    supervised: Path, vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(supervised, run)
     here = run / "round-01"
@@ -506,7 +634,7 @@ def test_stages_by_hand_make_what_a_run_makes(supervised: Path, vantage: Callabl
     labels = pq.read_table(here / "2-labels.parquet")
     pq.write_table(labels.slice(0, len(labels) - 8), here / "2-labels.parquet")
     code, _, err = vantage("fit-policy", here)
-    assert code == 2 and "2-labels.parquet covers" in " ".join(err.split()) and "vantage label" in err
+    assert code == 2 and "2-labels.parquet was cut from" in " ".join(err.split()) and "delete" in err
     assert not (here / "5-actor").exists()
 
 
@@ -523,14 +651,19 @@ def test_a_stage_of_a_round_that_cannot_be_is_one_sentence(
         (("label", run / "round-00"), "2-labels.parquet is there already"),
         (("collect", run / "round-01", "--workers", -1), "--workers is -1; say 0 (one per core"),
         (("evaluate", run / "round-00", "--workers", 1_000_000), "--workers is 1000000"),
-        (("metaworld", run / "round-00", "--out", tmp_path / "z.parquet"), "holds no checkpoint (config.json is missing); name"),
+        (
+            ("metaworld", run / "round-00", "--out", tmp_path / "z.parquet"),
+            "holds no checkpoint (config.json is missing); name",
+        ),
         (("metaworld", tmp_path / "nowhere", "--out", tmp_path / "z.parquet"), "nowhere holds no checkpoint"),
         (("metaworld", run / "round-00" / "5-actor", "--out", tmp_path), "is a folder; name a file"),
         (("report", run, "--out", tmp_path), "is a folder; name a file"),
     ):
         code, _, err = vantage(*words)
         assert code == 2 and says in " ".join(err.split()), err
-    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before and not (tmp_path / "z.parquet").exists()
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != LOCK} == before and not (
+        tmp_path / "z.parquet"
+    ).exists()
 
 
 def test_labels_of_a_round_are_made_as_its_run_makes_them(
@@ -543,7 +676,8 @@ def test_labels_of_a_round_are_made_as_its_run_makes_them(
     (run / "recipe.json").write_text(json.dumps(recipe))
     labels = run / "round-00" / "2-labels.parquet"
     assert not any(pq.read_table(labels)["viability_mask"].to_pylist())
-    labels.unlink()
+    for path in (run / "round-00").glob("[2-6]-*"):  # the labels, and what was made of the old ones
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     code, out, _ = vantage("label", run / "round-00")
     assert code == 0 and "frames labelled" in out and all(pq.read_table(labels)["viability_mask"].to_pylist())
 
@@ -555,7 +689,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 
-    program = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
+    program = (
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vantage.cli import main; main()"
+    )
     words = [sys.executable, "-c", program, "label", str(data), "--outcomes", str(csv), "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
     assert done.returncode == 2 and "the disk is full" in " ".join(done.stderr.split())
@@ -564,3 +700,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
         "journal",
         "outcomes.csv",
     ]
+
+
+def test_a_run_that_somebody_works_on_is_left_alone(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with alone(run, "wait"):
+        code, _, told = vantage("run", "debug", "--out", run)
+    assert code == 2 and "is writing to" in told and "name another folder with --out" in told
+    assert {path.name for path in run.iterdir()} == {LOCK}

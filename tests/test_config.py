@@ -38,7 +38,10 @@ def test_a_study_comes_back_from_its_file(name: str) -> None:
 def test_what_was_chosen_does_not_mention_defaults() -> None:
     assert brief(Weighing()) == {"is": "Weighing"}
     assert brief(Weighing(stride=1)) == {"is": "Weighing", "stride": 1}
-    assert brief(Weighing(rule=HABC(reweight_interventions=True)))["rule"] == {"is": "HABC", "reweight_interventions": True}
+    assert brief(Weighing(rule=HABC(reweight_interventions=True)))["rule"] == {
+        "is": "HABC",
+        "reweight_interventions": True,
+    }
     assert brief(RECIPES["debug"]())["worlds"] == [{"is": "MetaWorldSpec", "task": "push-v3", "limit": 120}]
 
 
@@ -69,15 +72,31 @@ def nested(depth: int) -> object:
         ("rounds", "x" * 10**6, "settings.rounds: expected int, found 'xxx.{0,80}$"),
         ("control", 1, "settings.control: expected bool"),
         ("improvement.fit.stepps", 5, "PolicyFit has no setting 'stepps'; it has batch"),
-        ("improvement.fit.steps", -1, "settings.improvement.fit: PolicyFit.steps is -1; it must be at least 0"),
+        (
+            "improvement.fit.steps",
+            -1,
+            "settings.improvement.fit: PolicyFit.steps is -1; it must be at least 0",
+        ),
         ("improvement.fit.optim.lr", 10**400, "is too large for a number"),
         ("improvement.fit.optim.lr", math.nan, "settings.improvement.fit.optim: OptimConfig.lr is nan"),
-        ("improvement.fit.optim", {"is": "PolicyFit"}, "settings.improvement.fit.optim: 'PolicyFit' is not OptimConfig"),
+        (
+            "improvement.fit.optim",
+            {"is": "PolicyFit"},
+            "settings.improvement.fit.optim: 'PolicyFit' is not OptimConfig",
+        ),
         ("improvement.fit.optim", {}, "settings.improvement.fit.optim: None is not OptimConfig"),
         ("improvement.fit.optim", {"is": ["OptimConfig"]}, "is not OptimConfig"),
-        ("improvement.weighing.rule", {"is": "Magic"}, "settings.improvement.weighing.rule: 'Magic' is none of Uniform, FilteredBC"),
+        (
+            "improvement.weighing.rule",
+            {"is": "Magic"},
+            "settings.improvement.weighing.rule: 'Magic' is none of Uniform, FilteredBC",
+        ),
         ("worlds", 3, "settings.worlds: expected a list"),
-        ("worlds.0", {"is": "HeavySpec", "task": "reach-v3"}, r"worlds\[0\]: 'HeavySpec' is not MetaWorldSpec"),
+        (
+            "worlds.0",
+            {"is": "HeavySpec", "task": "reach-v3"},
+            r"worlds\[0\]: 'HeavySpec' is not MetaWorldSpec",
+        ),
         ("worlds.0", {"is": "MetaWorldSpec"}, r"worlds\[0\]: MetaWorldSpec needs 'task'"),
         ("rollouts.operator.reaction", [1], "reaction: expected a list of 2, found 1 values"),
         ("rollouts.operator.reaction", [1, 2, 3], "reaction: expected a list of 2, found 3 values"),
@@ -171,7 +190,9 @@ def test_a_class_of_ones_own_is_written_with_its_module_and_found_only_where_it_
     held = Held(HeavySpec(limit=7))
     assert classes_of(held).keys() == {name_of(Held), name_of(HeavySpec)}
     assert from_json(Held, to_json(held), own=classes_of(held)) == held
-    with pytest.raises(VantageError, match="is not AnyWorld; name the Python file that made it with --recipe"):
+    with pytest.raises(
+        VantageError, match="is not AnyWorld; name the Python file that made it with --recipe"
+    ):
         from_json(Held, to_json(held))
 
 
@@ -235,19 +256,29 @@ def settings_classes() -> list[type[Any]]:
     return found
 
 
+def needed(each: dataclasses.Field[Any]) -> bool:
+    return each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+
+
 @pytest.mark.parametrize("kind", settings_classes())
 def test_every_number_of_every_settings_class_is_checked(kind: type[Any]) -> None:
     """No number may be NaN, or out of the bounds beside it, wherever it stands."""
     hints = typing.get_type_hints(kind)
-    required = {f.name: 1 for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING and hints[f.name] in (int, float)}
-    if any(f.default is dataclasses.MISSING and f.name not in required for f in dataclasses.fields(kind)):
-        pytest.skip("needs more than numbers; its parts are checked alone")
+    required = {
+        f.name: {str: "x", int: 1, float: 1.0}.get(hints[f.name])
+        for f in dataclasses.fields(kind)
+        if needed(f)
+    }
+    if None in required.values():
+        pytest.skip("needs more than words and numbers; its parts are checked alone")
     good = kind(**required)
     notes = typing.get_type_hints(kind, include_extras=True)
     for each in dataclasses.fields(kind):
         wrong = {int: -(10**9), float: math.nan, float | None: math.nan}.get(hints[each.name])
         if wrong is not None and (hints[each.name] is not int or notes[each.name] is not int):
-            with pytest.raises(VantageError, match=rf"{kind.__name__}\.{each.name} is (nan|-1000000000)|shares are \(.*nan"):
+            with pytest.raises(
+                VantageError, match=rf"{kind.__name__}\.{each.name} is (nan|-1000000000)|shares are \(.*nan"
+            ):
                 replace(good, **{each.name: wrong})
 
 

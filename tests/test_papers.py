@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROW = re.compile(r"^\| (?P<source>[^|]+) \| (?P<what>[^|]+) \| `(?P<function>[\w.]+)` \| `(?P<file>[\w./-]+)::(?P<test>\w+)` \|$")
+ROW = re.compile(
+    r"^\| (?P<source>[^|]+) \| (?P<what>[^|]+) "
+    r"\| `(?P<function>[\w.]+)` \| `(?P<file>[\w./-]+)::(?P<test>\w+)` \|$"
+)
 LINES = [line for line in (ROOT / "PAPERS.md").read_text().splitlines() if line.startswith("| ")]
 ROWS = [match for line in LINES if (match := ROW.match(line))]
 
@@ -34,4 +37,6 @@ def test_function_and_test_exist(row):
 def test_every_test_file_names_its_function():
     for row in ROWS:
         source = (ROOT / row["file"]).read_text()
-        assert re.search(rf"\b{row['function'].rsplit('.', 1)[1]}\b", source), f"{row['file']} never names {row['function']}"
+        assert re.search(rf"\b{row['function'].rsplit('.', 1)[1]}\b", source), (
+            f"{row['file']} never names {row['function']}"
+        )

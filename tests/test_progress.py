@@ -12,7 +12,11 @@ from vantage.progress import Terminal, bar, printable
 def shown(width: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """The last state of a bar on a terminal of that width."""
     screen = io.StringIO()
-    monkeypatch.setattr(progress, "console", Console(file=screen, force_terminal=True, width=width, color_system=None, record=True))
+    monkeypatch.setattr(
+        progress,
+        "console",
+        Console(file=screen, force_terminal=True, width=width, color_system=None, record=True),
+    )
     with bar("evaluation, round 2", 1_800, "trials") as advance:
         advance(400, "0.87 [0.82, 0.91]")
         advance(800, "9 alone, 17 rescued, of 60")
@@ -27,7 +31,9 @@ def test_a_bar_never_cuts_its_count_nor_its_time(width: int, monkeypatch: pytest
     assert ("9 alone, 17 rescued, of 60" in line) == (width >= 100), "the note is the first to be cut"
 
 
-def test_without_a_terminal_a_stage_is_one_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_stage_is_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "console", Terminal(stderr=True))
     with bar("rollouts, round 1", 16, "episodes") as advance:
         advance(16, "a note of many words that is far too long for eighty columns [and not bold]")

@@ -1,4 +1,5 @@
-"""The public names are these, each says the same to a type checker as at run time, and the page that shows them runs as it stands."""
+"""The public names are these, each says the same to a type checker as at run time, and the page that shows
+them runs as it stands."""
 
 import ast
 import re
@@ -13,11 +14,12 @@ import vantage
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 
 PUBLIC = """
-AWR Batch ChunkedPPORun Controller CriticFit Demonstrate DemonstrateStock Demonstrations Evaluation Experience FilteredBC FlowConfig
-FromCheckpoint FromScratch GaussianConfig HABC HABCRun HABCV ImitDAgger ImitRecap Improvement Interface Labelling Labels LeRobotPolicy
-LeRobotScratch MetaWorldSpec NoOne Observation Policy PolicyFit PolicySpec RECIPES Rescue Rollouts Round Route STUDIES Source Supervision
-Trace Uniform VantageError Weighing audit build_policy evaluate fit_critic fit_policy label load_experience load_policy observe open_pool
-prepare_process run_chunked_ppo run_habc seed_for weigh write_report
+AWR Batch ChunkedPPORun Controller CriticFit Demonstrate DemonstrateStock Demonstrations Evaluation Experience
+FilteredBC FlowConfig FromCheckpoint FromScratch GaussianConfig HABC HABCRun HABCV ImitDAgger ImitRecap
+Improvement Interface Labelling Labels LeRobotPolicy LeRobotScratch Memory MetaWorldSpec NoOne Observation
+Policy PolicyFit PolicySpec RECIPES Rescue Rollouts Round Route STUDIES Source Supervision Trace Uniform
+VantageError Weighing audit build_policy evaluate fit_critic fit_policy label load_experience load_policy
+observe open_pool prepare_process run_chunked_ppo run_habc seed_for weigh write_report
 """
 """A name that goes from here breaks somebody's script: say so in CHANGELOG.md."""
 
@@ -36,12 +38,20 @@ def test_every_name_can_be_imported_and_is_documented(name: str) -> None:
 def test_type_checkers_see_the_same_names_in_the_same_modules() -> None:
     tree = ast.parse(Path(vantage.__file__).read_text())
     [block] = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {alias.name: line.module for line in block.body if isinstance(line, ast.ImportFrom) for alias in line.names}
+    seen = {
+        alias.name: line.module
+        for line in block.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
     assert seen == {name: f"vantage.{module}" for name, module in vantage._HOME.items()}
 
 
 def test_importing_vantage_imports_nothing_else() -> None:
-    program = "import sys, vantage; print(sorted(name for name in sys.modules if name.split('.')[0] in ('vantage', 'torch', 'numpy')))"
+    program = (
+        "import sys, vantage; "
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in ('vantage', 'torch', 'numpy')))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['vantage', 'vantage.version']"
 

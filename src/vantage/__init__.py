@@ -1,7 +1,7 @@
 """Vantage: fine-tune VLA robot policies from sparse episode outcomes.
 
-The names below are the public Python interface (docs/python.md); each is imported from its module when it is first used, so that
-`import vantage` stays quick. Everything else may move.
+The names below are the public Python interface (docs/python.md); each is imported from its module when it is
+first used, so that `import vantage` stays quick. Everything else may move.
 """
 
 import importlib
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from vantage.algorithms.habc import run_habc as run_habc
     from vantage.algorithms.improvement import Improvement as Improvement
     from vantage.algorithms.supervised import Supervision as Supervision
+    from vantage.batch import Batch as Batch
+    from vantage.batch import Observation as Observation
+    from vantage.collect.observe import Memory as Memory
     from vantage.collect.observe import observe as observe
     from vantage.collect.operators import Demonstrate as Demonstrate
     from vantage.collect.operators import DemonstrateStock as DemonstrateStock
@@ -63,10 +66,8 @@ if TYPE_CHECKING:
     from vantage.stages.label import label as label
     from vantage.stages.weigh import Weighing as Weighing
     from vantage.stages.weigh import weigh as weigh
-    from vantage.types import Batch as Batch
     from vantage.types import Controller as Controller
     from vantage.types import Labels as Labels
-    from vantage.types import Observation as Observation
     from vantage.types import Route as Route
     from vantage.types import Trace as Trace
     from vantage.worlds.spec import MetaWorldSpec as MetaWorldSpec
@@ -76,7 +77,8 @@ _NAMES = {
     "algorithms.habc": ("HABCRun", "run_habc"),
     "algorithms.improvement": ("Improvement",),
     "algorithms.supervised": ("Supervision",),
-    "collect.observe": ("observe",),
+    "batch": ("Batch", "Observation"),
+    "collect.observe": ("Memory", "observe"),
     "collect.operators": ("Demonstrate", "DemonstrateStock", "NoOne", "Rescue"),
     "collect.pool": ("open_pool",),
     "core.weights": ("AWR", "HABC", "HABCV", "FilteredBC", "ImitDAgger", "ImitRecap", "Uniform"),
@@ -101,10 +103,11 @@ _NAMES = {
     "stages.fit_policy": ("PolicyFit", "fit_policy"),
     "stages.label": ("Labelling", "label"),
     "stages.weigh": ("Weighing", "weigh"),
-    "types": ("Batch", "Controller", "Labels", "Observation", "Route", "Trace"),
+    "types": ("Controller", "Labels", "Route", "Trace"),
     "worlds.spec": ("MetaWorldSpec",),
 }
-"""Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test holds the two together."""
+"""Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test
+holds the two together."""
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -1,18 +1,26 @@
-"""Words typed in, stages run: the command line. `COMMANDS` lists every command once; help, dispatch and hints come from it."""
+"""Words typed in, stages run: the command line.
 
+`COMMANDS` lists every command once; help, dispatch and hints come from it. Where a launcher (torchrun,
+accelerate) started several processes, those commands that train run in all of them (vantage.ranks).
+"""
+
+import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
 from rich.text import Text
 
-from vantage.commands import begin, compare, recordings, stages
+from vantage import ranks
+from vantage.commands import begin, compare, finetune, outcomes, real_trials, recordings, stages, watching
 from vantage.commands.names import Named, nearest
 from vantage.environment import prepare_process
-from vantage.errors import VantageError
+from vantage.errors import LostProcess, VantageError, missing_extra
 from vantage.progress import Terminal, console, printable
 
 
@@ -25,6 +33,14 @@ class Command:
     function: Callable[..., None]
     settings: Callable[[str], Named[Any]] | None = None
     """Finds the settings that the first word names; all of them become options of the command."""
+    unnamed: Callable[[Sequence[str], Callable[..., None]], Any] | None = None
+    """Finds the settings that become options where no word names them, given the words and the command."""
+    spelled: Callable[[Sequence[str]], list[str]] | None = None
+    """Spells out options that may stand without a value."""
+    together: bool = False
+    """Several processes can share its work."""
+    by_name: bool = False
+    """The overview gives its name alone, in one line with the others of its group."""
 
     @property
     def name(self) -> str:
@@ -59,35 +75,53 @@ START, COMPARE = "Start here", "Which method is better, and by how much"
 OWN, STAGE = "Your own recordings", "One stage of a round (runs/NAME/round-NN)"
 
 COMMANDS = (
-    Command(START, begin.quickstart),
-    Command(START, begin.run, settings=_recipe),
+    Command(START, begin.quickstart, together=True),
+    Command(START, begin.run, settings=_recipe, together=True),
     Command(START, begin.recipes, settings=_any_settings),
     Command(START, begin.report),
+    Command(START, begin.explain),
+    Command(START, begin.verify),
     Command(START, begin.metaworld),
+    Command(OWN, finetune.finetune, unnamed=finetune.defaults, together=True),
+    Command(OWN, finetune.weights, unnamed=finetune.defaults),
+    Command(OWN, outcomes.outcomes),
+    Command(OWN, recordings.audit, spelled=recordings.spelled),
+    Command(OWN, recordings.label, spelled=recordings.spelled, by_name=True),
+    Command(OWN, watching.watch, spelled=recordings.spelled),
+    Command(OWN, watching.export, by_name=True),
+    Command(OWN, real_trials.compare),
     Command(COMPARE, compare.study, settings=_study),
     Command(COMPARE, compare.study_report),
-    Command(COMPARE, compare.study_merge),
-    Command(COMPARE, compare.study_exhibits),
-    Command(COMPARE, compare.study_cell),
-    Command(OWN, recordings.audit),
-    Command(OWN, recordings.label),
-    Command(STAGE, stages.collect),
-    Command(STAGE, stages.fit_critic),
-    Command(STAGE, stages.weigh),
-    Command(STAGE, stages.fit_policy),
-    Command(STAGE, stages.evaluate),
+    Command(COMPARE, compare.study_merge, by_name=True),
+    Command(COMPARE, compare.study_exhibits, by_name=True),
+    Command(COMPARE, compare.study_cell, by_name=True),
+    Command(STAGE, stages.collect, by_name=True),
+    Command(STAGE, stages.fit_critic, together=True, by_name=True),
+    Command(STAGE, stages.weigh, by_name=True),
+    Command(STAGE, stages.fit_policy, together=True, by_name=True),
+    Command(STAGE, stages.evaluate, by_name=True),
 )
 """Every command, in the order of the overview."""
 
 
 def main() -> None:
-    """Entry point of `vantage`. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody reads on."""
+    """Entry point of `vantage`.
+
+    Exit codes: 0 done, 1 another process of the run is gone, 2 bad input (one sentence on stderr),
+    130 interrupted, 141 nobody reads on.
+    """
     prepare_process()
     try:
         dispatch(sys.argv[1:])
         sys.stdout.flush()
     except VantageError as error:
-        _complain(Text.assemble(("vantage:", "bold red"), " ", printable(str(error))))
+        _complain_of(str(error))
+        raise SystemExit(1 if isinstance(error, LostProcess) else 2) from None
+    except ModuleNotFoundError as error:
+        sentence = missing_extra(error)
+        if not sentence:
+            raise
+        _complain_of(sentence)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         _complain(Text("interrupted; run the same command again to go on"))
@@ -95,6 +129,31 @@ def main() -> None:
     except BrokenPipeError:  # `vantage recipes debug | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+    except (OSError, UnicodeEncodeError) as error:
+        sentence = _surroundings(error)
+        if not sentence:
+            raise
+        _complain(Text.assemble(("vantage:", "bold red"), " ", printable(sentence)))
+        raise SystemExit(2) from None
+
+
+def _surroundings(error: OSError | UnicodeEncodeError) -> str:
+    """What the operating system refused, where that is nobody's mistake in here; empty for anything else."""
+    if isinstance(error, UnicodeEncodeError):
+        odd = "surrogates" in error.reason  # how Python holds the bytes of a name that it cannot read
+        return f"{error.object[:200]}: this name is not UTF-8; rename the file or folder" if odd else ""
+
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            remedy = "free some space and run the same command again"
+        case errno.ENAMETOOLONG | errno.ELOOP:
+            remedy = "name another path"
+        case errno.EACCES | errno.EPERM | errno.EROFS | errno.EIO:
+            remedy = "see to it, or name another path"
+        case _:
+            return ""
+    where = "standard output" if error.filename is None else str(error.filename)[:200]
+    return f"{where}: {(error.strerror or 'it cannot be used').lower()}; {remedy}"
 
 
 def dispatch(words: Sequence[str]) -> None:
@@ -115,10 +174,39 @@ def dispatch(words: Sequence[str]) -> None:
         raise VantageError(f"there is no command {words[0]!r}; {hint}")
 
     command, rest = commands[name], words[1:]
-    if command.settings is not None and rest and not rest[0].startswith("-"):
-        _run_with_settings(command, command.settings(rest[0]), rest)
-    else:
-        tyro.cli(command.function, prog=f"vantage {name}", args=list(rest), config=(tyro.conf.FlagCreatePairsOff,))
+    rest = rest if command.spelled is None else command.spelled(rest)
+    with _processes(command):
+        if command.unnamed is not None:
+            _run_unnamed(command, command.unnamed, rest)
+        elif command.settings is not None and rest and not rest[0].startswith("-"):
+            _run_with_settings(command, command.settings(rest[0]), rest)
+        else:
+            tyro.cli(
+                command.function,
+                prog=f"vantage {name}",
+                args=list(rest),
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+
+
+@contextmanager
+def _processes(command: Command) -> Generator[None]:
+    """Meet the other processes of the run, if a launcher started any; only the first one is then heard."""
+    if ranks.launched() == 1:
+        yield
+        return
+    if not command.together:
+        raise VantageError(
+            f"`vantage {command.name}` works in one process; start it without a launcher of several"
+        )
+
+    with ranks.joined(), Path(os.devnull).open("w") as nowhere:
+        if not ranks.is_first():
+            console.quiet, sys.stdout = True, nowhere
+        try:
+            yield
+        finally:
+            console.quiet, sys.stdout = False, sys.__stdout__
 
 
 def _run_with_settings(command: Command, named: Named[Any], words: Sequence[str]) -> None:
@@ -130,17 +218,48 @@ def _run_with_settings(command: Command, named: Named[Any], words: Sequence[str]
     command.function(words[0], settings=settings, **options)
 
 
+def _run_unnamed(
+    command: Command,
+    defaults: Callable[[Sequence[str], Callable[..., None]], Any],
+    words: Sequence[str],
+) -> None:
+    """Run a command whose options are its own and all of its settings, spelled as here or as in LeRobot."""
+    from vantage.commands.lerobot_words import translate
+    from vantage.commands.options import about
+    from vantage.commands.settings import change
+
+    prog, text = f"vantage {command.name}", about(command.function)
+    words = translate(words)
+    settings, options = change(
+        defaults(words, command.function), words, command.function, prog=prog, about=text
+    )
+    command.function(settings=settings, **options)
+
+
 def overview() -> None:
     """Print what Vantage can do, on one screen."""
-    text = Text.assemble(("vantage", "bold"), " fine-tunes robot policies (VLAs) from one bit per episode: did it work?\n")
-    group = ""
-    for command in COMMANDS:
-        if command.group != group:
-            group = command.group
-            text.append(f"{group}\n", style="bold")
-        text.append(f"  {command.name:<15}", style="cyan").append(f"{command.line}\n")
+    text = Text.assemble(
+        ("vantage", "bold"), " fine-tunes robot policies from one bit per episode: did it work?\n"
+    )
+    for group in dict.fromkeys(command.group for command in COMMANDS):
+        text.append(f"{group}\n", style="bold")
+        commands = [command for command in COMMANDS if command.group == group]
+        for command in commands:
+            if not command.by_name:
+                text.append(f"  {command.name:<15}", style="cyan").append(f"{command.line}\n")
+        names = " ".join(command.name for command in commands if command.by_name)
+        if names:
+            text.append(f"  {names}\n", style="cyan")
     text.append("vantage COMMAND --help tells the rest. docs/tour.md is where to read on.", style="dim")
     Terminal().print(text)
+
+
+def _complain_of(sentence: str) -> None:
+    """Say what is wrong, and in which process where there are several."""
+    name = "vantage"
+    if ranks.launched() > 1:
+        name = f"vantage, process {ranks.launched_as()} of {ranks.launched()}"
+    _complain(Text.assemble((f"{name}:", "bold red"), " ", printable(sentence)))
 
 
 def _complain(text: Text) -> None:

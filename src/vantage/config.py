@@ -1,8 +1,8 @@
-"""Settings are frozen dataclasses; here they become JSON and come back, losing nothing, and here they are checked.
+"""Settings, which are frozen dataclasses <-> JSON, losing nothing; and the check of their numbers.
 
-Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file can be read by people. A class
-from outside Vantage is called `module:Name`, and is only ever found among the classes that the caller brings: nothing that a file says is
-imported.
+Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file
+can be read by people. A class from outside Vantage is called `module:Name`, and is only ever found among the
+classes that the caller brings: nothing that a file says is imported.
 
 The bounds of a number stand beside its field, and are checked when the settings are made, whoever makes them:
 
@@ -64,6 +64,8 @@ Count = Annotated[int, Bounds(least=1)]
 """1, 2, 3 ..."""
 Whole = Annotated[int, Bounds(least=0)]
 """0, 1, 2 ..."""
+Passes = Annotated[int, Bounds(least=1, most=1000)]
+"""Passes through a network for one action: more is a mistake, and would never end."""
 Share = Annotated[float, Bounds(least=0, most=1)]
 """A part of a whole, or a probability."""
 Decay = Annotated[float, Bounds(least=0, below=1)]
@@ -77,7 +79,8 @@ NotNegative = Annotated[float, Bounds(least=0)]
 def check(settings: Any) -> None:
     """Check every number of a dataclass against the bounds beside its field; call it in `__post_init__`.
 
-    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at all.
+    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at
+    all.
     """
     kind = type(settings)
     for name, (hint, bounds) in _numbers(kind).items():
@@ -90,7 +93,9 @@ def check(settings: Any) -> None:
 def _check_number(name: str, value: Any, hint: type[Any], bounds: Bounds) -> None:
     fits = isinstance(value, int) or (hint is float and isinstance(value, float))
     if isinstance(value, bool) or not fits:
-        raise VantageError(f"{name} is {_short(value)}; it must be {'a whole' if hint is int else 'a'} number")
+        raise VantageError(
+            f"{name} is {_short(value)}; it must be {'a whole' if hint is int else 'a'} number"
+        )
     if not math.isfinite(value) or not bounds.allow(value):
         raise VantageError(f"{name} is {_short(value)}; it must be {bounds if str(bounds) else 'finite'}")
 
@@ -99,22 +104,26 @@ def _check_number(name: str, value: Any, hint: type[Any], bounds: Bounds) -> Non
 def _numbers(kind: type[Any]) -> dict[str, tuple[type[Any], Bounds]]:
     """Field -> int or float, and its bounds; also for tuples of numbers and for numbers that may be None."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    found = {each.name: _number(hints[each.name]) for each in dataclasses.fields(kind)}
-    return {name: number for name, number in found.items() if number is not None}
+    numbers = {field.name: _number(hints[field.name]) for field in dataclasses.fields(kind)}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def _number(hint: Any) -> tuple[type[Any], Bounds] | None:
+    """int or float, and the bounds, of a type of numbers of one kind; None for any other type."""
     if hint is int or hint is float:
         return hint, Bounds()
+
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         number = _number(inner[0])
         bounds = next((note for note in inner[1:] if isinstance(note, Bounds)), None)
         return number and (number[0], bounds or number[1])
+
     if origin in (tuple, Union, types.UnionType):
         options = [option for option in inner if option not in (types.NoneType, Ellipsis)]
         numbers = [_number(option) for option in options]
         return numbers[0] if numbers and all(number == numbers[0] for number in numbers) else None
+
     return None
 
 
@@ -126,10 +135,12 @@ def to_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"is": name_of(type(value)), **fields}
+
     if isinstance(value, tuple | list):
         return [to_json(item) for item in typing.cast(list[Any], value)]
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in typing.cast(Mapping[Any, Any], value).items()}
+
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Enum):
@@ -138,14 +149,19 @@ def to_json(value: Any) -> Any:
 
 
 def brief(value: Any) -> Any:
-    """`to_json` without the fields that stand at their default: what was chosen, which stays the same when a setting is added."""
+    """`to_json` without the fields that are at their default.
+
+    What is left stays the same when a setting is added.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         chosen = [
             field
             for field in dataclasses.fields(value)
             if field.default is dataclasses.MISSING or getattr(value, field.name) != field.default
         ]
-        return {"is": name_of(type(value)), **{field.name: brief(getattr(value, field.name)) for field in chosen}}
+        fields = {field.name: brief(getattr(value, field.name)) for field in chosen}
+        return {"is": name_of(type(value)), **fields}
+
     if isinstance(value, tuple | list):
         return [brief(item) for item in typing.cast(list[Any], value)]
     return to_json(value)
@@ -162,16 +178,19 @@ def name_of(kind: type[Any]) -> str:
 
 
 def classes_of(value: Any) -> dict[str, type[Any]]:
-    """Name -> class, of every dataclass in a settings value: what `from_json` needs to read settings with classes of one's own."""
+    """Name -> class, of every dataclass in a settings value.
+
+    It is what `from_json` needs to read settings with classes of one's own.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
         return {name_of(type(value)): type(value)} | classes_of(parts)
+
+    classes: dict[str, type[Any]] = {}
     if isinstance(value, tuple | list):
-        found: dict[str, type[Any]] = {}
         for item in typing.cast(list[Any], value):
-            found |= classes_of(item)
-        return found
-    return {}
+            classes |= classes_of(item)
+    return classes
 
 
 def dumps(value: Any) -> str:
@@ -179,16 +198,20 @@ def dumps(value: Any) -> str:
     return json.dumps(to_json(value), indent=2) + "\n"
 
 
-def first_difference(found: object, wanted: object, where: str = "") -> str:
-    """The first setting in which two JSON forms differ, as in ``fit.steps: 120, now 60``; empty where they do not."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        keys = dict.fromkeys((*typing.cast(dict[str, Any], wanted), *typing.cast(dict[str, Any], found)))
-        pairs = [(f"{where}.{key}" if where else key, found.get(key), wanted.get(key)) for key in keys]
-    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        items = zip(typing.cast(list[Any], found), typing.cast(list[Any], wanted), strict=True)
+def first_difference(stored: object, wanted: object, where: str = "") -> str:
+    """The first setting in which two JSON forms differ, as in ``fit.steps: 120, now 60``.
+
+    Empty where they do not differ.
+    """
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        keys = dict.fromkeys((*typing.cast(dict[str, Any], wanted), *typing.cast(dict[str, Any], stored)))
+        pairs = [(f"{where}.{key}" if where else key, stored.get(key), wanted.get(key)) for key in keys]
+    elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        items = zip(typing.cast(list[Any], stored), typing.cast(list[Any], wanted), strict=True)
         pairs = [(f"{where}[{number}]", *pair) for number, pair in enumerate(items)]
     else:
-        return "" if found == wanted else f"{where}: {_short(found)}, now {_short(wanted)}"
+        return "" if stored == wanted else f"{where}: {_short(stored)}, now {_short(wanted)}"
+
     differences = (first_difference(ours, theirs, name) for name, ours, theirs in pairs)
     return next((difference for difference in differences if difference), "")
 
@@ -196,11 +219,16 @@ def first_difference(found: object, wanted: object, where: str = "") -> str:
 # ---- JSON -> settings
 
 
-def from_json[T](kind: type[T], data: Any, where: str = "settings", own: Mapping[str, type[Any]] | None = None) -> T:
+def from_json[T](
+    kind: type[T],
+    data: Any,
+    where: str = "settings",
+    own: Mapping[str, type[Any]] | None = None,
+) -> T:
     """The setting of type `kind` that `to_json` wrote.
 
-    `own`: classes from outside Vantage that it may hold, as `classes_of` returns them. Raises VantageError naming the field that does not
-    fit, and for every dataclass that is not what is expected in its place.
+    `own`: classes from outside Vantage that it may hold, as `classes_of` returns them. Raises VantageError
+    naming the field that does not fit, and for every dataclass that is not what is expected in its place.
     """
     return _Reader(own or {}).read(kind, data, where)
 
@@ -214,6 +242,7 @@ class _Reader:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin is Annotated:
             return self.read(arguments[0], data, where)
+
         if origin in (Union, types.UnionType):
             return self._union(arguments, data, where)
         if origin is tuple:
@@ -224,6 +253,7 @@ class _Reader:
             if data not in arguments:
                 raise VantageError(f"{where}: {_short(data)} is none of {', '.join(map(str, arguments))}")
             return data
+
         if dataclasses.is_dataclass(kind) or is_protocol(kind):
             return self._member((typing.cast(type[Any], kind),), data, where)
         return _plain(kind, data, where)
@@ -231,11 +261,14 @@ class _Reader:
     def _tuple(self, arguments: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(data, list):
             raise VantageError(f"{where}: expected a list, found {_short(data)}")
+
         items = typing.cast(list[Any], data)
         kinds = [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
         if len(items) != len(kinds):
             raise VantageError(f"{where}: expected a list of {len(kinds)}, found {len(items)} values")
-        return tuple(self.read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, items, strict=True)))
+
+        pairs = enumerate(zip(kinds, items, strict=True))
+        return tuple(self.read(kind, item, f"{where}[{i}]") for i, (kind, item) in pairs)
 
     def _mapping(self, arguments: tuple[Any, ...], data: Any, where: str) -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -246,11 +279,14 @@ class _Reader:
     def _union(self, arguments: tuple[Any, ...], data: Any, where: str) -> Any:
         if data is None and types.NoneType in arguments:
             return None
+
         settings = [kind for kind in arguments if dataclasses.is_dataclass(kind) or is_protocol(kind)]
         classes = tuple(typing.cast(list[type[Any]], settings))
         others = [kind for kind in arguments if kind not in classes and kind is not types.NoneType]
         if isinstance(data, dict) and classes:
             return self._member(classes, data, where)
+
+        # Several plain types: the first that the value fits.
         if others and (len(others) == 1 or not classes):
             for kind in others[:-1]:
                 try:
@@ -258,26 +294,39 @@ class _Reader:
                 except VantageError:
                     continue
             return self.read(others[-1], data, where)
+
         if classes:
             return self._member(classes, data, where)
         raise VantageError(f"{where}: {_short(data)} does not fit")
 
     def _member(self, members: tuple[type[Any], ...], data: Any, where: str) -> Any:
-        """One of some dataclasses, the one that "is" names; other names are looked up among the caller's own classes."""
+        """One of some dataclasses, the one that "is" names.
+
+        Other names are looked up among the caller's own classes.
+        """
         known = {name_of(kind): kind for kind in members if dataclasses.is_dataclass(kind)}
         if not isinstance(data, dict):
-            raise VantageError(f"{where}: expected the settings of {' or '.join(known) or members[0].__name__}, found {_short(data)}")
+            names = " or ".join(known) or members[0].__name__
+            raise VantageError(f"{where}: expected the settings of {names}, found {_short(data)}")
+
         given = typing.cast(dict[str, Any], data)
         name = given.get("is")
         kind = known.get(name) or self.own.get(name) if isinstance(name, str) else None
         if kind is None or (kind not in members and not self._stands_for(kind, members)):
-            expected = f"none of {', '.join(known)}" if len(known) > 1 else f"not {next(iter(known), members[0].__name__)}"
-            hint = "; name the Python file that made it with --recipe" if isinstance(name, str) and ":" in name else ""
+            expected = f"not {next(iter(known), members[0].__name__)}"
+            if len(known) > 1:
+                expected = f"none of {', '.join(known)}"
+            hint = ""
+            if isinstance(name, str) and ":" in name:
+                hint = "; name the Python file that made it with --recipe"
             raise VantageError(f"{where}: {_short(name)} is {expected}{hint}")
         return self._dataclass(kind, given, where)
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
-        """Whether a class of the caller's own may stand here: for a protocol, beside the members of a union, or for its own base."""
+        """Whether a class of the caller's own may take the place of `members`.
+
+        It may for a protocol, beside the members of a union, or for its own base.
+        """
         return len(members) > 1 or any(is_protocol(member) or issubclass(kind, member) for member in members)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
@@ -285,9 +334,14 @@ class _Reader:
         fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
         unknown = sorted(set(given) - set(fields) - {"is"})
         if unknown:
-            raise VantageError(f"{where}: {kind.__name__} has no setting {_short(unknown[0])}; it has {', '.join(sorted(fields))}")
+            names = ", ".join(sorted(fields))
+            raise VantageError(
+                f"{where}: {kind.__name__} has no setting {_short(unknown[0])}; it has {names}"
+            )
 
-        values = {name: self.read(hints[name], given[name], f"{where}.{name}") for name in fields if name in given}
+        values = {
+            name: self.read(hints[name], given[name], f"{where}.{name}") for name in fields if name in given
+        }
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in values:
@@ -299,21 +353,26 @@ class _Reader:
 
 
 def _plain(kind: type[Any], data: Any, where: str) -> Any:
+    """A number, a text, a path or a member of an enumeration."""
     if kind is Any:
         return data
+
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         try:
             return float(data)
         except OverflowError as error:
             raise VantageError(f"{where}: {_short(data)} is too large for a number") from error
+
     if kind is Path and isinstance(data, str):
         return Path(data)
+
     if issubclass(kind, Enum):
         try:
             return kind(data)
         except ValueError as error:
             options = ", ".join(str(member.value) for member in kind)
             raise VantageError(f"{where}: {_short(data)} is none of {options}") from error
+
     if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
         raise VantageError(f"{where}: expected {kind.__name__}, found {_short(data)}")
     return data

@@ -1,4 +1,4 @@
-"""Environment variables that renderers and threads read when they are loaded -> set well, where they are not set already."""
+"""Environment variables that renderers and threads read when they are loaded: set where they are not yet."""
 
 import os
 

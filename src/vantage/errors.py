@@ -1,5 +1,33 @@
-"""The one way to refuse bad input."""
+"""The one way to refuse bad input, and to say that a run cannot go on."""
 
 
 class VantageError(Exception):
-    """Bad input. The message is one sentence: what is wrong, where, and what to do. The command line exits with 2."""
+    """Bad input. The message is one sentence: what is wrong, where, and what to do.
+
+    The command line prints it and exits with 2.
+    """
+
+
+class LostProcess(VantageError):
+    """Another process of the same run has ended or does not answer. The command line exits with 1."""
+
+
+EXTRAS = {
+    "mujoco": "sim",
+    "metaworld": "sim",
+    "gymnasium": "sim",
+    "transformers": "lerobot",
+    "peft": "lerobot",
+    "matplotlib": "study",
+    "starlette": "pages",
+    "uvicorn": "pages",
+}
+"""Module -> the extra of this package that brings it (pyproject.toml)."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str:
+    """What to install where a module of an extra is missing, as one sentence; empty for any other module."""
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return ""
+    return f"this needs {module}, which is not installed; pip install 'vantage[{EXTRAS[module]}]'"

@@ -1,4 +1,4 @@
-"""Progress for people: one bar per stage with its rate and the time left, or plain lines where nobody watches a terminal."""
+"""Progress for people: one bar per stage with its rate and the time left; plain lines without a terminal."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -21,17 +21,24 @@ from rich.table import Column
 from rich.text import Text
 
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""Control characters but for tabs and line breaks, marks that turn the direction of writing around, and lone surrogates,
-by which Python keeps the undecodable bytes of a file's name and which, like U+FFFE and U+FFFF, no page may hold."""
+"""Control characters but for tabs and line breaks, marks that turn the direction of writing around, and lone
+surrogates, by which Python keeps the undecodable bytes of a file's name and which, like U+FFFE and U+FFFF, no
+page may hold."""
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal or a page would obey or could not show: each such character becomes a visible mark."""
+    """Text without what a terminal or a page would obey or could not show.
+
+    Every such character becomes a visible mark.
+    """
     return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Terminal(Console):
-    """A console for which text is data: no markup unless it is asked for, no control characters, lines that `grep` finds whole."""
+    """A console for which text is data: no markup unless it is asked for, and no control characters.
+
+    Lines are not broken, so that `grep` finds them whole.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
@@ -73,9 +80,13 @@ class _Note(ProgressColumn):
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """What a bar shows in so many columns: on a narrow terminal the bar goes first, then the rate, then what the rest says too."""
+    """What a bar shows in so many columns.
+
+    On a narrow terminal the bar goes first, then the rate, then what the rest says too.
+    """
     fixed = Column(no_wrap=True)
     columns: list[ProgressColumn] = [TextColumn("{task.description:<22}", style="bold", markup=False)]
+
     if width >= 108:
         columns.append(BarColumn(bar_width=28))
     columns.append(MofNCompleteColumn(table_column=fixed))
@@ -85,13 +96,25 @@ def _columns(width: int) -> list[ProgressColumn]:
         columns.append(TextColumn("{task.fields[rate]}", markup=False))
     if width >= 70:
         columns.append(TimeElapsedColumn(table_column=fixed))
+
     return [*columns, TextColumn("left"), TimeRemainingColumn(table_column=fixed), _Note()]
+
+
+@contextmanager
+def silence() -> Generator[None]:
+    """While open, no progress is shown."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 @contextmanager
 def bar(title: str, total: int, unit: str) -> Generator[Bar]:
     """Show `title` with `total` units of work while the context lives."""
-    with Progress(*_columns(console.width), console=console, refresh_per_second=4, disable=not console.is_terminal) as progress:
+    columns, hidden = _columns(console.width), not console.is_terminal
+    with Progress(*columns, console=console, refresh_per_second=4, disable=hidden) as progress:
         task = progress.add_task(title, total=total, note="", rate="")
 
         def advance(done: int = 1, note: str = "") -> None:
@@ -101,11 +124,12 @@ def bar(title: str, total: int, unit: str) -> Generator[Bar]:
 
         yield advance
         done = progress.tasks[0]
+
     if not console.is_terminal:
         seconds = done.elapsed or 0.0
         rate = done.completed / seconds if seconds else 0.0
-        line = f"{title:<22} {done.completed:,.0f} {unit} in {seconds:.1f} s ({rate:,.1f} {unit}/s) {done.fields['note']}"
-        console.print(line)
+        speed = f"{seconds:.1f} s ({rate:,.1f} {unit}/s)"
+        console.print(f"{title:<22} {done.completed:,.0f} {unit} in {speed} {done.fields['note']}")
 
 
 def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:

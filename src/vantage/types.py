@@ -1,22 +1,21 @@
-"""The nouns of Vantage: what one episode, one frame and one batch are made of.
+"""The nouns of Vantage: what one episode and one frame are made of.
 
     world ──> Trace (who drove, which policy, one outcome bit)          one episode, no pixels
     Trace ──> Labels (segment, route, targets and masks)                one row per frame
     Labels + critic ──> Values ──> Evidence ──> weight                  one row per frame
-    windows of frames ──> Batch ──> Policy                              B windows of H steps
+    windows of frames ──> Batch ──> Policy                              B windows of H steps (batch.py)
 
-Shape letters used everywhere: T frames of an episode, N frames of a table, B windows of a batch, H steps of a window (the chunk),
-A action dimensions, S proprioception dimensions, E environment-state dimensions, D feature dimensions.
+Shape letters used everywhere: T frames of an episode, N frames of a table, B windows of a batch, H steps of a
+window (the chunk), A action dimensions, S proprioception dimensions, E environment-state dimensions, D
+feature dimensions.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
-from torch import Tensor
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 from vantage.errors import VantageError as VantageError
 
@@ -37,6 +36,18 @@ class Credit(StrEnum):
     """An episode's outcome on all its policy frames, whoever took over in between (Imit-Recap, AWR)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a recording says who drove."""
+
+    driver: Literal["recorded", "policy", "human"] = "recorded"
+    """recorded: as its column says. policy: the policy alone drove, as in lerobot-rollout's strategies
+    without take-overs, which write no such column. human: a person did, all the time, and episodes may have
+    failed."""
+    intervention_column: str | None = None
+    """The column that says so; None: LeRobot's `intervention`, or one of the other names that are known."""
+
+
 class OutcomeSource(StrEnum):
     """Who said how an episode ended; `outcome_source` in 2-labels.parquet."""
 
@@ -45,7 +56,9 @@ class OutcomeSource(StrEnum):
     PAGE = "page"
     """Somebody watched the episode and pressed a key."""
     NEXT_SUCCESS = "next.success"
-    """The dataset's own column."""
+    """The dataset's own column of successes."""
+    NEXT_REWARD = "next.reward"
+    """The dataset's own rewards: above 0 in an episode's last frame."""
     EPISODE = "episode"
     """A column of the dataset's `meta/episodes`."""
     DEMO = "demo"
@@ -58,7 +71,7 @@ class Route(StrEnum):
     DEMO = "demo"
     """A frame of a demonstration: imitation data."""
     ROLLOUT_SUCCESS = "rollout_success"
-    """A policy frame that carries the outcome 1: a whole autonomous success, or the suffix of a rescued one."""
+    """A policy frame that carries the outcome 1: an autonomous success, or the suffix of a rescued one."""
     ROLLOUT_FAILURE = "rollout_failure"
     """A policy frame that carries the outcome 0."""
     INTERVENTION = "intervention"
@@ -80,16 +93,18 @@ class Trace:
     policy_version: Int64[np.ndarray, "T"]
     """Actor updates since the supervised checkpoint when the frame was collected; -1 in demonstrations."""
     cut: Bool[np.ndarray, "T"]
-    """True where time is cut between the frame before and this one (a pause in the recording). ``cut[0]`` is False."""
+    """True where time is cut between the frame before and this one (a pause in the recording). ``cut[0]`` is
+    False."""
     outcome: bool | None
     """Success, failure, or not recorded. A successful episode succeeds on its last frame."""
     demo: bool = False
-    """Whether the episode is a demonstration."""
+    """Whether the episode is a demonstration: a person drove all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What the outcome bit says about every frame: `2-labels.parquet` (docs/data.md). Targets are NaN where their mask is False."""
+    """What the outcome bit says about every frame: `2-labels.parquet` (docs/data.md). Targets are NaN where
+    their mask is False."""
 
     segment: Int64[np.ndarray, "N"]
     """0, 1, 2 ... within the episode; a new one where the controller changes and where time is cut."""
@@ -145,64 +160,3 @@ class Evidence:
     """Efficiency advantage, per control step (Eq. 6)."""
     a_parent: Float[np.ndarray, "N"]
     """TD residual of the parent head (Appendix A)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """B observations s_t = (I_t, q_t, l)."""
-
-    images: Mapping[str, UInt8[Tensor, "B _h _w 3"]]
-    """Camera name -> pictures, each camera at a size of its own; empty for a policy on true state."""
-    state: Float[Tensor, "B S"]
-    """Proprioception."""
-    environment_state: Float[Tensor, "B E"] | None
-    """The simulator's true state; a VLA never looks at it."""
-    prompts: tuple[str, ...]
-    """B task prompts."""
-
-    def __len__(self) -> int:
-        """B."""
-        return len(self.state)
-
-    def at(self, rows: Int64[Tensor, "M"]) -> "Observation":
-        """The observations of some rows, in the order given."""
-        truth = self.environment_state
-        return Observation(
-            images={camera: pictures[rows] for camera, pictures in self.images.items()},
-            state=self.state[rows],
-            environment_state=None if truth is None else truth[rows],
-            prompts=tuple(self.prompts[row] for row in rows.tolist()),
-        )
-
-    def to(self, device: torch.device | str) -> "Observation":
-        """The same observations on another device. Prompts are words and live on none."""
-        truth = self.environment_state
-        return Observation(
-            images={camera: pictures.to(device, non_blocking=True) for camera, pictures in self.images.items()},
-            state=self.state.to(device, non_blocking=True),
-            environment_state=None if truth is None else truth.to(device, non_blocking=True),
-            prompts=self.prompts,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """B windows of H steps, each anchored at its first frame and cut from one segment."""
-
-    observation: Observation
-    """At the anchors."""
-    actions: Float[Tensor, "B H A"]
-    """Executed actions, in the world's units; past the segment's end the last one repeats."""
-    mask: Bool[Tensor, "B H A"]
-    """False on padding past the segment's end and on action dimensions that nobody commanded."""
-    row: Int64[np.ndarray, "B"]
-    """The anchors' rows in the table that they were drawn from; they stay on the host."""
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The same windows on another device."""
-        return Batch(
-            observation=self.observation.to(device),
-            actions=self.actions.to(device, non_blocking=True),
-            mask=self.mask.to(device, non_blocking=True),
-            row=self.row,
-        )

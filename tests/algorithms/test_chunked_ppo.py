@@ -66,7 +66,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_killed_in_practice_it_ends_the_same(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_practice_it_ends_the_same(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     iterate, calls = Trainer.iterate, []
 
     def interrupted(self: Trainer, pool: object) -> object:
@@ -95,7 +97,9 @@ SMALL = NetConfig(sight=TrueState(width=32), width=32, chunk=5, execute=5)
 @pytest.mark.parametrize(
     "config",
     [
-        GaussianConfig(net=NetConfig(sight=Pixels(size=48, width=32), width=32, chunk=5, execute=5), log_std=-1.2),
+        GaussianConfig(
+            net=NetConfig(sight=Pixels(size=48, width=32), width=32, chunk=5, execute=5), log_std=-1.2
+        ),
         FlowSDEConfig(net=SMALL),
         FPOConfig(net=SMALL, draws=2),
     ],
@@ -117,8 +121,13 @@ def test_every_actor_practises(config: SmallConfig, tmp_path: Path) -> None:
         limit=60,
     )
     run_chunked_ppo(tmp_path / "run", settings, workers=1)
-    lines = [json.loads(line) for line in (tmp_path / "run/round-01/5-actor/metrics.jsonl").read_text().splitlines()]
-    assert len(lines) >= 3 and all(np.isfinite(line["policy_loss"]) and line["policy_steps"] > 0 for line in lines)
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "run/round-01/5-actor/metrics.jsonl").read_text().splitlines()
+    ]
+    assert len(lines) >= 3 and all(
+        np.isfinite(line["policy_loss"]) and line["policy_steps"] > 0 for line in lines
+    )
     assert any(line["bc_loss"] > 0 for line in lines), "the buffer is cloned"
     before, after = (load_policy(Round.of(tmp_path / "run", n).actor) for n in (0, 1))
     assert type(before) is type(after)
@@ -149,17 +158,24 @@ def test_in_a_known_world_ppo_learns_to_hurry(tmp_path: Path) -> None:
 
 def test_the_potential_learns_how_far_success_is(tmp_path: Path) -> None:
     actor = line_actor(tmp_path)
-    learner = ChunkedPPO(actor, StateValue(2, width=32), PPOFit(lr=1e-6, warm_up=0, price=Potential(), batch=256))
+    learner = ChunkedPPO(
+        actor, StateValue(2, width=32), PPOFit(lr=1e-6, warm_up=0, price=Potential(), batch=256)
+    )
     buffer, weights = DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1)))
     world = LineSpec(task="line", limit=60)
     for i in range(25):
-        trials = play_group(Group(0, tuple(Start(world, 0, 1000 * i + j) for j in range(30)), tmp_path, explores=True))
+        trials = play_group(
+            Group(0, tuple(Start(world, 0, 1000 * i + j) for j in range(30)), tmp_path, explores=True)
+        )
         learner.update(trials, ("go",), buffer, weights, seed=i)
     assert learner.efficiency is not None
     truth = torch.from_numpy(trials.environment_state)
     said = -60 * learner.efficiency(truth, ("go",) * len(truth)).detach().numpy()
     won = trials.success[trials.episode]
-    assert np.abs(said - trials.steps_to_go)[won].mean() < 0.35 * np.abs(trials.steps_to_go - trials.steps_to_go[won].mean())[won].mean()
+    assert (
+        np.abs(said - trials.steps_to_go)[won].mean()
+        < 0.35 * np.abs(trials.steps_to_go - trials.steps_to_go[won].mean())[won].mean()
+    )
     again = ChunkedPPO(line_actor(tmp_path / "again"), StateValue(2, width=32), learner.settings)
     again.load(learner.state())
     torch.testing.assert_close(again.state(), learner.state())
@@ -171,7 +187,13 @@ def test_a_density_of_another_shape_is_refused(tmp_path: Path) -> None:
     trials = play_group(Group(0, (Start(LineSpec(task="line", limit=60), 0, 1),), tmp_path, explores=True))
     actor.log_prob = lambda *_: torch.zeros(len(trials.path))
     with pytest.raises(VantageError, match=r"log_prob of GaussianPolicy returned \(\d+,\)"):
-        learner.update(trials, ("go",), DemoBuffer(BufferRule(), ("go",)), NoSelfBC()(learner.standing(0, np.zeros(1))), seed=0)
+        learner.update(
+            trials,
+            ("go",),
+            DemoBuffer(BufferRule(), ("go",)),
+            NoSelfBC()(learner.standing(0, np.zeros(1))),
+            seed=0,
+        )
 
 
 @pytest.mark.parametrize("settings", [{"kl_stop": 0.0}, {"kl_stop": 0.1, "kl_end": 0.2}, {"average": 1.0}])
@@ -200,17 +222,24 @@ def trainer_that_plays(play: Play, finished: Path, folder: Path) -> Trainer:
 
 
 def test_unsolved_tasks_are_led_and_drawn_more_often(finished: Path, tmp_path: Path) -> None:
-    trainer = trainer_that_plays(Play(episodes=400, limit=100, lead=OperatorLead(share=0.8, steps=30)), finished, tmp_path)
+    trainer = trainer_that_plays(
+        Play(episodes=400, limit=100, lead=OperatorLead(share=0.8, steps=30)), finished, tmp_path
+    )
     trainer.iteration, trainer.success = 1, np.array([0.2, 1.0])
     starts = trainer.draw_starts()
-    tasks, leads = np.array([s.task for s in starts]), np.array([s.lead.steps if s.lead else 0 for s in starts])
+    tasks, leads = (
+        np.array([s.task for s in starts]),
+        np.array([s.lead.steps if s.lead else 0 for s in starts]),
+    )
     assert np.bincount(tasks).tolist() == [291, 109] or abs(np.bincount(tasks)[0] - 400 * 0.8 / 1.1) <= 1
     assert (leads[tasks == 1] == 0).all() and (leads[tasks == 0] > 0).mean() == pytest.approx(0.64, abs=0.1)
     assert leads.max() == 30 and len({s.seed for s in starts}) == 400
 
 
 def test_a_replayed_demonstration_leads_to_where_it_was(finished: Path, tmp_path: Path) -> None:
-    trainer = trainer_that_plays(Play(episodes=200, limit=40, lead=ReplayedLead(share=1, steps=1000)), finished, tmp_path)
+    trainer = trainer_that_plays(
+        Play(episodes=200, limit=40, lead=ReplayedLead(share=1, steps=1000)), finished, tmp_path
+    )
     trainer.iteration, trainer.success = 1, np.array([0.0, 1.0])
     starts = trainer.draw_starts()
     led = [s for s in starts if s.lead]
@@ -218,11 +247,16 @@ def test_a_replayed_demonstration_leads_to_where_it_was(finished: Path, tmp_path
     table = read_table(Round.of(finished, 0).episodes, demos=True)
     lengths = np.diff(table.starts)
     of_task = table.prompt[table.starts[:-1]] == 0
-    assert len({s.seed for s in led}) == of_task.sum() and max(len(s.lead.actions) for s in led) > 0.8 * lengths[of_task].max()
+    assert (
+        len({s.seed for s in led}) == of_task.sum()
+        and max(len(s.lead.actions) for s in led) > 0.8 * lengths[of_task].max()
+    )
     for start in led[:5]:
         trials = play_group(Group(0, (start,), Round.of(finished, 0).actor, explores=True))
         gone = len(start.lead.actions)
-        shown = [rows for rows in table.slices if np.array_equal(table.action[rows][:gone], start.lead.actions)]
+        shown = [
+            rows for rows in table.slices if np.array_equal(table.action[rows][:gone], start.lead.actions)
+        ]
         assert len(shown) == 1, "it is one demonstration, from its first action on"
         np.testing.assert_array_equal(trials.environment_state[0], table.environment_state[shown[0]][gone])
         assert trials.led.all() and trials.spent[0] - trials.steps[0] == gone

@@ -32,7 +32,8 @@ def section(beginning: str) -> str:
 
 
 def documented(text: str) -> dict[str, str]:
-    """Column -> type, of the first table in a text. One row may name several columns, with one type or one each."""
+    """Column -> type, of the first table in a text. One row may name several columns, with one type or one
+    each."""
     columns: dict[str, str] = {}
     begun = False
     for line in text.splitlines():

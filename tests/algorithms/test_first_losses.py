@@ -1,6 +1,6 @@
 """The first steps of every HABC learner, computed again by slow code from what lies on disk.
 
-    ledger, labels, recording, checkpoint, seed ──plain loops, plain torch──> losses and weights that the learner wrote
+    ledger, labels, recording, checkpoint, seed ──plain loops, plain torch──> what the learner wrote
 
 A weight, mask, target or average that a learner forgets shows here.
 """
@@ -30,6 +30,7 @@ from torch import nn
 
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.algorithms.supervised import train_control_policy, train_seed
+from vantage.batch import Observation
 from vantage.core.returns import EfficiencyTarget, ParentTarget
 from vantage.core.weights import HABC
 from vantage.data.v3.read import read_table
@@ -45,7 +46,6 @@ from vantage.nets.critic import DualCritic, ParentHead
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowPolicy
 from vantage.stages.fit_policy import PolicyFit, fit_policy
-from vantage.types import Observation
 
 OPTIM = OptimConfig(lr=2e-3, warmup=2, weight_decay=0.1, clip=0.5, ema=0.5)
 K = IMPROVEMENT.weighing.stride
@@ -99,13 +99,15 @@ class Files:
         )
 
     def window(self, row: int) -> tuple[torch.Tensor, int]:
-        """The actions of a window of CHUNK steps, its last one repeated past the segment's end, and how many are real."""
+        """The actions of a window of CHUNK steps, its last one repeated past the segment's end, and how many
+        are real."""
         real = min(CHUNK, self.segment_end[row] - row + 1)
         steps = [row + min(i, real - 1) for i in range(CHUNK)]
         return torch.from_numpy(self.action[steps]), real
 
     def ahead(self, row: int, k: int) -> tuple[int, int, bool] | None:
-        """(row that a look k steps ahead lands on, steps to it, whether the success frame comes before); None: unknown."""
+        """(row that a look k steps ahead lands on, steps to it, whether the success frame comes before);
+        None: unknown."""
         end = self.stretch_end[row]
         if self.labels[row]["outcome"] == 1 and end == self.episode_end(row) and end - row < k:
             return end, end - row, True
@@ -119,7 +121,9 @@ def drawn_rows(sampling: np.ndarray, seed: int, step: int, size: int) -> np.ndar
     return np.array([int(np.argmax(upto > point)) for point in points])
 
 
-def elementwise(policy: FlowPolicy, files: Files, rows: np.ndarray, seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+def elementwise(
+    policy: FlowPolicy, files: Files, rows: np.ndarray, seed: int, step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared error of the velocity at the noise and times of this step, [B, H, A]; and phi(s)."""
     draw = policy.draw(len(rows), torch.Generator().manual_seed(step * 1_000_003 + seed))
     actions = torch.stack([files.window(row)[0] for row in rows])
@@ -134,7 +138,9 @@ def weighted_loss(error: torch.Tensor, files: Files, rows: np.ndarray, weight: l
     """Eq. 1: every window's error over its real steps, times its weight, over all windows drawn."""
     total = torch.zeros(())
     for number, row in enumerate(rows):
-        total = total + weight[number] * error[number, : files.window(row)[1]].sum() / (CHUNK * error.shape[2])
+        total = total + weight[number] * error[number, : files.window(row)[1]].sum() / (
+            CHUNK * error.shape[2]
+        )
     return total / len(rows)
 
 
@@ -149,7 +155,8 @@ def curve(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_policy_learns_by_the_weights_and_masks_of_the_ledger(recorded: Path, number: int) -> None:
-    """Logged first loss = checkpoint that entered, batch of (seed, 0), weights and masks; without either it is another number."""
+    """Logged first loss = checkpoint that entered, batch of (seed, 0), weights and masks; without either it
+    is another number."""
     here = Round.of(recorded, number)
     files, (weight, sampling), seed = (
         Files(recorded, number),
@@ -165,15 +172,20 @@ def test_the_policy_learns_by_the_weights_and_masks_of_the_ledger(recorded: Path
         unmasked = float((torch.from_numpy(weight[rows])[:, None, None] * error).mean())
     logged = curve(here.actor)[0]
     assert logged["step"] == 1 and logged["loss"] == pytest.approx(loss, rel=1e-5)
-    assert abs(unweighted / loss - 1) > 1e-3 and abs(unmasked / loss - 1) > 1e-3, "both must matter in this batch"
+    assert abs(unweighted / loss - 1) > 1e-3 and abs(unmasked / loss - 1) > 1e-3, (
+        "both must matter in this batch"
+    )
 
 
 def test_the_policy_that_is_kept_is_the_average_of_three_plain_steps(recorded: Path, tmp_path: Path) -> None:
-    """AdamW, warm-up and cosine, clipping and the average, written down again; the saved weights are equal."""
+    """AdamW, warm-up and cosine, clipping and the average, written down again; the saved weights are
+    equal."""
     here, files = Round.of(recorded, 2), Files(recorded, 2)
     settings = PolicyFit(steps=3, batch=32, optim=OPTIM, log_every=1)
     entering = Round.of(recorded, 1).actor
-    fit_policy(sources(recorded, 2), here.weights, FromCheckpoint(entering), tmp_path / "5-actor", settings, seed=11)
+    fit_policy(
+        sources(recorded, 2), here.weights, FromCheckpoint(entering), tmp_path / "5-actor", settings, seed=11
+    )
 
     weight, sampling = read_ledger(here.folder)
     policy = load_policy(entering)
@@ -197,17 +209,22 @@ def test_the_policy_that_is_kept_is_the_average_of_three_plain_steps(recorded: P
         keep = min(OPTIM.ema, (step + 1) / (step + 10))
         for name, p in named.items():
             average[name] = keep * average[name] + (1 - keep) * p.detach()
-        assert (line["loss"], line["lr"], line["grad_norm"]) == pytest.approx((loss.item(), rate, norm), rel=1e-4)
+        assert (line["loss"], line["lr"], line["grad_norm"]) == pytest.approx(
+            (loss.item(), rate, norm), rel=1e-4
+        )
         assert norm > OPTIM.clip, "clipping has something to do"
 
     kept = dict(load_policy(tmp_path / "5-actor").named_parameters())
     for name in named:
         torch.testing.assert_close(kept[name].detach(), average[name], atol=2e-6, rtol=1e-4)
-    assert any(not torch.allclose(kept[name], named[name], atol=1e-5) for name in named), "the average is not the last"
+    assert any(not torch.allclose(kept[name], named[name], atol=1e-5) for name in named), (
+        "the average is not the last"
+    )
 
 
 def test_the_supervised_policy_begins_from_its_seed(recorded: Path) -> None:
-    """Round 0: random weights of the run's seed, the scales of the demonstrations, every demonstration alike."""
+    """Round 0: random weights of the run's seed, the scales of all recordings, every good demonstration
+    alike."""
     from recorded import SPEC
 
     from vantage.seeding import seed_for
@@ -216,14 +233,17 @@ def test_the_supervised_policy_begins_from_its_seed(recorded: Path) -> None:
     seed = train_seed(start, SEED)
     policy = FlowPolicy(SPEC, seed_for("initial weights", SEED))
     policy.fit_normaliser(files.state, files.action, files.truth)
-    rows = drawn_rows(np.full(len(files.labels), 1 / len(files.labels)), seed, 0, 32)
+    shown = np.array([row["route"] == "demo" for row in files.labels])
+    rows = drawn_rows(shown / shown.sum(), seed, 0, 32)
     with torch.no_grad():
         error, _ = elementwise(policy, files, rows, seed, 0)
         loss = weighted_loss(error, files, rows, [1.0] * 32).item()
     assert curve(start.actor)[0]["loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_the_control_is_the_supervised_policy_after_as_many_steps_as_all_rounds(recorded: Path, tmp_path: Path) -> None:
+def test_the_control_is_the_supervised_policy_after_as_many_steps_as_all_rounds(
+    recorded: Path, tmp_path: Path
+) -> None:
     start, fit = Round.of(recorded, 0), PolicyFit(steps=4, batch=16, log_every=1)
     train_control_policy(start, tmp_path / "5-actor", INTERFACE, fit, rounds=3, seed=SEED)
     lines = curve(tmp_path / "5-actor")
@@ -235,7 +255,9 @@ def test_the_control_is_the_supervised_policy_after_as_many_steps_as_all_rounds(
     rows = drawn_rows(read_ledger(start.folder)[1], seed, 0, 16)
     with torch.no_grad():
         error, _ = elementwise(load_policy(start.actor), files, rows, seed, 0)
-        assert lines[0]["loss"] == pytest.approx(weighted_loss(error, files, rows, [1.0] * 16).item(), rel=1e-5)
+        assert lines[0]["loss"] == pytest.approx(
+            weighted_loss(error, files, rows, [1.0] * 16).item(), rel=1e-5
+        )
 
 
 def test_the_critic_reads_the_policy_that_entered_the_round(recorded: Path) -> None:
@@ -259,7 +281,8 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 def test_both_heads_of_the_critic_take_these_three_steps(recorded: Path, target: EfficiencyTarget) -> None:
-    """Initial weights, first biases, frames drawn, targets from a slow copy, losses and steps of AdamW, written down again."""
+    """Initial weights, first biases, frames drawn, targets from a slow copy, losses and steps of AdamW,
+    written down again."""
     settings = CriticFit(
         steps=3,
         batch=48,
@@ -295,14 +318,20 @@ def test_both_heads_of_the_critic_take_these_three_steps(recorded: Path, target:
 
     losses = {"loss_viability": [], "loss_efficiency": []}
     for number, (frames, module) in enumerate(((labelled, again.viability), (progressing, again.efficiency))):
-        adam = torch.optim.AdamW(module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, foreach=False)
+        adam = torch.optim.AdamW(
+            module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, foreach=False
+        )
         rng = np.random.default_rng([5, 11, number])
         slow = [p.detach().clone() for p in module.parameters()]
         for _ in range(3):
             rows = [frames[i] for i in rng.integers(0, len(frames), 48)]
-            slow = [(1 - 0.3) * old + 0.3 * p.detach() for old, p in zip(slow, module.parameters(), strict=True)]
+            slow = [
+                (1 - 0.3) * old + 0.3 * p.detach() for old, p in zip(slow, module.parameters(), strict=True)
+            ]
             if number == 0:
-                loss = bce(module(x[rows]).squeeze(-1), [files.labels[row]["viability_target"] for row in rows])
+                loss = bce(
+                    module(x[rows]).squeeze(-1), [files.labels[row]["viability_target"] for row in rows]
+                )
             else:
                 wanted = efficiency_targets(files, rows, x, module, slow, target)
                 said = -T_MAX * torch.sigmoid(module(x[rows]).squeeze(-1))
@@ -345,12 +374,17 @@ def efficiency_targets(
     for row in rows:
         later, steps, ends = look(files, row, target.stride, across=target.across_handover)
         td = -steps + (0.0 if ends else value[later])
-        wanted.append((1 - target.mc_share) * td + target.mc_share * files.labels[row]["efficiency_target_mc"])
+        wanted.append(
+            (1 - target.mc_share) * td + target.mc_share * files.labels[row]["efficiency_target_mc"]
+        )
     return wanted
 
 
 def bce(z: torch.Tensor, target: list[float]) -> torch.Tensor:
-    terms = [-(y * nn.functional.logsigmoid(a) + (1 - y) * nn.functional.logsigmoid(-a)) for a, y in zip(z, target, strict=True)]
+    terms = [
+        -(y * nn.functional.logsigmoid(a) + (1 - y) * nn.functional.logsigmoid(-a))
+        for a, y in zip(z, target, strict=True)
+    ]
     return torch.stack(terms).sum() / len(terms)
 
 
@@ -416,7 +450,9 @@ def test_the_parent_head_takes_these_three_steps(recorded: Path, share: float) -
         torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-4)
 
 
-def parent_look(files: Files, row: int, k: int, gamma: float, cost: float) -> tuple[float, int, float, float] | None:
+def parent_look(
+    files: Files, row: int, k: int, gamma: float, cost: float
+) -> tuple[float, int, float, float] | None:
     """(rewards of k steps, row there, discount, return to the episode's end); None where no target exists."""
     outcome = files.labels[row]["outcome"]
     if outcome is None:
@@ -445,15 +481,19 @@ def two_hot(value: float, bins: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("warm_up", [0, 2], ids=["warm", "warming up"])
-def test_the_interleaved_schedule_takes_this_first_update(recorded: Path, tmp_path: Path, warm_up: int) -> None:
-    """Both critic losses on one batch, one step of the critic, then the rule's weights at unit mean, and the actor's loss."""
+def test_the_interleaved_schedule_takes_this_first_update(
+    recorded: Path, tmp_path: Path, warm_up: int
+) -> None:
+    """Both critic losses on one batch, one step of the critic, then the rule's weights at unit mean, and the
+    actor's loss."""
     schedule = Interleaved(warm_up=warm_up, critic_lr=5e-2)
     weighing = replace(IMPROVEMENT.weighing, rule=HABC(), stride=2)
     fit = PolicyFit(steps=1, batch=96, log_every=1)
     start = FromCheckpoint(Round.of(recorded, 1).actor)
     critic_fit = replace(IMPROVEMENT.critic, width=16)
     fit_interleaved(
-        sources(recorded, 2), start, tmp_path / "3-critic", tmp_path / "5-actor", schedule, weighing, fit, critic_fit,
+        sources(recorded, 2), start, tmp_path / "3-critic", tmp_path / "5-actor",
+        schedule, weighing, fit, critic_fit,
         t_max=T_MAX, policy_version=STEPS, seed=21,
     )  # fmt: skip
     (line,) = curve(tmp_path / "5-actor")
@@ -463,21 +503,27 @@ def test_the_interleaved_schedule_takes_this_first_update(recorded: Path, tmp_pa
     error, now = elementwise(policy, files, rows, 21, 0)
     now = now.detach()
     looks = [files.ahead(row, 2) for row in rows]
-    landing = np.array([files.stretch_end[row] if look is None else look[0] for row, look in zip(rows, looks, strict=True)])
+    landing = np.array(
+        [files.stretch_end[row] if look is None else look[0] for row, look in zip(rows, looks, strict=True)]
+    )
     then = policy.features(files.observation(landing))
 
     torch.manual_seed(21)
     critic = DualCritic(now.shape[1], T_MAX, 16)
     (z_v, v_e), later = critic(now), critic(then)[1].tolist()
     labelled = [i for i, row in enumerate(rows) if files.labels[row]["viability_mask"]]
-    moving = [i for i, row in enumerate(rows) if files.labels[row]["efficiency_mask"] and looks[i] is not None]
+    moving = [
+        i for i, row in enumerate(rows) if files.labels[row]["efficiency_mask"] and looks[i] is not None
+    ]
     viability = bce(z_v[labelled], [files.labels[rows[i]]["viability_target"] for i in labelled])
     wanted = [-looks[i][1] + (0.0 if looks[i][2] else later[i]) for i in moving]
     efficiency = huber(v_e[moving], wanted, unit=schedule.unit)
     assert line["loss_viability"] == pytest.approx(viability.item(), rel=1e-5)
     assert line["loss_efficiency"] == pytest.approx(efficiency.item(), rel=1e-5)
 
-    adam = torch.optim.AdamW(critic.parameters(), lr=5e-2, weight_decay=critic_fit.weight_decay, foreach=False)
+    adam = torch.optim.AdamW(
+        critic.parameters(), lr=5e-2, weight_decay=critic_fit.weight_decay, foreach=False
+    )
     (viability + efficiency).backward()
     nn.utils.clip_grad_norm_(critic.parameters(), 10.0)
     adam.step()
@@ -500,7 +546,8 @@ def test_the_interleaved_schedule_takes_this_first_update(recorded: Path, tmp_pa
 
 
 def interleaved_sampling(files: Files) -> np.ndarray:
-    """A quarter demonstrations, a quarter interventions, a half rollouts with an outcome; windows that are long enough."""
+    """A quarter demonstrations, a quarter interventions, a half rollouts with an outcome; windows that are
+    long enough."""
     pools: dict[str, list[int]] = {"demo": [], "intervention": [], "rollout": []}
     for row, r in enumerate(files.labels):
         real = min(CHUNK, files.segment_end[row] - row + 1)
@@ -523,7 +570,8 @@ def interleaved_raw(
     *,
     warm: bool,
 ) -> list[float]:
-    """HABC's weight of every drawn window: g on successes (1 while the critic warms up), 0 on failures, else 1."""
+    """HABC's weight of every drawn window: g on successes (1 while the critic warms up), 0 on failures, else
+    1."""
     with torch.no_grad():
         (z, v), (z_then, v_then) = ([column.tolist() for column in critic(phi)] for phi in (now, then))
     raw = []
@@ -546,14 +594,20 @@ def test_no_critic_sees_the_episodes_that_it_judges(recorded: Path) -> None:
     """Outcomes and times of one fold, turned round: its own critics stay what they were, the others move."""
     replay = experience(recorded)
     features = compute_features(replay, load_policy(Round.of(recorded, 1).actor))
-    settings = CriticFit(steps=12, batch=32, width=16, check_every=3, folds=3, target=EfficiencyTarget(stride=4, mc_share=0.5))
+    settings = CriticFit(
+        steps=12, batch=32, width=16, check_every=3, folds=3, target=EfficiencyTarget(stride=4, mc_share=0.5)
+    )
     plain = train_panel(replay, features, settings, t_max=T_MAX, seed=2)
     for own in range(3):
         inside = plain.fold == own
         labels = replace(
             replay.labels,
-            viability_target=np.where(inside, 1 - replay.labels.viability_target, replay.labels.viability_target),
-            efficiency_target_mc=np.where(inside, replay.labels.efficiency_target_mc - 7, replay.labels.efficiency_target_mc),
+            viability_target=np.where(
+                inside, 1 - replay.labels.viability_target, replay.labels.viability_target
+            ),
+            efficiency_target_mc=np.where(
+                inside, replay.labels.efficiency_target_mc - 7, replay.labels.efficiency_target_mc
+            ),
         )
         turned = train_panel(replace(replay, labels=labels), features, settings, t_max=T_MAX, seed=2)
         np.testing.assert_array_equal(turned.fold, plain.fold)
@@ -576,7 +630,9 @@ def test_frames_that_judge_a_critic_never_teach_it(recorded: Path) -> None:
     assert len(judging) >= 3 and not teaching & judging
     assert not (teaching | judging) & set(episode[unseen])
     labelled = np.flatnonzero(replay.labels.viability_mask & ~unseen)
-    assert set(problem.viability_train) | set(problem.viability_held) == set(labelled), "every other labelled frame does one"
+    assert set(problem.viability_train) | set(problem.viability_held) == set(labelled), (
+        "every other labelled frame does one"
+    )
     won = {bool(replay.frames.outcome[row]) for row in problem.viability_held}
     assert won == {True, False}
 

@@ -1,6 +1,7 @@
 """The credit ledger of a run, recomputed here from the contract (docs/data.md) by the slow obvious loops.
 
-The recorded run holds every route, cut and outcome; the simulated one shows that nothing depends on how they came about.
+The recorded run holds every route, cut and outcome; the simulated one shows that nothing depends on how they
+came about.
 """
 
 from pathlib import Path
@@ -65,7 +66,9 @@ def test_labels_cover_every_frame_and_follow_the_route_rule(here: Path) -> None:
     assert rescued > 0, "the run must contain rescues, or this test proves little"
 
 
-def check_label(r: dict, t: int, length: int, human: list[bool], cut: list[bool], last_human: int, outcome: float | None) -> None:
+def check_label(
+    r: dict, t: int, length: int, human: list[bool], cut: list[bool], last_human: int, outcome: float | None
+) -> None:
     """One row of an episode of `length` frames against the route rule, by hand."""
     assert r["segment"] == sum(human[i] != human[i - 1] or cut[i] for i in range(1, t + 1))
     ended = {1.0: "rollout_success", 0.0: "rollout_failure", None: "unlabelled"}[outcome]
@@ -102,7 +105,8 @@ def test_advantages_gate_and_weights_follow_the_contract(here: Path, stride: int
 
 
 def check_row(r: dict, index: int, end: int, succeeds: bool, mine: dict[int, dict], stride: int) -> None:
-    """One row against the formulas of the contract, by hand. `end`: last row before a cut or the episode's end."""
+    """One row against the formulas of the contract, by hand. `end`: last row before a cut or the episode's
+    end."""
     assert r["p_v"] == pytest.approx(1 / (1 + np.exp(-r["z_v"])), abs=1e-6)
     assert r["v_e"] <= 0
     left = end - index
@@ -140,7 +144,9 @@ def test_raw_weights_and_their_unit_mean(here: Path) -> None:
         elif r["sampling"] > 0:
             assert r["weight"] == pytest.approx(raw / mean, abs=1e-5)
         assert (r["sampling"] > 0) <= (raw > 0)
-    assert sum(r["sampling"] * r["weight"] for r in others) / sum(r["sampling"] for r in others) == pytest.approx(1)
+    assert sum(r["sampling"] * r["weight"] for r in others) / sum(
+        r["sampling"] for r in others
+    ) == pytest.approx(1)
 
 
 def test_an_intervention_window_needs_a_fifth_of_its_steps(here: Path, horizon: int) -> None:
@@ -151,7 +157,10 @@ def test_an_intervention_window_needs_a_fifth_of_its_steps(here: Path, horizon: 
     for r in labels:
         end[(r["episode_index"], r["segment"])] = r["index"]
     short = [
-        r for r in labels if r["route"] == "intervention" and end[(r["episode_index"], r["segment"])] - r["index"] + 1 < -(-horizon // 5)
+        r
+        for r in labels
+        if r["route"] == "intervention"
+        and end[(r["episode_index"], r["segment"])] - r["index"] + 1 < -(-horizon // 5)
     ]
     assert short, "the run must contain ends of interventions"
     assert all(weights[r["index"]]["weight"] == 0 and weights[r["index"]]["sampling"] == 0 for r in short)
@@ -161,6 +170,14 @@ def test_an_intervention_window_needs_a_fifth_of_its_steps(here: Path, horizon: 
 def test_round_zero_is_supervised_fine_tuning(run: str, request: pytest.FixtureRequest) -> None:
     start = request.getfixturevalue(run) / "round-00"
     ledger = rows(start / "4-weights.parquet")
-    assert all(r["route"] == "demo" and r["weight"] == 1 and r["raw_weight"] == 1 for r in ledger)
-    assert all(r[name] is None for r in ledger for name in ("z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent"))
+    failed = {r["index"] for r in rows(start / "2-labels.parquet") if r["outcome"] == 0}
+    assert all(r["route"] == ("unlabelled" if r["index"] in failed else "demo") for r in ledger)
+    assert all(r["weight"] == r["raw_weight"] == (r["index"] not in failed) for r in ledger), (
+        "failures are not imitated"
+    )
+    assert all(
+        r[name] is None
+        for r in ledger
+        for name in ("z_v", "p_v", "v_e", "a_v", "a_e", "g", "v_parent", "a_parent")
+    )
     assert not (start / "3-critic").exists()

@@ -7,10 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recorded import IMPROVEMENT, SEED, SPEC, STEPS, T_MAX, copy_of_recordings, experience, improvement, improver
+from recorded import (
+    IMPROVEMENT,
+    SEED,
+    SPEC,
+    STEPS,
+    T_MAX,
+    copy_of_recordings,
+    experience,
+    improvement,
+    improver,
+)
 
 from vantage.algorithms.improvement import Improvement
-from vantage.algorithms.interleaved import Interleaved, _Learner
+from vantage.algorithms.interleaved import Interleaved, Together
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
 from vantage.disk.files import read_json
 from vantage.disk.record import write_record
@@ -18,6 +28,7 @@ from vantage.disk.tables import read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.learn.start import begin
+from vantage.learn.step import Compute
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.seeding import seed_for
@@ -25,10 +36,10 @@ from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
 
 
-def one_round(recorded: Path, run: Path, settings: Improvement) -> Path:
+def one_round(recorded: Path, run: Path, settings: Improvement, compute: Compute = Compute()) -> Path:
     """Round 1 again, from the same checkpoint, episodes and labels."""
     copy_of_recordings(recorded, run, 1)
-    improver(run, 1, settings).learn()
+    replace(improver(run, 1, settings), compute=compute).learn()
     return run / "round-01"
 
 
@@ -48,27 +59,42 @@ def raw_by_route(here: Path) -> dict[str, np.ndarray]:
     ],
 )
 def test_raw_weights_by_route(
-    rule: Rule, success: set[float] | None, failure: set[float], intervention: set[float] | None, recorded: Path, tmp_path: Path
+    rule: Rule,
+    success: set[float] | None,
+    failure: set[float],
+    intervention: set[float] | None,
+    recorded: Path,
+    tmp_path: Path,
 ) -> None:
     here = one_round(recorded, tmp_path, improvement(weighing=Weighing(rule=rule)))
     raw = raw_by_route(here)
     assert set(raw["demo"]) == {1.0} and set(raw["unlabelled"]) == {0.0}
-    for route, wanted in (("rollout_success", success), ("rollout_failure", failure), ("intervention", intervention)):
+    for route, wanted in (
+        ("rollout_success", success),
+        ("rollout_failure", failure),
+        ("intervention", intervention),
+    ):
         if wanted is not None:
             assert set(raw[route]) == wanted, route
         else:
             assert ((raw[route] > 0) & (raw[route] < 2)).all() and raw[route].std() > 0.01, route
-    assert (here / "3-critic").exists() == rule.reads_critic, "no critic is trained for a rule that reads none"
+    assert (here / "3-critic").exists() == rule.reads_critic, (
+        "no critic is trained for a rule that reads none"
+    )
 
 
 @pytest.mark.parametrize("rule", [ImitRecap(), AWR()])
 def test_the_parent_head_serves_those_who_read_it(rule: Rule, recorded: Path, tmp_path: Path) -> None:
-    here = one_round(recorded, tmp_path, improvement(weighing=Weighing(rule=rule), parent=ParentFit(steps=60)))
+    here = one_round(
+        recorded, tmp_path, improvement(weighing=Weighing(rule=rule), parent=ParentFit(steps=60))
+    )
     ledger, labels = read_parquet(here / "4-weights.parquet"), read_parquet(here / "2-labels.parquet")
     assert np.isfinite(ledger["v_parent"]).all()
 
     rows = {name: column[ledger["round"] == 1] for name, column in ledger.items()}
-    assert rows["route"].tolist() == labels["route_whole"].tolist(), "an episode's outcome, whoever took over in between"
+    assert rows["route"].tolist() == labels["route_whole"].tolist(), (
+        "an episode's outcome, whoever took over in between"
+    )
     human, known = labels["controller"] == "human", ~np.isnan(labels["outcome"])
     advantage = np.isfinite(rows["a_parent"])
     assert set(rows["raw_weight"][human]) == {1.0}
@@ -103,13 +129,15 @@ def test_a_round_goes_on_from_the_last_policy_or_begins_anew(recorded: Path, tmp
     replay = experience(recorded, 1)
     entering = load_policy(recorded / "round-00" / "5-actor").state_dict()
     starts = (improver(recorded, 1, improvement(from_scratch=new)).start for new in (False, True))
-    further, anew = (begin(start, replay).state_dict() for start in starts)
+    further, scratch = (begin(start, replay).state_dict() for start in starts)
     first = build_policy(SPEC, seed_for("initial weights", SEED))
     assert all(torch.equal(further[name], tensor) for name, tensor in entering.items())
     for name, parameter in first.named_parameters():
-        assert torch.equal(anew[name], parameter), f"{name} begins where round 0 began"
+        assert torch.equal(scratch[name], parameter), f"{name} begins where round 0 began"
     scales = set(first.state_dict()) - {name for name, _ in first.named_parameters()}
-    assert any(not torch.equal(anew[name], entering[name]) for name in scales), "its scales come from the rollouts too"
+    assert any(not torch.equal(scratch[name], entering[name]) for name in scales), (
+        "its scales come from the rollouts too"
+    )
     made = one_round(recorded, tmp_path, improvement(from_scratch=True))
     weights = (load_policy(made / "5-actor"), load_policy(recorded / "round-01" / "5-actor"))
     assert not any(torch.equal(a, b) for a, b in zip(*(list(m.parameters()) for m in weights), strict=True))
@@ -121,7 +149,7 @@ def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale
 
     def drawn(weighing: Weighing) -> np.ndarray:
         how = (replay, actor, Interleaved(), weighing, IMPROVEMENT.fit, IMPROVEMENT.critic)
-        return _Learner(*how, t_max=T_MAX, policy_version=STEPS, seed=0).sampling > 0
+        return Together(*how, t_max=T_MAX, policy_version=STEPS, seed=0).sampling > 0
 
     route = replay.labels.route
     assert not drawn(weighing)[route == "unlabelled"].any() and (route == "unlabelled").any()
@@ -131,12 +159,17 @@ def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale
 
 
 @pytest.mark.parametrize(
-    ("weighing", "critic", "says"),
-    [(Weighing(rule=AWR()), CriticFit(), "no parent head"), (Weighing(), CriticFit(folds=2), "trains one critic")],
+    ("weighing", "critic", "compute", "says"),
+    [
+        (Weighing(rule=AWR()), CriticFit(), Compute(), "no parent head"),
+        (Weighing(), CriticFit(folds=2), Compute(), "trains one critic"),
+        (Weighing(), CriticFit(), Compute(accumulate=2), "weighs every batch as a whole"),
+    ],
 )
 def test_the_interleaved_schedule_says_what_it_lacks(
-    weighing: Weighing, critic: CriticFit, says: str, recorded: Path, tmp_path: Path
+    weighing: Weighing, critic: CriticFit, compute: Compute, says: str, recorded: Path, tmp_path: Path
 ) -> None:
+    settings = improvement(schedule=Interleaved(), weighing=weighing, critic=critic)
     with pytest.raises(VantageError, match=says):
-        one_round(recorded, tmp_path, improvement(schedule=Interleaved(), weighing=weighing, critic=critic))
+        one_round(recorded, tmp_path, settings, compute)
     assert not (tmp_path / "round-01" / "5-actor").exists()

@@ -1,17 +1,23 @@
-"""The recorded run holds everything that credit, weights and sampling can meet; tests that use it are not vacuous."""
+"""The recorded run holds everything that credit, weights and sampling can meet; tests that use it are not
+vacuous."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import experience
+import torch
+from recorded import copy_of_recordings, experience, improvement, improver
 
+from vantage.algorithms.improvement import Staged
+from vantage.algorithms.interleaved import Interleaved
 from vantage.core.returns import ParentReward
 from vantage.core.windows import valid_anchors
 from vantage.data.v3.read import read_table
 from vantage.disk.tables import read_parquet
 from vantage.learn.critic.problem import deal_folds
-from vantage.types import Route
+from vantage.types import Route, VantageError
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -42,7 +48,10 @@ def test_every_kind_of_episode_occurs(recorded: Path) -> None:
 def test_time_is_cut_in_every_kind_of_stretch(recorded: Path) -> None:
     frames = experience(recorded).frames
     cut = np.flatnonzero(frames.cut)
-    driven = {("demo" if frames.demo[row] else "HP"[not frames.intervention[row]], float(frames.outcome[row])) for row in cut}
+    driven = {
+        ("demo" if frames.demo[row] else "HP"[not frames.intervention[row]], float(frames.outcome[row]))
+        for row in cut
+    }
     assert {("demo", 1.0), ("H", 1.0), ("P", 1.0), ("P", 0.0)} <= driven
 
 
@@ -67,9 +76,13 @@ def test_every_rule_of_windows_occurs(recorded: Path) -> None:
     replay = experience(recorded)
     valid = valid_anchors(replay.segment_end, replay.labels.route, 8)
     human = replay.labels.route == Route.INTERVENTION
-    assert (human & ~valid).any() and (human & valid).any(), "interventions too short for a window, and long enough"
+    assert (human & ~valid).any() and (human & valid).any(), (
+        "interventions too short for a window, and long enough"
+    )
     short = replay.segment_end - np.arange(len(replay)) < 7
-    assert all((short & (replay.labels.route == route)).any() for route in Route), "padded windows on every route"
+    assert all((short & (replay.labels.route == route)).any() for route in Route), (
+        "padded windows on every route"
+    )
 
 
 def test_weights_of_successes_differ(recorded: Path) -> None:
@@ -90,3 +103,38 @@ def test_a_failed_demonstration_is_a_failure_to_everybody(recorded: Path) -> Non
     last = np.flatnonzero(replay.frames.last)
     assert replay.frames.success[last].tolist() == [True, True, True, False, True]
     assert ParentReward(failure_penalty=50.0)(replay.frames)[last].tolist() == [0.0, 0.0, 0.0, -50.0, 0.0]
+
+
+@pytest.mark.parametrize("schedule", [Staged(), Interleaved()], ids=["staged", "interleaved"])
+def test_learning_leaves_the_global_generator_where_it_was(
+    recorded: Path, tmp_path: Path, schedule: Staged | Interleaved
+) -> None:
+    run = copy_of_recordings(recorded, tmp_path / "run", rounds=1)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    improver(run, 1, improvement(schedule=schedule)).learn()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_no_person_commanded_teaches_nothing_where_a_person_drove(recorded: Path) -> None:
+    frames = experience(recorded)
+    loader = frames.loader(8, {}, human_actions=("0", "2"))
+    human, policy = (int(np.flatnonzero(frames.frames.intervention == who)[0]) for who in (True, False))
+    mask = loader.batch(np.array([human, policy])).mask
+    assert mask[0, 0].tolist() == [True, False, True] and mask[1, 0].tolist() == [True, True, True]
+    with pytest.raises(VantageError, match=r"the actions have no dimension 'wrist'; name some of .*0 to 2"):
+        frames.loader(8, {}, human_actions=("wrist",))
+
+
+@pytest.mark.parametrize("schedule", [Staged(), Interleaved()], ids=["staged", "interleaved"])
+def test_the_dimensions_that_a_person_commands_reach_the_policys_training(
+    recorded: Path, tmp_path: Path, schedule: Staged | Interleaved
+) -> None:
+    losses = []
+    for number, names in enumerate(((), ("0", "2"))):
+        run = copy_of_recordings(recorded, tmp_path / str(number), rounds=1)
+        fit = replace(improvement().fit, steps=1, human_actions=names)
+        improver(run, 1, improvement(schedule=schedule, fit=fit)).learn()
+        line = (run / "round-01" / "5-actor" / "metrics.jsonl").read_text().splitlines()[0]
+        losses.append(json.loads(line)["loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)

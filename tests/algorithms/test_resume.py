@@ -29,7 +29,9 @@ def test_killed_again_and_again_it_ends_the_same(finished: Path, tmp_path: Path)
     script.write_text(PROGRAM)
     kills, patience = 0, 6.0
     while True:
-        process = subprocess.Popen([sys.executable, str(script), str(run), "1"], stderr=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(run), "1"], stderr=subprocess.PIPE, start_new_session=True
+        )
         try:
             _, errors = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:

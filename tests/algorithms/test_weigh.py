@@ -1,4 +1,5 @@
-"""`weigh` by hand: what it reads of the labels, and what every setting makes of it, by slow loops over the files."""
+"""`weigh` by hand: what it reads of the labels, and what every setting makes of it, by slow loops over the
+files."""
 
 import shutil
 from dataclasses import replace
@@ -13,9 +14,14 @@ from recorded import CHUNK, IMPROVEMENT, STEPS, sources
 from vantage.core.sampling import PoolShares, SharesByNeed
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitRecap, Rule, Uniform
 from vantage.core.windows import WindowRule
+from vantage.data.experience import load_experience
 from vantage.data.v3.read import read_table
+from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
+from vantage.stages.fit_policy import read_weights
+from vantage.stages.label import label
 from vantage.stages.weigh import Weighing, weigh
+from vantage.types import VantageError
 
 PLAIN = Weighing(stride=4)
 
@@ -65,7 +71,9 @@ def test_sampling_and_weights_by_slow_loops(recorded: Path, tmp_path: Path, sett
     sampling = probabilities(frames, settings, shares_of(frames, settings))
     np.testing.assert_allclose(ledger["sampling"], sampling, atol=1e-12)
 
-    others = [(p, frame["raw"]) for p, frame in zip(sampling, frames, strict=True) if frame["route"] != "demo"]
+    others = [
+        (p, frame["raw"]) for p, frame in zip(sampling, frames, strict=True) if frame["route"] != "demo"
+    ]
     mean = sum(p * raw for p, raw in others) / sum(p for p, _ in others)
     for frame, weight in zip(frames, ledger["weight"], strict=True):
         unit = 1.0 if frame["route"] == "demo" else frame["raw"] / mean
@@ -122,9 +130,14 @@ def probabilities(frames: list[dict], settings: Weighing, shares: PoolShares) ->
     pool_of = {"demo": "demo", "intervention": "intervention"}
     pools = [pool_of.get(frame["route"], "rollout") for frame in frames]
     likely = [frame["drawn"] * settings.recency ** (2 - frame["round"]) for frame in frames]
-    total = {name: sum(x for x, pool in zip(likely, pools, strict=True) if pool == name) for name in set(pools)}
+    total = {
+        name: sum(x for x, pool in zip(likely, pools, strict=True) if pool == name) for name in set(pools)
+    }
     share = {name: getattr(shares, name) for name in total if total[name] > 0}
-    return [share[pool] / sum(share.values()) * x / total[pool] if pool in share else 0.0 for x, pool in zip(likely, pools, strict=True)]
+    return [
+        share[pool] / sum(share.values()) * x / total[pool] if pool in share else 0.0
+        for x, pool in zip(likely, pools, strict=True)
+    ]
 
 
 def rewritten(recorded: Path, out: Path, column: str, change: dict[int, object]) -> Path:
@@ -151,13 +164,17 @@ def test_a_route_rewritten_in_the_labels_moves_routes_and_weights(recorded: Path
     unlabelled = rows_where(recorded, "route", "unlabelled")[:5]
     change = dict.fromkeys(failed, "rollout_success") | dict.fromkeys(unlabelled, "intervention")
     before = weighed(recorded, tmp_path, PLAIN)
-    after = weighed(rewritten(recorded, tmp_path, "route", change), tmp_path, PLAIN, critic=recorded / "round-02/3-critic")
+    after = weighed(
+        rewritten(recorded, tmp_path, "route", change), tmp_path, PLAIN, critic=recorded / "round-02/3-critic"
+    )
 
     second = np.flatnonzero(before["round"] == 2)
     assert set(before["raw_weight"][second[failed + unlabelled]]) == {0.0}
     assert set(after["route"][second[failed]]) == {"rollout_success"}
     known = np.isfinite(after["g"][second[failed]])
-    np.testing.assert_array_equal(after["raw_weight"][second[failed]][known], after["g"][second[failed]][known])
+    np.testing.assert_array_equal(
+        after["raw_weight"][second[failed]][known], after["g"][second[failed]][known]
+    )
     assert known.any() and (after["sampling"][second[failed]] > 0).all()
     assert set(after["raw_weight"][second[unlabelled]]) == {1.0}
 
@@ -167,7 +184,9 @@ def test_a_route_rewritten_in_the_labels_moves_routes_and_weights(recorded: Path
 
 
 @pytest.mark.parametrize("rule", [ImitRecap(), AWR()])
-def test_rules_of_whole_episodes_go_by_route_whole_and_never_by_route(recorded: Path, tmp_path: Path, rule: Rule, parent: Path) -> None:
+def test_rules_of_whole_episodes_go_by_route_whole_and_never_by_route(
+    recorded: Path, tmp_path: Path, rule: Rule, parent: Path
+) -> None:
     settings = replace(PLAIN, rule=rule)
     before = weighed(recorded, tmp_path, settings, critic=parent)
     other = rewritten(recorded, tmp_path / "route", "route", dict.fromkeys(range(40), "unlabelled"))
@@ -192,12 +211,14 @@ def parent(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(recorded, run)
     for path in (run / "round-02" / "3-critic", run / "round-02" / "5-actor"):
         shutil.rmtree(path)
+    (run / "round-02" / "4-weights.parquet").unlink()  # made of the critic that was
     improver(run, 2, improvement(weighing=replace(PLAIN, rule=AWR()))).fit_critic()
     return run / "round-02" / "3-critic"
 
 
 def test_the_outcome_alone_decides_the_success_frames(recorded: Path, tmp_path: Path) -> None:
-    """An outcome rewritten, with every mask and route as it was: only the look-ahead at the episode's end changes."""
+    """An outcome rewritten, with every mask and route as it was: only the look-ahead at the episode's end
+    changes."""
     labels = pq.read_table(recorded / "round-02" / "2-labels.parquet").to_pylist()
     rows = [row for row, r in enumerate(labels) if r["episode_index"] == 0]
     assert labels[rows[0]]["outcome"] == 1
@@ -212,3 +233,29 @@ def test_the_outcome_alone_decides_the_success_frames(recorded: Path, tmp_path: 
     assert after["raw_weight"][last] == 1, "by its route it still counts"
     moved = np.flatnonzero(~np.isclose(before["a_e"], after["a_e"], equal_nan=True))
     assert set(moved) == set(second[rows[-PLAIN.stride :]])
+
+
+def test_what_was_made_from_other_recordings_is_refused(recorded: Path, tmp_path: Path) -> None:
+    """One action of one frame changes: labels, the critic's features and the ledger are each of other
+    recordings."""
+    run = tmp_path / "run"
+    shutil.copytree(recorded, run)
+    here = Round.of(run, 2)
+    path = next(here.episodes.glob("data/*/*.parquet"))
+    table = pq.read_table(path)
+    action = np.stack(table.column("action").to_pylist()).astype(np.float32)
+    action[3, 0] += 0.5
+    place, kind = table.column_names.index("action"), table.schema.field("action").type
+    pq.write_table(table.set_column(place, "action", pa.array(action.tolist(), kind)), path)
+    with pytest.raises(VantageError, match=r"2-labels.parquet covers \d+ of \d+ frames \(by their content\)"):
+        load_experience(sources(run, 2))
+
+    label(here.episodes, here.labels)
+    with pytest.raises(
+        VantageError, match=r"3-critic holds features of \d+ frames that are not the \d+ frames here"
+    ):
+        weighed(run, tmp_path, PLAIN)
+    with pytest.raises(
+        VantageError, match=r"4-weights.parquet was made from other recordings .* \(26 of \d+ frames\)"
+    ):
+        read_weights(here.weights, load_experience(sources(run, 2)))

@@ -1,4 +1,5 @@
-"""A run that is small enough for a test and real in every part: MetaWorld, an operator, a policy, two rounds."""
+"""A run that is small enough for a test and real in every part: MetaWorld, an operator, a policy, two
+rounds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,17 @@ def tiny(*, pixels: bool = False) -> HABCRun:
     recipe = replace(
         debug(),
         supervision=Supervision(
-            demonstrations=Demonstrations(per_world=4), supervised=PolicyFit(steps=60, batch=32, save_every=20, log_every=5)
+            demonstrations=Demonstrations(per_world=4),
+            supervised=PolicyFit(steps=60, batch=32, save_every=20, log_every=5),
         ),
-        rollouts=Rollouts(per_world=10, operator=Rescue(permission=0.8, stuck_after=15, late_at=0.5, hand_back=0.5, extension=100)),
-        improvement=Improvement(critic=CriticFit(steps=40, check_every=10), fit=PolicyFit(steps=30, batch=32, save_every=10, log_every=5)),
+        rollouts=Rollouts(
+            per_world=10,
+            operator=Rescue(permission=0.8, stuck_after=15, late_at=0.5, hand_back=0.5, extension=100),
+        ),
+        improvement=Improvement(
+            critic=CriticFit(steps=40, check_every=10),
+            fit=PolicyFit(steps=30, batch=32, save_every=10, log_every=5),
+        ),
         evaluation=Evaluation(per_world=3),
         control=True,
     )

@@ -1,4 +1,5 @@
-"""Recording in the known world: what a row holds, when a policy decides anew, and which episodes are played and kept."""
+"""Recording in the known world: what a row holds, when a policy decides again, and which episodes are played
+and kept."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 from line_world import Line, LineSpec
 
+from vantage.batch import Observation
 from vantage.collect.episode import run_episode
 from vantage.collect.handover import Event, Phase
 from vantage.collect.operators import Demonstrate, NoOne, Rescue
@@ -20,7 +22,7 @@ from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, Rollouts, collect_demonstrations, collect_rollouts
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 
 WORLD = LineSpec(task="line", limit=24)
 
@@ -76,12 +78,15 @@ def policy_of(scale: float) -> GaussianPolicy:
 
 
 def played(policy: GaussianPolicy, operator: NoOne | Rescue, seed: int, limit: int = 24) -> Episode:
-    return run_episode(Line(), policy, operator, task="line", seed=seed, limit=limit, policy_version=9, pictures=False)
+    return run_episode(
+        Line(), policy, operator, task="line", seed=seed, limit=limit, policy_version=9, pictures=False
+    )
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_a_row_is_what_was_seen_and_then_done(seed: int) -> None:
-    """From the start of the seed on, every state follows from the row before it; actions are those that were executed."""
+    """From the start of the seed on, every state follows from the row before it; actions are those that were
+    executed."""
     episode = played(policy_of(4.0), Between(first=5, after=11, speed=0.5), seed)
     world = Line()
     world.reset(seed)
@@ -95,7 +100,9 @@ def test_a_row_is_what_was_seen_and_then_done(seed: int) -> None:
         won = world.step(episode.action[t])
         assert won == (t == len(episode) - 1 and bool(episode.outcome)) == episode.success[t]
     assert (np.abs(episode.action) <= 1).all() and (np.abs(asked) == 1).any(), "limits are kept, and matter"
-    assert (episode.policy_version == 9).all() and episode.done.tolist() == [False] * (len(episode) - 1) + [True]
+    assert (episode.policy_version == 9).all() and episode.done.tolist() == [False] * (len(episode) - 1) + [
+        True
+    ]
 
 
 def test_a_policy_decides_every_two_steps_and_anew_at_every_handover() -> None:
@@ -205,4 +212,6 @@ def test_only_attempts_that_succeed_become_demonstrations(tmp_path: Path) -> Non
 
     impossible = replace(settings, per_world=30, attempts=1)
     with pytest.raises(VantageError, match=r"solved line in \d+ of 30 attempts, fewer than the 30"):
-        collect_demonstrations(Round.of(tmp_path / "none", 0), (WORLD,), impossible, seed=5, cameras={}, pool=play_here)
+        collect_demonstrations(
+            Round.of(tmp_path / "none", 0), (WORLD,), impossible, seed=5, cameras={}, pool=play_here
+        )

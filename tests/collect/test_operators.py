@@ -23,8 +23,12 @@ def world() -> MetaWorld:
     return MetaWorld("push-v3")
 
 
-def play(world: MetaWorld, operator: NoOne | Demonstrate | Rescue, seed: int, actor: FlowPolicy | None = HELPLESS) -> Episode:
-    return run_episode(world, actor, operator, task="push-v3", seed=seed, limit=LIMIT, policy_version=3, pictures=False)
+def play(
+    world: MetaWorld, operator: NoOne | Demonstrate | Rescue, seed: int, actor: FlowPolicy | None = HELPLESS
+) -> Episode:
+    return run_episode(
+        world, actor, operator, task="push-v3", seed=seed, limit=LIMIT, policy_version=3, pictures=False
+    )
 
 
 def takeovers(episode: Episode) -> list[int]:
@@ -41,12 +45,16 @@ def test_nobody_comes_without_permission(world: MetaWorld) -> None:
 
 
 def test_about_the_permitted_share_is_helped(world: MetaWorld) -> None:
-    helped = sum(bool(play(world, Rescue(permission=0.5, extension=0), seed).intervention.any()) for seed in range(40))
+    helped = sum(
+        bool(play(world, Rescue(permission=0.5, extension=0), seed).intervention.any()) for seed in range(40)
+    )
     assert 10 <= helped <= 30
 
 
 def test_a_stuck_policy_is_rescued_after_a_reaction(world: MetaWorld) -> None:
-    rescue = Rescue(permission=1.0, stuck_after=15, late_at=1.0, drop=99.0, reaction=(5, 15), hand_back=0.0, extension=200)
+    rescue = Rescue(
+        permission=1.0, stuck_after=15, late_at=1.0, drop=99.0, reaction=(5, 15), hand_back=0.0, extension=200
+    )
     episodes = [play(world, rescue, seed) for seed in range(8)]
     assert all(e.outcome for e in episodes), "the operator finishes the task"
     for episode in episodes:
@@ -63,7 +71,9 @@ def test_human_time_extends_the_limit_and_nothing_else_does(world: MetaWorld) ->
 
 
 def test_control_goes_back_mid_way_and_may_be_taken_again(world: MetaWorld) -> None:
-    rescue = Rescue(permission=1.0, stuck_after=12, late_at=1.0, hand_back=1.0, hold=12, extension=300, at_most=3)
+    rescue = Rescue(
+        permission=1.0, stuck_after=12, late_at=1.0, hand_back=1.0, hold=12, extension=300, at_most=3
+    )
     episodes = [play(world, rescue, seed) for seed in range(8)]
     stories = [segments(e.intervention, np.zeros(len(e), dtype=bool)).max() + 1 for e in episodes]
     assert any(story >= 3 for story in stories), "policy, human, policy"
@@ -71,7 +81,9 @@ def test_control_goes_back_mid_way_and_may_be_taken_again(world: MetaWorld) -> N
     for episode in episodes:
         edges = [*np.flatnonzero(np.diff(episode.intervention.astype(int))) + 1, len(episode)]
         human = [(a, b) for a, b in itertools.pairwise([0, *edges]) if episode.intervention[a]]
-        assert all(b - a >= 12 or b == len(episode) for a, b in human), "at least `hold` steps at the controls"
+        assert all(b - a >= 12 or b == len(episode) for a, b in human), (
+            "at least `hold` steps at the controls"
+        )
 
 
 def test_the_policy_keeps_proposing_under_human_control(world: MetaWorld) -> None:
@@ -79,7 +91,9 @@ def test_the_policy_keeps_proposing_under_human_control(world: MetaWorld) -> Non
     human = episode.intervention
     assert np.array_equal(episode.action[~human], episode.policy_action[~human])
     assert (np.abs(episode.action[human] - episode.policy_action[human]).max(axis=1) > 0).mean() > 0.9
-    assert len(np.unique(episode.policy_action[human], axis=0)) > 4, "proposals are fresh, not the last chunk repeated"
+    assert len(np.unique(episode.policy_action[human], axis=0)) > 4, (
+        "proposals are fresh, not the last chunk repeated"
+    )
 
 
 def test_a_demonstration_is_human_throughout(world: MetaWorld) -> None:

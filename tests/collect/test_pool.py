@@ -1,4 +1,4 @@
-"""Jobs say what a recorder got wrong, and how calmly a policy acts."""
+"""Jobs say what a recorder got wrong, and with how much noise a policy acts."""
 
 from pathlib import Path
 
@@ -25,15 +25,26 @@ def test_a_late_and_an_early_record_by_hand() -> None:
 
 
 def played(folder: Path, noise: float | None) -> Played:
-    return play(Job(number=0, world=MetaWorldSpec("reach-v3", limit=20), actor=folder, operator=NoOne(), seed=3, noise=noise))
+    return play(
+        Job(
+            number=0,
+            world=MetaWorldSpec("reach-v3", limit=20),
+            actor=folder,
+            operator=NoOne(),
+            seed=3,
+            noise=noise,
+        )
+    )
 
 
 def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
     FlowPolicy(FlowConfig(net=NET)).save(tmp_path / "flow")
-    FlowPolicy(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "calm")
+    FlowPolicy(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "zero-noise")
     GaussianPolicy(GaussianConfig(net=NET)).save(tmp_path / "gaussian")
-    assert played(tmp_path / "flow", 0.0) == played(tmp_path / "calm", None), "asked for, or configured"
-    assert played(tmp_path / "calm", vantage().rollouts.noise) == played(tmp_path / "flow", None), "a calm policy that explores"
+    assert played(tmp_path / "flow", 0.0) == played(tmp_path / "zero-noise", None), "asked for, or configured"
+    assert played(tmp_path / "zero-noise", vantage().rollouts.noise) == played(tmp_path / "flow", None), (
+        "a zero-noise policy that explores"
+    )
     assert vantage().policy == FlowConfig(noise=0.0)
     with pytest.raises(VantageError, match="does not act from noise"):
         played(tmp_path / "gaussian", 0.0)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from vantage.collect.pool import play_here
-from vantage.commands.metaworld_score import CAP, SUITES, play_suite, score, score_table, starts_hash, worlds_of
+from vantage.commands.metaworld_score import (
+    CAP,
+    SUITES,
+    play_suite,
+    score,
+    score_table,
+    starts_hash,
+    worlds_of,
+)
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import write_parquet
 from vantage.seeding import seed_for
@@ -44,7 +52,11 @@ def test_nothing_solved_has_no_steps():
 
 
 def test_the_suites():
-    assert len(worlds_of("MT10")) == 10 and len(worlds_of("MT50")) == 50 and set(SUITES["MT10"]) < set(SUITES["MT50"])
+    assert (
+        len(worlds_of("MT10")) == 10
+        and len(worlds_of("MT50")) == 50
+        and set(SUITES["MT10"]) < set(SUITES["MT50"])
+    )
     assert {world.limit for world in worlds_of("MT10")} == {500}
     prompts = [world().prompt for world in worlds_of("MT10")]
     assert len(set(prompts)) == 10
@@ -66,7 +78,9 @@ def test_trials_of_other_starts_are_not_counted_as_these(tmp_path: Path):
     }
     out = tmp_path / "trials.parquet"
     write_parquet(out, {name: rows[name] for name in EVAL_COLUMNS})
-    assert play_suite(tmp_path, "MT10", out, settings, pool=play_here)["success"].all(), "there already: only counted again"
+    assert play_suite(tmp_path, "MT10", out, settings, pool=play_here)["success"].all(), (
+        "there already: only counted again"
+    )
     for other in (Evaluation(per_world=2), Evaluation(per_world=1, suite="development")):
         with pytest.raises(VantageError, match=r"holds trials of another suite.*--out"):
             play_suite(tmp_path, "MT10", out, other, pool=play_here)
@@ -76,7 +90,16 @@ def test_the_hash_names_the_starts():
     worlds = (MetaWorldSpec("reach-v3"), MetaWorldSpec("push-v3"))
     two = starts_hash(worlds, Evaluation(per_world=2))
     assert two == starts_hash(worlds, Evaluation(per_world=2))
-    assert len({two, starts_hash(worlds, Evaluation(per_world=3)), starts_hash(worlds, Evaluation(per_world=2, suite="development"))}) == 3
+    assert (
+        len(
+            {
+                two,
+                starts_hash(worlds, Evaluation(per_world=3)),
+                starts_hash(worlds, Evaluation(per_world=2, suite="development")),
+            }
+        )
+        == 3
+    )
 
 
 def test_the_table_has_a_row_for_everybody():

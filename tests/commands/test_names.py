@@ -1,4 +1,5 @@
-"""A recipe's name may be one built in, a function in a file of one's own, or a JSON file; everything else is one sentence."""
+"""A recipe's name may be one built in, a function in a file of one's own, or a JSON file; everything else is
+one sentence."""
 
 import json
 import sys
@@ -9,9 +10,11 @@ import pytest
 
 from vantage.commands.names import Named, find
 from vantage.commands.runs import named_recipe
-from vantage.config import to_json
+from vantage.commands.studies import named_study
+from vantage.config import classes_of, to_json
 from vantage.errors import VantageError
 from vantage.recipes import RECIPES
+from vantage.study.rows import Results
 
 OWN = '''
 from dataclasses import replace
@@ -61,7 +64,9 @@ def test_a_module_that_is_installed() -> None:
 
 
 def test_the_json_form_comes_back_with_its_name(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "debug", "settings": to_json(RECIPES["debug"]())}))
+    (tmp_path / "recipe.json").write_text(
+        json.dumps({"recipe": "debug", "settings": to_json(RECIPES["debug"]())})
+    )
     assert named_recipe(str(tmp_path / "recipe.json")) == Named(
         name="debug", value=RECIPES["debug"](), about=f"As {tmp_path / 'recipe.json'} says."
     )
@@ -96,6 +101,22 @@ def test_a_file_that_hides_a_module_is_refused(tmp_path: Path) -> None:
         named_recipe(f"{path}:make")
 
 
+def test_a_file_whose_name_is_no_module_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my.own-recipe.py"
+    path.write_text(OWN)
+    with pytest.raises(VantageError, match="give the file a name of letters, digits and _"):
+        named_recipe(f"{path}:make")
+
+
+def test_a_relative_path_names_the_line_of_ones_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = own(tmp_path, "import json\n\ndef make():\n    return json.loads('{')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VantageError, match=r"own_.*\.py, line 4 raised JSONDecodeError"):
+        named_recipe(f"{path.name}:make")
+
+
 def test_a_file_that_cannot_be_imported_names_its_line(tmp_path: Path) -> None:
     path = own(tmp_path, "x = 1\nimport nothing_of_this_name\n")
     with pytest.raises(VantageError, match=r"line 2 raised ModuleNotFoundError"):
@@ -109,3 +130,34 @@ def test_json_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "y.json").write_text("[1]")
     with pytest.raises(VantageError, match="holds no thing"):
         find(str(tmp_path / "y.json"), {}, (int,), "thing")
+
+
+OWN_STUDY = '''
+from dataclasses import dataclass, replace
+from vantage.recipes import STUDIES
+from vantage.study.plan import Study
+from vantage.worlds.spec import MetaWorldSpec
+
+@dataclass(frozen=True, slots=True)
+class Other(MetaWorldSpec):
+    pass
+
+def make() -> Study:
+    """My own study."""
+    study = STUDIES["debug"]()
+    tasks = tuple(replace(task, world=Other(task.world.task)) for task in study.tasks)
+    return replace(study, tasks=tasks)
+'''
+
+
+def test_a_study_of_ones_own_is_drawn_with_its_own_classes_and_refused_without(tmp_path: Path) -> None:
+    path = own(tmp_path, OWN_STUDY)
+    named = named_study(f"{path}:make")
+    assert named.about == "My own study." and named.slug == f"{path.stem}-make"
+    results = Results.open(tmp_path / "rows", named.value)
+    assert Results.read(results.folder, classes_of(named.value)).study == named.value
+    with pytest.raises(
+        VantageError,
+        match=r"'own_.*:Other' is not MetaWorldSpec; name the Python file that made it with --recipe",
+    ):
+        Results.read(results.folder)

@@ -1,16 +1,22 @@
 """Every setting can be typed: numbers, choices, lists; what is not typed stays as it was, to the bit."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+import torch
 import tyro
 
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
+from vantage.algorithms.habc import HABCRun
+from vantage.commands.runs import start
 from vantage.commands.settings import Draft, Form, Leaf, Several, build, change, draft
 from vantage.errors import VantageError
+from vantage.learn.step import Compute
 from vantage.recipes import RECIPES, STUDIES
+from vantage.recipes.debug import debug, debug_ppo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,9 @@ class World:
     limit: float | None = 2.5
     pairs: tuple[tuple[str, str], ...] = ()
     names: dict[str, str] = field(default_factory=dict[str, str])
+    renames: dict[str, str] = field(default_factory=lambda: {"a": "b"})
+    rates: tuple[Nose, ...] = ()
+    crew: tuple[Robot, ...] = ()
     inner: Annotated[Size, tyro.conf.arg(name="")] = Size()
 
     def __post_init__(self) -> None:
@@ -111,6 +120,11 @@ def test_nothing_typed_changes_nothing() -> None:
         (["--folder", "a[red]b/[x]"], {"folder": Path("a[red]b/[x]")}),
         (["--helper", "ear", "--helper.low", "-5"], {"helper": Ear(low=-5.0)}),
         (["--pairs", "a", "b", "c", "d"], {"pairs": (("a", "b"), ("c", "d"))}),
+        (["--renames", "x", "y", "u", "v"], {"renames": {"x": "y", "u": "v"}}),
+        (
+            ["--crew", "x", "y", "--crew.weight", "1"],
+            {"crew": (Robot("x", weight=1.0), Robot("y", weight=1.0))},
+        ),
         (["--width", "4"], {"inner": Size(4)}),
         (["--robot.size.width", "4"], {"robot": Robot("own", size=Size(4))}),
         (["--robot.sense", "eye"], {"robot": Robot("own", Eye(), Size(9))}),
@@ -147,7 +161,9 @@ def test_groups_that_two_members_share_stay_and_numbers_do_not() -> None:
 
 
 def test_a_parameter_of_the_command_hides_the_setting() -> None:
-    changed, options = change(World(), ["--out", "r", "--names", "a", "b"], command, prog="vantage toy", about="")
+    changed, options = change(
+        World(), ["--out", "r", "--names", "a", "b"], command, prog="vantage toy", about=""
+    )
     assert options["names"] == ("a", "b") and changed.names == {}
 
 
@@ -167,7 +183,9 @@ def test_settings_check_themselves() -> None:
         (["--calm", "perhaps"], "say true or false, not 'perhaps'"),
     ],
 )
-def test_slips_of_the_pen_end_with_two(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slips_of_the_pen_end_with_two(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         typed(*words)
     assert stop.value.code == 2
@@ -198,9 +216,17 @@ def unreachable(node: Any, form: Form, name: str) -> list[str]:
         case Leaf():
             return [] if id(node) in offered else [name]
         case Several():
-            return [inner for number, item in enumerate(node.items) for inner in unreachable(item, form, f"{name}.{number}")]
+            return [
+                inner
+                for number, item in enumerate(node.items)
+                for inner in unreachable(item, form, f"{name}.{number}")
+            ]
         case Draft():
-            return [inner for key, part in node.parts.items() for inner in unreachable(part, form, f"{name}.{key}")]
+            return [
+                inner
+                for key, part in node.parts.items()
+                for inner in unreachable(part, form, f"{name}.{key}")
+            ]
     raise AssertionError
 
 
@@ -216,7 +242,11 @@ def words_for(node: Any, name: str) -> list[str]:
             inner = [word for i, item in enumerate(node.items) for word in words_for(item, f"{name}{i}.")]
             return [*(f"{name}{i}.x" for i in range(len(node.items))), *inner]
         case Draft():
-            return [word for key, part in node.parts.items() for word in words_for(part, f"{name}{key.replace('_', '-')}.")]
+            return [
+                word
+                for key, part in node.parts.items()
+                for word in words_for(part, f"{name}{key.replace('_', '-')}.")
+            ]
         case _:
             return []
 
@@ -228,3 +258,16 @@ def test_every_setting_of_every_recipe_and_study_is_an_option(make: Any) -> None
     form = Form("", [root], words_for(root, ""))
     assert unreachable(root, form, "") == []
     assert build(root) == make()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("recipe", [debug(), debug_ppo()], ids=["habc", "ppo"])
+def test_a_device_that_is_missing_is_said_before_anything_is_made(
+    recipe: HABCRun | ChunkedPPORun, tmp_path: Path
+) -> None:
+    away = replace(recipe, compute=Compute(device="cuda"))
+    with pytest.raises(
+        VantageError, match=r"compute\.device is cuda, which torch does not see here; set it to cpu"
+    ):
+        start("debug", tmp_path / "run", workers=1, settings=away)
+    assert not (tmp_path / "run").exists()

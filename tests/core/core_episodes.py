@@ -7,7 +7,8 @@ from vantage.types import Trace
 
 
 def episode(picture: str, outcome: bool | None, *, demo: bool = False, version: int = 7) -> Trace:
-    """`episode("PPH|P", True)`: two policy frames, a human one, a gap in the recording, a policy frame; success on the last."""
+    """`episode("PPH|P", True)`: two policy frames, a human one, a gap in the recording, a policy frame;
+    success on the last."""
     driven = picture.replace("|", "")
     cut = [False] * len(driven)
     at = 0
@@ -37,7 +38,7 @@ def traces(draw, *, max_length: int = 14, demo: bool | None = False, outcome=OUT
     cut = np.array(draw(flags), dtype=bool) & np.array(draw(flags), dtype=bool)
     cut[0] = False
     return Trace(
-        intervention=np.array(draw(flags), dtype=bool),
+        intervention=np.array(draw(flags), dtype=bool) | is_demo,
         policy_version=np.full(length, -1 if is_demo else 3, dtype=np.int64),
         cut=cut,
         outcome=draw(outcome),

@@ -57,7 +57,9 @@ def test_episodes_by_hand(name):
     np.testing.assert_array_equal(labels.efficiency_mask, ~np.isnan(steps))
     assert labels.viability_target.dtype == labels.efficiency_target_mc.dtype == np.float32
     driven = picture.replace("|", "")
-    assert list(labels.controller) == [Controller.HUMAN if letter == "H" else Controller.POLICY for letter in driven]
+    assert list(labels.controller) == [
+        Controller.HUMAN if letter == "H" else Controller.POLICY for letter in driven
+    ]
 
 
 def test_success_at_the_time_limit_is_a_success():
@@ -108,7 +110,15 @@ def test_join_labels_lays_episodes_end_to_end():
     np.testing.assert_array_equal(joined.efficiency_target_mc, [NAN, 0, NAN])
 
 
-FIELDS = ("segment", "controller", "route", "viability_target", "viability_mask", "efficiency_target_mc", "efficiency_mask")
+FIELDS = (
+    "segment",
+    "controller",
+    "route",
+    "viability_target",
+    "viability_mask",
+    "efficiency_target_mc",
+    "efficiency_mask",
+)
 
 
 def assert_same(one: Labels, other: Labels, fields=FIELDS, rows=slice(None)):
@@ -170,7 +180,9 @@ def test_one_flag_changes_only_what_the_route_rule_says(trace, data):
     before, after = label_episode(trace), label_episode(replace(trace, intervention=flipped))
     rest = ("route", "viability_target", "viability_mask", "efficiency_target_mc", "efficiency_mask")
     assert_same(before, after, rest, slice(t + 1, None))  # credit only ever looks ahead
-    assert_same(before, after, (*rest, "controller"), np.flatnonzero(trace.intervention & flipped))  # human frames stay what they are
+    assert_same(
+        before, after, (*rest, "controller"), np.flatnonzero(trace.intervention & flipped)
+    )  # human frames stay what they are
     if trace.intervention[t + 1 :].any():  # a later intervention already cuts the outcome off
         assert_same(before, after, rest, slice(0, t))
 
@@ -190,7 +202,8 @@ import numpy as np, time
 from vantage.core.credit import label_episode
 from vantage.types import Trace
 n = 300
-trace = Trace(intervention=np.arange(n) % 100 > 70, policy_version=np.zeros(n, np.int64), cut=np.zeros(n, bool), outcome=True)
+human, version, cut = np.arange(n) % 100 > 70, np.zeros(n, np.int64), np.zeros(n, bool)
+trace = Trace(intervention=human, policy_version=version, cut=cut, outcome=True)
 label_episode(trace)
 best = 1.0
 for _ in range(20):
@@ -200,5 +213,7 @@ for _ in range(20):
 print(best)
 """
     start = time.perf_counter()  # a fresh interpreter: here the type checks of the tests would be timed too
-    best = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    best = float(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    )
     assert best < 100e-6, f"{best * 1e6:.0f} us per episode (measured in {time.perf_counter() - start:.1f} s)"

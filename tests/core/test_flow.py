@@ -22,7 +22,9 @@ def test_a_straight_field_is_integrated_exactly(steps: int) -> None:
 def test_euler_on_a_curved_field_by_hand() -> None:
     # dx/dt = x from 1: Euler with n steps gives (1 + 1/n)^n.
     assert integrate_euler(lambda x, t: x, torch.ones(1, 1, 1), 2).item() == pytest.approx(2.25)
-    assert integrate_euler(lambda x, t: x, torch.ones(1, 1, 1), 1000).item() == pytest.approx(torch.e, abs=2e-3)
+    assert integrate_euler(lambda x, t: x, torch.ones(1, 1, 1), 1000).item() == pytest.approx(
+        torch.e, abs=2e-3
+    )
 
 
 def test_the_optimal_velocity_carries_noise_to_a_gaussian() -> None:
@@ -34,7 +36,9 @@ def test_the_optimal_velocity_carries_noise_to_a_gaussian() -> None:
         variance = (1 - t) ** 2 + (t * std) ** 2
         return mean + (t * std**2 - (1 - t)) / variance * (x - t * mean)
 
-    sample = integrate_euler(velocity, torch.randn(20_000, 1, 1, generator=torch.Generator().manual_seed(0)), 100)
+    sample = integrate_euler(
+        velocity, torch.randn(20_000, 1, 1, generator=torch.Generator().manual_seed(0)), 100
+    )
     assert sample.mean().item() == pytest.approx(mean, abs=0.02)
     assert sample.std().item() == pytest.approx(std, abs=0.02)
 

@@ -40,6 +40,10 @@ def test_height_and_width_shrink_by_factors_of_their_own(down: int, across: int,
 
 
 def test_refuses_to_enlarge_and_to_distort() -> None:
-    assert divides((480, 640), (240, 160)) and not divides((480, 640), (512, 512)) and not divides((480, 640), (240, 300))
+    assert (
+        divides((480, 640), (240, 160))
+        and not divides((480, 640), (512, 512))
+        and not divides((480, 640), (240, 300))
+    )
     with pytest.raises(ValueError, match="640 x 480 pixels do not shrink to 300 x 240"):
         area_downsample(np.zeros((480, 640, 3), np.uint8), (240, 300))

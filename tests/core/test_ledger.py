@@ -1,4 +1,5 @@
-"""The core put together as the stages do: traces and a critic's values in, the columns of the credit ledger out, and what they promise."""
+"""The core put together as the stages do: traces and a critic's values in, the columns of the credit ledger
+out, and what they promise."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,19 @@ from vantage.core.returns import ParentTarget, stride_rows
 from vantage.core.sampling import draw, drawable, sampling_probability
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import timeline
-from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule, Uniform, gate, gather_evidence, normalise
+from vantage.core.weights import (
+    AWR,
+    HABC,
+    HABCV,
+    FilteredBC,
+    ImitDAgger,
+    ImitRecap,
+    Rule,
+    Uniform,
+    gate,
+    gather_evidence,
+    normalise,
+)
 from vantage.core.windows import valid_anchors
 from vantage.types import Route, Trace, Values, VantageError
 
@@ -39,7 +52,15 @@ class Ledger:
     weight: np.ndarray
 
 
-def ledger(episodes: list[Trace], rule: Rule, *, seed: int = 0, stride: int = 2, horizon: int = 4, zeros: bool = False) -> Ledger:
+def ledger(
+    episodes: list[Trace],
+    rule: Rule,
+    *,
+    seed: int = 0,
+    stride: int = 2,
+    horizon: int = 4,
+    zeros: bool = False,
+) -> Ledger:
     frames, labels = timeline(episodes), join_labels([label_episode(trace) for trace in episodes])
     route = labels.credited(rule.credit)
     z, v, parent = np.random.default_rng(seed).normal(size=(3, len(frames)))
@@ -79,7 +100,9 @@ def test_the_columns_keep_their_promises(episodes, rule, seed, zeros):
     if not zeros:
         assert (table.sampling[table.raw == 0] == 0).all()
     drawn = ~demo & (table.sampling > 0)
-    if np.dot(table.sampling[drawn], table.raw[drawn]) > 1e-3:  # the mean weight of a batch, in expectation, is 1
+    if (
+        np.dot(table.sampling[drawn], table.raw[drawn]) > 1e-3
+    ):  # the mean weight of a batch, in expectation, is 1
         assert np.average(table.weight[drawn], weights=table.sampling[drawn]) == pytest.approx(1)
 
 
@@ -110,10 +133,22 @@ def test_drawing_failures_counts_their_zeros():
 
 
 def test_one_worked_round():
-    # A demonstration, an autonomous success, a rescue and a failure; windows of 5 steps, of which a human one needs 1.
-    episodes = [episode("HH", True, demo=True), episode("PP", True), episode("PHHP", True), episode("PPP", False)]
+    # A demonstration, an autonomous success, a rescue and a failure; windows of 5 steps, of which a human one
+    # needs 1.
+    episodes = [
+        episode("HH", True, demo=True),
+        episode("PP", True),
+        episode("PHHP", True),
+        episode("PPP", False),
+    ]
     table = ledger(episodes, FilteredBC(), horizon=5)
-    s, f, i, d, u = Route.ROLLOUT_SUCCESS, Route.ROLLOUT_FAILURE, Route.INTERVENTION, Route.DEMO, Route.UNLABELLED
+    s, f, i, d, u = (
+        Route.ROLLOUT_SUCCESS,
+        Route.ROLLOUT_FAILURE,
+        Route.INTERVENTION,
+        Route.DEMO,
+        Route.UNLABELLED,
+    )
     assert list(table.route) == [d, d, s, s, u, i, i, s, f, f, f]
     np.testing.assert_array_equal(table.raw, [1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0])
     # 1/4 on two demonstrations, 1/4 on two human frames, 1/2 on three successful ones.
@@ -132,5 +167,7 @@ def test_the_outcome_moves_no_advantage_before_a_cut(trace, seed):
     cuts = np.flatnonzero(trace.cut)
     won = ledger([DEMO, trace], Uniform(), seed=seed).g[4:]
     lost = ledger([DEMO, replace(trace, outcome=False)], Uniform(), seed=seed).g[4:]
-    upto = cuts[-1] if len(cuts) else max(0, len(won) - 2)  # stride 2: only the last two frames can tell a success
+    upto = (
+        cuts[-1] if len(cuts) else max(0, len(won) - 2)
+    )  # stride 2: only the last two frames can tell a success
     np.testing.assert_array_equal(won[:upto], lost[:upto])

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, masked_mean, parent_loss, viability_loss
+from vantage.core.losses import (
+    critic_loss,
+    efficiency_loss,
+    flow_loss,
+    masked_mean,
+    parent_loss,
+    viability_loss,
+)
 
 NAN = float("nan")
 YES, NO = True, False
@@ -13,14 +20,18 @@ YES, NO = True, False
 def test_flow_loss_by_hand():
     error = torch.tensor([[[1.0, 3.0], [5.0, 7.0]], [[2.0, 4.0], [6.0, 8.0]]])
     mask = torch.tensor([[[YES, YES], [NO, NO]], [[YES, NO], [YES, NO]]])
-    # window 0: 1 + 3 = 4; window 1: 2 + 6 = 8; over H A = 4: 1 and 2. Weights 0.5 and 1.5, B = 2: (0.5 + 3) / 2.
+    # window 0: 1 + 3 = 4; window 1: 2 + 6 = 8; over H A = 4: 1 and 2. Weights 0.5 and 1.5, B = 2: (0.5 + 3) /
+    # 2.
     assert flow_loss(error, mask, torch.tensor([0.5, 1.5]), 2).item() == pytest.approx(1.75)
 
 
 def test_flow_loss_of_ones_is_the_mean_squared_error():
     prediction, target = torch.randn(2, 5, 3, 4, generator=torch.manual_seed(0)).unbind()
     error = (prediction - target) ** 2
-    torch.testing.assert_close(flow_loss(error, torch.ones_like(error, dtype=torch.bool), torch.ones(5), 5), F.mse_loss(prediction, target))
+    torch.testing.assert_close(
+        flow_loss(error, torch.ones_like(error, dtype=torch.bool), torch.ones(5), 5),
+        F.mse_loss(prediction, target),
+    )
 
 
 def test_what_is_masked_or_weighs_nothing_has_no_gradient():
@@ -35,7 +46,11 @@ def test_one_batch_of_64_is_four_of_16():
     g = torch.manual_seed(1)
     error, weight = torch.rand(64, 3, 2, generator=g), torch.rand(64, generator=g)
     mask, labelled = torch.rand(64, 3, 2, generator=g) > 0.3, torch.rand(64, generator=g) > 0.6
-    z, v, y = torch.randn(64, generator=g), torch.randn(64, generator=g), (torch.rand(64, generator=g) > 0.5).float()
+    z, v, y = (
+        torch.randn(64, generator=g),
+        torch.randn(64, generator=g),
+        (torch.rand(64, generator=g) > 0.5).float(),
+    )
     logits, bins = torch.randn(64, 5, generator=g), torch.rand(64, 5, generator=g)
     count = int(labelled.sum())
 
@@ -73,12 +88,19 @@ def test_efficiency_loss_by_hand():
 
 def test_efficiency_loss_in_units_of_the_stride():
     # errors -4 and -12 steps are -0.5 and -1.5 units of 8: 0.125 and 1.5 - 0.5 = 1.
-    loss = efficiency_loss(torch.tensor([-12.0, -20.0]), torch.tensor([-8.0, -8.0]), torch.tensor([YES, YES]), 2, unit=8.0)
+    loss = efficiency_loss(
+        torch.tensor([-12.0, -20.0]), torch.tensor([-8.0, -8.0]), torch.tensor([YES, YES]), 2, unit=8.0
+    )
     assert loss.item() == pytest.approx(1.125 / 2)
 
 
 def test_weights_are_per_window():
-    assert masked_mean(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([YES, NO, YES]), 4, torch.tensor([3.0, 9.0, 0.25])).item() == 1.0
+    assert (
+        masked_mean(
+            torch.tensor([1.0, 2.0, 4.0]), torch.tensor([YES, NO, YES]), 4, torch.tensor([3.0, 9.0, 0.25])
+        ).item()
+        == 1.0
+    )
 
 
 def test_critic_loss_adds_its_terms():

@@ -28,7 +28,8 @@ def strides_of(traces, stride, **kwargs):
 
 
 def test_stride_rows_of_a_success_by_hand():
-    # T = 5, k = 2: frames 3 and 4 are fewer than 2 steps before the success frame 4; frame 2 still has its s_{t+2} = s_4.
+    # T = 5, k = 2: frames 3 and 4 are fewer than 2 steps before the success frame 4; frame 2 still has its
+    # s_{t+2} = s_4.
     strides = strides_of([episode("PPPPP", True)], 2)
     np.testing.assert_array_equal(strides.row, [2, 3, 4, 4, 4])
     np.testing.assert_array_equal(strides.steps, [2, 2, 2, 1, 0])
@@ -46,7 +47,8 @@ def test_stride_rows_shrink_where_an_episode_does_not_succeed(outcome):
 
 
 def test_stride_rows_shrink_at_a_cut_even_on_the_way_to_success():
-    # PP|PPP, k = 3: frame 0 sees one step ahead, frame 1 none; beyond the cut, frames 2, 3, 4 are all within 3 steps of the success.
+    # PP|PPP, k = 3: frame 0 sees one step ahead, frame 1 none; beyond the cut, frames 2, 3, 4 are all within
+    # 3 steps of the success.
     strides = strides_of([episode("PP|PPP", True)], 3)
     np.testing.assert_array_equal(strides.steps, [1, 0, 2, 1, 0])
     np.testing.assert_array_equal(strides.terminal, [0, 0, 1, 1, 1])
@@ -71,7 +73,12 @@ def test_strides_are_the_slow_walk(episodes, stride):
     frames, strides = timeline(episodes), strides_of(episodes, stride)
     for n in range(len(frames)):
         row = n
-        while row - n < stride and row + 1 < len(frames) and frames.episode[row + 1] == frames.episode[n] and not frames.cut[row + 1]:
+        while (
+            row - n < stride
+            and row + 1 < len(frames)
+            and frames.episode[row + 1] == frames.episode[n]
+            and not frames.cut[row + 1]
+        ):
             row += 1
         short = row - n < stride
         assert (strides.row[n], strides.steps[n]) == (row, row - n)
@@ -87,9 +94,14 @@ def test_efficiency_td_at_stride_one_is_equation_3():
 def test_efficiency_td_at_stride_two_by_hand():
     v = np.array([-9.0, -7.0, -6.0, -3.0, -1.0])
     # -2 + V(s_{t+2}) for t = 0, 1, 2: -8, -5, -3; then facts: -(4 - 3) = -1, 0.
-    np.testing.assert_array_equal(efficiency_ahead(strides_of([episode("PPPPP", True)], 2))(v), [-8, -5, -3, -1, 0])
-    # The same episode cut before frame 2: frame 0 sees one step, -1 + V(s_1) = -8; frame 1 nothing; beyond, -2 + V(s_4) = -3.
-    np.testing.assert_array_equal(efficiency_ahead(strides_of([episode("PP|PPP", True)], 2))(v), [-8, NAN, -3, -1, 0])
+    np.testing.assert_array_equal(
+        efficiency_ahead(strides_of([episode("PPPPP", True)], 2))(v), [-8, -5, -3, -1, 0]
+    )
+    # The same episode cut before frame 2: frame 0 sees one step, -1 + V(s_1) = -8; frame 1 nothing; beyond,
+    # -2 + V(s_4) = -3.
+    np.testing.assert_array_equal(
+        efficiency_ahead(strides_of([episode("PP|PPP", True)], 2))(v), [-8, NAN, -3, -1, 0]
+    )
 
 
 @given(st.integers(1, 20), st.integers(1, 25))
@@ -99,7 +111,8 @@ def test_true_values_are_the_fixed_point_of_td_at_any_stride(length, stride):
 
 
 def test_td_iteration_solves_a_chain():
-    # A chain of 30 states, values from 0: n-step TD settles on the steps that are left after ceil(30 / k) sweeps.
+    # A chain of 30 states, values from 0: n-step TD settles on the steps that are left after ceil(30 / k)
+    # sweeps.
     ahead = efficiency_ahead(strides_of([episode("P" * 30, True)], 8))
     v = np.zeros(30)
     for _ in range(4):
@@ -117,7 +130,9 @@ def test_targets_on_one_side_of_a_cut_do_not_see_the_other(trace, stride, seed):
             ahead = target.ahead(frames)
             before, swapped = ahead(np.where(early, here, there)), ahead(np.where(early, here, -there))
             np.testing.assert_array_equal(before[early], swapped[early])
-            np.testing.assert_array_equal(ahead(np.where(early, here, there))[~early], ahead(np.where(early, -here, there))[~early])
+            np.testing.assert_array_equal(
+                ahead(np.where(early, here, there))[~early], ahead(np.where(early, -here, there))[~early]
+            )
 
 
 def test_mix_by_hand():
@@ -160,7 +175,9 @@ def test_discounted_returns_are_the_backward_loop(episodes, gamma, seed):
 def test_parent_rewards_by_hand():
     frames = timeline([episode("PPP", True), episode("PPP", False), episode("PP", None)])
     np.testing.assert_array_equal(ParentReward()(frames), [-1, -1, 0, -1, -1, -100, NAN, NAN])
-    np.testing.assert_array_equal(ParentReward(per_transition=True)(frames), [-1, -1, 0, -100, -100, -100, NAN, NAN])
+    np.testing.assert_array_equal(
+        ParentReward(per_transition=True)(frames), [-1, -1, 0, -100, -100, -100, NAN, NAN]
+    )
 
 
 def test_parent_returns_lie_above_the_bound():
@@ -173,7 +190,8 @@ def test_parent_returns_lie_above_the_bound():
 
 def test_parent_targets_are_equation_9_at_stride_one():
     frames, v = timeline([episode("PPP", False)]), np.array([-50.0, -60.0, -70.0])
-    # r + gamma V(s') inside: -1 - 0.5 * 60 = -31, -1 - 0.5 * 70 = -36; at the boundary the return itself, -C = -100.
+    # r + gamma V(s') inside: -1 - 0.5 * 60 = -31, -1 - 0.5 * 70 = -36; at the boundary the return itself, -C
+    # = -100.
     np.testing.assert_allclose(ParentTarget(gamma=0.5).ahead(frames)(v), [-31, -36, -100])
     # R: -1 - 0.5 + 0.25 * -100 = -26.5, -1 - 50 = -51, -100.
     np.testing.assert_allclose(ParentTarget(gamma=0.5).monte_carlo(frames), [-26.5, -51, -100])
@@ -181,7 +199,8 @@ def test_parent_targets_are_equation_9_at_stride_one():
 
 def test_parent_targets_at_stride_two_by_hand():
     target, v = ParentTarget(gamma=0.5, stride=2), np.array([-50.0, -60.0, -70.0, -80.0])
-    # Two rewards, then V: -1 - 0.5 + 0.25 * -70 = -19, -1.5 + 0.25 * -80 = -21.5; then the facts: -1 + 0.5 * 0 = -1, 0.
+    # Two rewards, then V: -1 - 0.5 + 0.25 * -70 = -19, -1.5 + 0.25 * -80 = -21.5; then the facts: -1 + 0.5 *
+    # 0 = -1, 0.
     np.testing.assert_allclose(target.ahead(timeline([episode("PPPP", True)]))(v), [-19, -21.5, -1, 0])
     # Cut before frame 2: frame 0 has one step, -1 + 0.5 * -60 = -31; frame 1 nothing.
     np.testing.assert_allclose(target.ahead(timeline([episode("PP|PP", True)]))(v), [-31, NAN, -1, 0])
@@ -193,4 +212,6 @@ def test_true_returns_are_the_fixed_point_of_parent_td(trace, stride):
     returns, ahead = target.monte_carlo(frames), target.ahead(frames)
     known = np.isfinite(ahead.gain)
     np.testing.assert_allclose(ahead(returns)[known], returns[known], atol=1e-9)
-    np.testing.assert_array_equal(~known, np.append(frames.cut[1:], False))  # only the frame just before a cut has no target
+    np.testing.assert_array_equal(
+        ~known, np.append(frames.cut[1:], False)
+    )  # only the frame just before a cut has no target

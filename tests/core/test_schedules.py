@@ -9,7 +9,8 @@ from vantage.core.schedules import Cosine, half_cosine
 
 def test_cosine_by_hand():
     rate = Cosine(peak=2.0, total=14, warm_up=4, floor=0.1)
-    # Warm-up: 2 * 1/5, 2 * 2/5 ...; the peak at step 4; half-way (step 9) 2 * (0.1 + 0.9 / 2) = 1.1; the floor 0.2 from step 14 on.
+    # Warm-up: 2 * 1/5, 2 * 2/5 ...; the peak at step 4; half-way (step 9) 2 * (0.1 + 0.9 / 2) = 1.1; the
+    # floor 0.2 from step 14 on.
     assert [rate(s) for s in (0, 1, 3, 4, 9, 14, 99)] == pytest.approx([0.4, 0.8, 1.6, 2.0, 1.1, 0.2, 0.2])
 
 
@@ -32,5 +33,7 @@ def test_half_cosine_by_hand():
 def test_cosine_rises_then_falls_within_its_bounds(total, warm_up, floor):
     rate = Cosine(peak=1.0, total=total + warm_up, warm_up=warm_up, floor=floor)
     values = [rate(step) for step in range(total + warm_up + 3)]
-    assert all(0 < v <= 1 for v in values[: warm_up + 1]) and values[: warm_up + 1] == sorted(values[: warm_up + 1])
+    assert all(0 < v <= 1 for v in values[: warm_up + 1]) and values[: warm_up + 1] == sorted(
+        values[: warm_up + 1]
+    )
     assert values[warm_up:] == sorted(values[warm_up:], reverse=True) and values[-1] == pytest.approx(floor)

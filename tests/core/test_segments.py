@@ -27,7 +27,14 @@ def test_a_cut_flag_on_the_first_frame_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"), [("PPP", [1, 1, 1]), ("PHPP", [0, 0, 1, 1]), ("PH", [0, 0]), ("HP|P", [0, 1, 1]), ("PHPHP", [0, 0, 0, 0, 1])]
+    ("picture", "expected"),
+    [
+        ("PPP", [1, 1, 1]),
+        ("PHPP", [0, 0, 1, 1]),
+        ("PH", [0, 0]),
+        ("HP|P", [0, 1, 1]),
+        ("PHPHP", [0, 0, 0, 0, 1]),
+    ],
 )
 def test_suffix_by_hand(picture, expected):
     np.testing.assert_array_equal(suffix(episode(picture, True).intervention), np.array(expected, bool))
@@ -40,9 +47,13 @@ def test_segments_tile_the_episode(trace):
     assert set(np.diff(segment)) <= {0, 1}  # contiguous, none skipped
     for number in range(segment[-1] + 1):
         rows = np.flatnonzero(segment == number)
-        assert len(set(trace.intervention[rows])) == 1 and not trace.cut[rows[1:]].any()  # one driver, no gap inside
+        assert (
+            len(set(trace.intervention[rows])) == 1 and not trace.cut[rows[1:]].any()
+        )  # one driver, no gap inside
     for t in range(1, len(segment)):  # maximal: a border is there for a reason
-        assert (segment[t] != segment[t - 1]) == (trace.cut[t] or trace.intervention[t] != trace.intervention[t - 1])
+        assert (segment[t] != segment[t - 1]) == (
+            trace.cut[t] or trace.intervention[t] != trace.intervention[t - 1]
+        )
 
 
 @given(traces())

@@ -24,6 +24,8 @@ def test_rules_side_by_side():
 
 
 def test_the_ramp_begins_as_imitation_and_ends_as_ppo():
-    begin, end = (RampBC(over=100)(Standing(steps=t, success=np.zeros(2), gradient_ratio=1.0)) for t in (0, 10_000))
+    begin, end = (
+        RampBC(over=100)(Standing(steps=t, success=np.zeros(2), gradient_ratio=1.0)) for t in (0, 10_000)
+    )
     assert begin[0] == 0 and (begin[1] == 1).all()
     assert end[0] == pytest.approx(1) and end[1] == pytest.approx(np.zeros(2))

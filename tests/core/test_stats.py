@@ -34,7 +34,12 @@ def pairs(both: int, ours: int, theirs: int, neither: int) -> tuple[np.ndarray, 
 
 def test_wilson_against_newcombe_1998():
     # Newcombe (1998), Statistics in Medicine 17:857-872, table I: 81/263, 15/148, 0/20, 1/29.
-    for successes, n, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]:
+    for successes, n, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
         interval = wilson(successes, n)
         assert (interval.low, interval.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
         assert interval.estimate == successes / n and interval.n == n
@@ -63,7 +68,8 @@ def test_interval_reads_as_the_docs_print_it():
 def test_paired_difference_by_hand():
     # both 20, only ours 12, only theirs 2, neither 16: p = 32/50, q = 22/50.
     interval = paired_difference(*pairs(20, 12, 2, 16))
-    # Wilson: p in [0.5014, 0.7586], q in [0.3116, 0.5769]; phi = (20 * 16 - 12 * 2 - 25) / sqrt(32 * 18 * 22 * 28) = 271 / 595.66
+    # Wilson: p in [0.5014, 0.7586], q in [0.3116, 0.5769]; phi = (20 * 16 - 12 * 2 - 25) / sqrt(32 * 18 * 22
+    # * 28) = 271 / 595.66
     p, q, phi = wilson(32, 50), wilson(22, 50), 271 / math.sqrt(32 * 18 * 22 * 28)
     a, b = 0.64 - p.low, q.high - 0.44
     c, d = p.high - 0.64, 0.44 - q.low
@@ -108,7 +114,9 @@ def test_bootstrap_mean():
     assert interval == bootstrap_mean(sample, seed=5) and interval != bootstrap_mean(sample, seed=6)
     half = 1.96 * sample.std(ddof=1) / 10  # the normal approximation
     assert interval.estimate == sample.mean()
-    assert interval.low == pytest.approx(sample.mean() - half, abs=0.05) and interval.high == pytest.approx(sample.mean() + half, abs=0.05)
+    assert interval.low == pytest.approx(sample.mean() - half, abs=0.05) and interval.high == pytest.approx(
+        sample.mean() + half, abs=0.05
+    )
     constant = bootstrap_mean(np.full(4, 3.0), seed=0)
     assert (constant.low, constant.high) == (3.0, 3.0)
     one, none = bootstrap_mean(np.array([3.0]), seed=0), bootstrap_mean(np.zeros(0), seed=0)
@@ -116,7 +124,8 @@ def test_bootstrap_mean():
 
 
 def test_auc_by_hand():
-    # positives 0.8, 0.4 against negatives 0.4, 0.1: 0.8 beats both, 0.4 ties one (1/2) and beats one: 3.5 of 4.
+    # positives 0.8, 0.4 against negatives 0.4, 0.1: 0.8 beats both, 0.4 ties one (1/2) and beats one: 3.5 of
+    # 4.
     assert auc(np.array([0.8, 0.4, 0.4, 0.1]), np.array([True, True, False, False])) == 3.5 / 4
     assert math.isnan(auc(np.array([0.1, 0.2]), np.array([True, True])))
 
@@ -138,7 +147,9 @@ def test_calibration_by_hand():
     np.testing.assert_allclose(bins.observed, [0.5, 1.0])
     np.testing.assert_allclose(bins.edges, [0, 0.5, 1])
     assert calibration_error(p, outcome, bins=2) == pytest.approx((2 * 0.35 + 3 * 0.2) / 5)
-    assert np.isnan(reliability(p, outcome, bins=10).observed[7]) and math.isnan(calibration_error(np.zeros(0), np.zeros(0, bool)))
+    assert np.isnan(reliability(p, outcome, bins=10).observed[7]) and math.isnan(
+        calibration_error(np.zeros(0), np.zeros(0, bool))
+    )
 
 
 def test_explained_variance_by_hand():
@@ -146,7 +157,9 @@ def test_explained_variance_by_hand():
     assert explained_variance(target, target) == 1.0
     assert explained_variance(np.full(4, -1.5), target) == 0.0
     assert explained_variance(target + 7, target) == 1.0  # blind to a constant offset
-    assert explained_variance(-target, target) == pytest.approx(1 - 4)  # the error 2 t has 4 times the variance
+    assert explained_variance(-target, target) == pytest.approx(
+        1 - 4
+    )  # the error 2 t has 4 times the variance
     assert math.isnan(explained_variance(target, np.zeros(4)))
 
 
@@ -155,7 +168,9 @@ def test_effective_sample_size_by_hand():
     assert effective_sample_size(np.array([5.0, 0.0, 0.0])) == 1
     assert effective_sample_size(np.array([1.0, 2.0, 1.0])) == pytest.approx(16 / 6)
     assert effective_sample_size(np.zeros(3)) == 0
-    assert effective_sample_size(np.array([1.0, 2.0]), np.array([0.5, 0.25])) == 2  # contributions 0.5 and 0.5
+    assert (
+        effective_sample_size(np.array([1.0, 2.0]), np.array([0.5, 0.25])) == 2
+    )  # contributions 0.5 and 0.5
 
 
 def test_students_quantiles_are_scipys():
@@ -181,7 +196,11 @@ def test_the_t_interval_by_hand_and_by_scipy():
     # mean 2, s = 1, n = 3: 2 -+ 4.302653 / sqrt(3)
     by_hand = t_interval(np.array([1.0, 2.0, 3.0]))
     half = 4.302653 / 3**0.5
-    assert (by_hand.low, by_hand.estimate, by_hand.high) == (pytest.approx(2 - half, abs=1e-6), 2.0, pytest.approx(2 + half, abs=1e-6))
+    assert (by_hand.low, by_hand.estimate, by_hand.high) == (
+        pytest.approx(2 - half, abs=1e-6),
+        2.0,
+        pytest.approx(2 + half, abs=1e-6),
+    )
 
     sample = np.random.default_rng(3).normal(5, 2, 10)
     low, high = scipy.stats.t.interval(0.9, 9, loc=sample.mean(), scale=scipy.stats.sem(sample))
@@ -194,7 +213,9 @@ def test_one_value_has_no_interval():
     assert one.estimate == 0.7 and one.n == 1 and math.isnan(one.low) and math.isnan(one.high)
     assert none.n == 0 and math.isnan(none.estimate) and math.isnan(none.low)
     same = t_interval(np.array([0.5, 0.5]))
-    assert (same.low, same.high) == (0.5, 0.5), "two equal values have an interval of no width, which is not the same"
+    assert (same.low, same.high) == (0.5, 0.5), (
+        "two equal values have an interval of no width, which is not the same"
+    )
 
 
 def test_the_t_interval_holds_the_mean_of_three_as_often_as_it_says():

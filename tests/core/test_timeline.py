@@ -28,7 +28,11 @@ def test_bad_traces_get_a_sentence():
     with pytest.raises(VantageError, match="no frames"):
         timeline([episode("", True)])
     uneven = object.__new__(Trace)  # a reader's mistake that the type checks of the tests would stop earlier
-    for name, value in {"intervention": np.zeros(2, bool), "policy_version": np.zeros(3, np.int64), "cut": np.zeros(2, bool)}.items():
+    for name, value in {
+        "intervention": np.zeros(2, bool),
+        "policy_version": np.zeros(3, np.int64),
+        "cut": np.zeros(2, bool),
+    }.items():
         object.__setattr__(uneven, name, value)
     with pytest.raises(VantageError, match="different lengths \\[2, 3\\]"):
         timeline([uneven])

@@ -65,7 +65,11 @@ def test_sigmoid_by_hand_and_without_overflow():
 
 
 def test_advantages_at_stride_one_are_the_papers():
-    z, v, strides = np.array([1.0, 3.0, 2.5]), np.array([-5.0, -3.5, -0.5]), strides_of(episode("PPP", True), 1)
+    z, v, strides = (
+        np.array([1.0, 3.0, 2.5]),
+        np.array([-5.0, -3.5, -0.5]),
+        strides_of(episode("PPP", True), 1),
+    )
     np.testing.assert_allclose(viability_advantage(z, strides), [2, -0.5, 0])
     # -1 - 3.5 + 5 = 0.5; -1 - 0.5 + 3.5 = 2; at the success frame 0 - V = 0.5.
     np.testing.assert_allclose(efficiency_advantage(v, strides), [0.5, 2, 0.5])
@@ -97,7 +101,9 @@ def test_advantages_at_a_cut_on_the_way_to_success():
     z, v = np.array([0.0, 1.0, 3.0, 6.0, 10.0]), np.array([-9.0, -7.0, -6.0, -3.0, -1.0])
     strides = strides_of(episode("PP|PPP", True), 2)
     np.testing.assert_allclose(viability_advantage(z, strides), [1, NAN, 7, 4, 0])
-    np.testing.assert_allclose(efficiency_advantage(v, strides), [1, NAN, 1.5, 1, 0.5])  # frame 0: (-1 - 7 + 9) / 1
+    np.testing.assert_allclose(
+        efficiency_advantage(v, strides), [1, NAN, 1.5, 1, 0.5]
+    )  # frame 0: (-1 - 7 + 9) / 1
 
 
 def test_a_policy_frame_sees_the_state_the_human_made():
@@ -115,17 +121,23 @@ def test_advantages_are_the_obvious_loop(trace, stride, seed):
         end = next((u - 1 for u in range(t + 1, n) if trace.cut[u]), n - 1)  # last frame before the next cut
         to_success = n - 1 - t if trace.outcome is True and end == n - 1 else None
         if to_success is not None and to_success < stride:
-            assert a_e[t] == pytest.approx((-to_success - v[t]) / stride) and a_v[t] == pytest.approx(z[n - 1] - z[t])
+            assert a_e[t] == pytest.approx((-to_success - v[t]) / stride) and a_v[t] == pytest.approx(
+                z[n - 1] - z[t]
+            )
         elif (k := min(stride, end - t)) == 0:
             assert np.isnan(a_e[t]) and np.isnan(a_v[t])
         else:
-            assert a_e[t] == pytest.approx((-k + v[t + k] - v[t]) / k) and a_v[t] == pytest.approx(z[t + k] - z[t])
+            assert a_e[t] == pytest.approx((-k + v[t + k] - v[t]) / k) and a_v[t] == pytest.approx(
+                z[t + k] - z[t]
+            )
 
 
 @given(st.integers(1, 20), st.integers(1, 8))
 def test_a_critic_that_knows_the_time_left_finds_no_advantage(length, stride):
     v = np.arange(1.0 - length, 1.0)
-    np.testing.assert_allclose(efficiency_advantage(v, strides_of(episode("P" * length, True), stride)), 0, atol=1e-12)
+    np.testing.assert_allclose(
+        efficiency_advantage(v, strides_of(episode("P" * length, True), stride)), 0, atol=1e-12
+    )
 
 
 @given(traces(), st.integers(1, 4), st.integers(0, 2**31))
@@ -135,12 +147,20 @@ def test_advantages_on_one_side_of_a_cut_do_not_see_the_other(trace, stride, see
     for cut in np.flatnonzero(trace.cut):
         early = np.arange(len(z)) < cut
         for advantage in (viability_advantage, efficiency_advantage):
-            np.testing.assert_array_equal(advantage(np.where(early, z, other), strides)[early], advantage(z, strides)[early])
-            np.testing.assert_array_equal(advantage(np.where(early, other, z), strides)[~early], advantage(z, strides)[~early])
+            np.testing.assert_array_equal(
+                advantage(np.where(early, z, other), strides)[early], advantage(z, strides)[early]
+            )
+            np.testing.assert_array_equal(
+                advantage(np.where(early, other, z), strides)[~early], advantage(z, strides)[~early]
+            )
 
 
 def test_parent_advantage_by_hand():
-    target, frames, v = ParentTarget(gamma=0.5), timeline([episode("PP|P", False)]), np.array([-50.0, -60.0, -70.0])
+    target, frames, v = (
+        ParentTarget(gamma=0.5),
+        timeline([episode("PP|P", False)]),
+        np.array([-50.0, -60.0, -70.0]),
+    )
     # r + gamma V' - V: -1 - 30 + 50 = 19; nothing before the cut; -100 + 70 = -30 at the end (d = 1).
     np.testing.assert_allclose(parent_advantage(v, target.ahead(frames)), [19, NAN, -30])
 
@@ -149,7 +169,11 @@ def test_parent_advantage_by_hand():
 
 
 def test_gate_by_hand():
-    p, a_v, a_e = np.array([0.0, 1.0, 0.25, 0.5, 0.5]), np.array([0.5, 9.0, 2.0, 0.0, NAN]), np.array([9.0, -0.5, -2.0, 0.0, 1.0])
+    p, a_v, a_e = (
+        np.array([0.0, 1.0, 0.25, 0.5, 0.5]),
+        np.array([0.5, 9.0, 2.0, 0.0, NAN]),
+        np.array([9.0, -0.5, -2.0, 0.0, 1.0]),
+    )
     # 1 + tanh(0.5), 1 + tanh(-0.5), 1 + tanh(0.75 * 2 - 0.25 * 2) = 1 + tanh(1), 1, unknown.
     np.testing.assert_allclose(gate(p, a_v, a_e), [1.46211716, 0.53788284, 1.76159416, 1, NAN])
 
@@ -178,17 +202,26 @@ TABLE = {
     ImitDAgger(): [1, 0, 0, 0, 1, 0],
     HABC(): [1, UP, DOWN, 0, 1, 0],
     HABC(reweight_interventions=True): [1, UP, DOWN, 0, ONE, 0],
-    # One failed frame with A_v = 1, p_v = 0.5. The two successful rollouts have A_v 0.5 and 9 (spread 4.25), A_e 9 and -0.5 (spread 4.75).
+    # One failed frame with A_v = 1, p_v = 0.5. The two successful rollouts have A_v 0.5 and 9 (spread 4.25),
+    # A_e 9 and -0.5 (spread 4.75).
     HABC(rising_failures=True): [1, UP, DOWN, 0.5 * np.tanh(1), 1, 0],
     HABC(certainty_price=1.0): [1, UP, 1 - np.tanh(1.5), 0, 1, 0],
     HABC(self_normalised=True): [1, 1 + np.tanh(0.5 / 4.25), 1 - np.tanh(0.5 / 4.75), 0, 1, 0],
     HABCV(): [1, UP, 1 + np.tanh(9), 0, 1, 0],
     HABCV(reweight_interventions=True): [1, UP, 1 + np.tanh(9), 0, ONE, 0],
-    # The four autonomous windows (also the failed and the unlabelled one) have -5, -1, 2, 3: a quarter of them passes, the 3.
+    # The four autonomous windows (also the failed and the unlabelled one) have -5, -1, 2, 3: a quarter of
+    # them passes, the 3.
     ImitRecap(): [1, 1, 0, 0, 1, 0],
     ImitRecap(threshold=Passing(share=0.5)): [1, 1, 0, 1, 1, 0],
     ImitRecap(threshold=Above(value=-1.0)): [1, 1, 1, 1, 1, 0],
-    AWR(temperature=2.0, clip=3.0): [1, 3, np.exp(-0.5), np.exp(1), 1, np.exp(-2.5)],  # exp(1.5) = 4.5 is clipped
+    AWR(temperature=2.0, clip=3.0): [
+        1,
+        3,
+        np.exp(-0.5),
+        np.exp(1),
+        1,
+        np.exp(-2.5),
+    ],  # exp(1.5) = 4.5 is clipped
 }
 
 
@@ -221,7 +254,9 @@ def test_self_normalised_gates_forget_the_scale_of_the_critic(scale, seed):
     rng = np.random.default_rng(seed)
     a_v, a_e, p_v = rng.normal(size=(2, 30)).tolist() + [rng.random(30).tolist()]
     one = evidence(route=[S] * 30, outcome=np.ones(30), p_v=p_v, a_v=a_v, a_e=a_e)
-    other = evidence(route=[S] * 30, outcome=np.ones(30), p_v=p_v, a_v=np.multiply(a_v, scale), a_e=np.multiply(a_e, scale))
+    other = evidence(
+        route=[S] * 30, outcome=np.ones(30), p_v=p_v, a_v=np.multiply(a_v, scale), a_e=np.multiply(a_e, scale)
+    )
     rule = HABC(self_normalised=True)
     np.testing.assert_allclose(rule(one), rule(other), atol=1e-9)
 
@@ -265,8 +300,15 @@ def test_gather_evidence_by_hand():
     traces_ = [episode("PPH", True)]
     frames, labels = timeline(traces_), join_labels([label_episode(t) for t in traces_])
     strides, target = stride_rows(frames.stretch_starts(), frames.success, 1), ParentTarget(gamma=0.5)
-    common = {"route": labels.route, "outcome": frames.outcome, "intervention": frames.intervention, "strides": strides}
-    values = Values(z_v=np.array([0.0, 1.0, 3.0]), v_e=np.array([-4.0, -2.0, -1.0]), v_parent=np.array([-6.0, -4.0, -2.0]))
+    common = {
+        "route": labels.route,
+        "outcome": frames.outcome,
+        "intervention": frames.intervention,
+        "strides": strides,
+    }
+    values = Values(
+        z_v=np.array([0.0, 1.0, 3.0]), v_e=np.array([-4.0, -2.0, -1.0]), v_parent=np.array([-6.0, -4.0, -2.0])
+    )
     seen = gather_evidence(**common, values=values, parent=target.ahead(frames))
     np.testing.assert_allclose(seen.p_v, sigmoid(values.z_v))
     np.testing.assert_allclose(seen.a_v, [1, 2, 0])
@@ -302,8 +344,12 @@ def test_normalise_by_hand():
 
 def test_normalise_batch_by_hand():
     # c = (0.5 + 1.5 + 1) / 3 = 1 over the non-demonstrations; with the zero it is (0.5 + 0) / 2 = 0.25.
-    np.testing.assert_allclose(normalise_batch(np.array([1, 0.5, 1.5, 1.0]), np.array([True, False, False, False])), [1, 0.5, 1.5, 1])
-    np.testing.assert_allclose(normalise_batch(np.array([1, 0.5, 0.0]), np.array([True, False, False])), [1, 2, 0])
+    np.testing.assert_allclose(
+        normalise_batch(np.array([1, 0.5, 1.5, 1.0]), np.array([True, False, False, False])), [1, 0.5, 1.5, 1]
+    )
+    np.testing.assert_allclose(
+        normalise_batch(np.array([1, 0.5, 0.0]), np.array([True, False, False])), [1, 2, 0]
+    )
 
 
 def test_normalise_edges():
@@ -311,10 +357,15 @@ def test_normalise_edges():
     np.testing.assert_array_equal(normalise(np.ones(3), np.full(3, 1 / 3), demos), [1, 1, 1])
     nothing_drawn = normalise(np.array([1.0, 0.4]), np.array([1.0, 0.0]), np.array([True, False]))
     np.testing.assert_array_equal(nothing_drawn, [1, 0.4])
-    np.testing.assert_array_equal(normalise(np.zeros(2), np.full(2, 0.5), np.zeros(2, bool)), [0, 0])  # eps, not a division by 0
+    np.testing.assert_array_equal(
+        normalise(np.zeros(2), np.full(2, 0.5), np.zeros(2, bool)), [0, 0]
+    )  # eps, not a division by 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 2), st.floats(0.01, 1), st.booleans()), min_size=1, max_size=20), st.floats(0.1, 10))
+@given(
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0.01, 1), st.booleans()), min_size=1, max_size=20),
+    st.floats(0.1, 10),
+)
 def test_normalised_weights_have_mean_one_as_drawn_and_forget_the_scale(rows, scale):
     raw, sampling, demo = (np.array(column) for column in zip(*rows, strict=True))
     weight = normalise(raw, sampling / sampling.sum(), demo)
@@ -322,4 +373,6 @@ def test_normalised_weights_have_mean_one_as_drawn_and_forget_the_scale(rows, sc
     rest = ~demo
     if np.dot(sampling[rest], raw[rest]) > 1e-3:
         assert np.average(weight[rest], weights=sampling[rest]) == pytest.approx(1)
-        np.testing.assert_allclose(normalise(raw * scale, sampling, demo)[rest], weight[rest], atol=1e-300)  # denormals halve to 0
+        np.testing.assert_allclose(
+            normalise(raw * scale, sampling, demo)[rest], weight[rest], atol=1e-300
+        )  # denormals halve to 0

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from vantage.core.credit import join_labels, label_episode
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import timeline
-from vantage.core.windows import WindowRule, action_mask, commanded_dims, near_handover, valid_anchors, window_index
+from vantage.core.windows import (
+    WindowRule,
+    action_mask,
+    commanded_dims,
+    earlier_rows,
+    near_handover,
+    valid_anchors,
+    window_index,
+)
 
 
 def table(episodes):
@@ -22,19 +30,27 @@ def test_windows_by_hand():
     np.testing.assert_array_equal(valid, [[1, 1, 1], [1, 1, 0], [1, 0, 0]])
 
 
-@given(st.lists(traces(), min_size=1, max_size=3), st.integers(1, 8), st.data())
-def test_windows_stay_in_their_segment_and_pad_with_its_last_frame(episodes, horizon, data):
+def test_windows_that_look_back_by_hand():
+    end = np.array([3, 3, 3, 3, 5, 5])  # a a a a b b
+    rows, valid = window_index(end, np.array([0, 3, 5]), 2, past=2)
+    np.testing.assert_array_equal(rows, [[0, 0, 0, 1], [1, 2, 3, 3], [4, 4, 5, 5]])
+    np.testing.assert_array_equal(valid, [[0, 0, 1, 1], [1, 1, 1, 0], [0, 1, 1, 0]])
+    np.testing.assert_array_equal(earlier_rows(end, np.array([0, 3, 5]), 2), [[0, 1, 4], [0, 2, 4]])
+    assert earlier_rows(end, np.array([0, 3]), 0).shape == (0, 2)
+
+
+@given(st.lists(traces(), min_size=1, max_size=3), st.integers(1, 8), st.integers(0, 3), st.data())
+def test_windows_stay_in_their_segment_and_pad_with_its_first_and_last_frame(episodes, horizon, past, data):
     labels, frames, end = table(episodes)
     anchors = np.array(data.draw(st.lists(st.integers(0, len(frames) - 1), min_size=1, max_size=4)))
-    rows, valid = window_index(end, anchors, horizon)
+    rows, valid = window_index(end, anchors, horizon, past)
     for b, anchor in enumerate(anchors):
-        real = 0
-        for h in range(horizon):
-            row = anchor + h
-            inside = row < len(frames) and (frames.episode[row], labels.segment[row]) == (frames.episode[anchor], labels.segment[anchor])
-            assert valid[b, h] == inside
-            real += inside
-            assert rows[b, h] == (row if inside else anchor + real - 1)
+        home = (frames.episode[anchor], labels.segment[anchor])
+        own = [row for row in range(len(frames)) if (frames.episode[row], labels.segment[row]) == home]
+        for h, row in enumerate(range(anchor - past, anchor + horizon)):
+            assert valid[b, h] == (row in own)
+            assert rows[b, h] == min(max(row, own[0]), own[-1])
+    np.testing.assert_array_equal(earlier_rows(end, anchors, past), rows[:, :past].T)
 
 
 @pytest.mark.parametrize(("horizon", "human"), [(50, 10), (1, 1), (5, 1), (6, 2), (16, 4), (51, 11)])
@@ -44,10 +60,14 @@ def test_human_share(horizon, human):
 
 def test_valid_anchors_by_hand():
     labels, _, end = table([episode("PPP" + "H" * 12 + "P", True)])
-    # H = 50 needs 10 human steps: of the 12 human frames only those with 12, 11 and 10 left may anchor; any policy frame may.
+    # H = 50 needs 10 human steps: of the 12 human frames only those with 12, 11 and 10 left may anchor; any
+    # policy frame may.
     np.testing.assert_array_equal(valid_anchors(end, labels.route, 50), [1] * 3 + [1] * 3 + [0] * 9 + [1])
-    # A policy window may be asked for more steps: here 2, which the last of the three and the lone suffix frame do not have.
-    np.testing.assert_array_equal(valid_anchors(end, labels.route, 50, WindowRule(policy_steps=2)), [1, 1, 0] + [1] * 3 + [0] * 9 + [0])
+    # A policy window may be asked for more steps: here 2, which the last of the three and the lone suffix
+    # frame do not have.
+    np.testing.assert_array_equal(
+        valid_anchors(end, labels.route, 50, WindowRule(policy_steps=2)), [1, 1, 0] + [1] * 3 + [0] * 9 + [0]
+    )
     assert valid_anchors(end, labels.route, 5).all()  # ceil(5 / 5) = 1
 
 

@@ -46,7 +46,10 @@ def make_episode(
         success=last & success,
         done=last,
         prompt=prompt,
-        images={camera: np.stack([np.roll(scene, 2 * t + place, axis=1) for t in range(length)]) for place, camera in enumerate(cameras)},
+        images={
+            camera: np.stack([np.roll(scene, 2 * t + place, axis=1) for t in range(length)])
+            for place, camera in enumerate(cameras)
+        },
         task="push-v3",
         seed=seed,
         info={"note": seed},

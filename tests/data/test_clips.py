@@ -33,7 +33,9 @@ def dataset(request, tmp_path_factory) -> Path:
         "observation.images.wrist": shape,
         "action": {"dtype": "float32", "shape": (2,), "names": None},
     }
-    recorder = LeRobotDataset.create("local/clips", fps=10, features=features, root=root, use_videos=request.param == "video")
+    recorder = LeRobotDataset.create(
+        "local/clips", fps=10, features=features, root=root, use_videos=request.param == "video"
+    )
     for episode, length in enumerate(LENGTHS):
         for frame in range(length):
             recorder.add_frame(
@@ -83,6 +85,9 @@ def test_the_clip_has_one_picture_per_step_at_its_time():
     with av.open(io.BytesIO(content)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"
-        shown = [(float(f.pts * f.time_base), f.to_ndarray(format="rgb24").mean()) for f in container.decode(stream)]
+        shown = [
+            (float(f.pts * f.time_base), f.to_ndarray(format="rgb24").mean())
+            for f in container.decode(stream)
+        ]
     assert np.allclose([when for when, _ in shown], np.arange(25) / 20)
     assert np.allclose([value for _, value in shown], 8 * np.arange(25), atol=4)

@@ -67,16 +67,22 @@ def test_every_store_holds_the_right_pictures(
     store = make_frames(dataset(written), tmp_path / "frames", sizes(size), storage)
     assert dict(store.cameras) == dict.fromkeys(CAMERAS, (size or 32,) * 2) and isinstance(store, Frames)
     for camera in CAMERAS:
-        error = np.abs(store.gather(ALL)[camera][:, None].astype(int) - recorded(written, camera, size or 32)[None]).mean((2, 3, 4))
+        error = np.abs(
+            store.gather(ALL)[camera][:, None].astype(int) - recorded(written, camera, size or 32)[None]
+        ).mean((2, 3, 4))
         assert (error.argmin(1) == ALL).all() and error.diagonal().max() < 10
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
-def test_gather_takes_any_rows_in_any_order(storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path) -> None:
+def test_gather_takes_any_rows_in_any_order(
+    storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path
+) -> None:
     store = make_frames(dataset(written), tmp_path / "f", sizes(8), storage)
     rows = np.random.default_rng(0).integers(0, 14, 50)
     whole, some = store.gather(ALL), store.gather(rows)
-    assert list(some) == list(CAMERAS) and all(np.array_equal(some[camera], whole[camera][rows]) for camera in CAMERAS)
+    assert list(some) == list(CAMERAS) and all(
+        np.array_equal(some[camera], whole[camera][rows]) for camera in CAMERAS
+    )
     assert list(store.gather(rows, ["corner"])) == ["corner"]
     assert store.gather(rows[:0])["wrist"].shape == (0, 8, 8, 3)
     for outside in (-1, 14):
@@ -105,21 +111,31 @@ def test_a_store_that_fits_is_kept_and_another_one_is_made_again(
     root, folder = dataset(written), tmp_path / "frames"
     make_frames(root, folder, sizes(16))
     said = " ".join(capsys.readouterr().err.split())
-    assert "pictures of 14 frames (wrist 16 x 16, corner 16 x 16): Raw() takes 21.5 kB in" in said and "free) and 0 kB of memory." in said
+    assert (
+        "pictures of 14 frames (wrist 16 x 16, corner 16 x 16): Raw() takes 21.5 kB in" in said
+        and "free) and 0 kB of memory." in said
+    )
     stamp = (folder / HEADER).stat().st_mtime_ns
-    assert dict(make_frames(root, folder, sizes(16)).cameras) == sizes(16) and (folder / HEADER).stat().st_mtime_ns == stamp
+    assert (
+        dict(make_frames(root, folder, sizes(16)).cameras) == sizes(16)
+        and (folder / HEADER).stat().st_mtime_ns == stamp
+    )
     assert not capsys.readouterr().err, "nothing is written, so nothing is said"
 
     assert dict(make_frames(root, folder, sizes(8)).cameras) == sizes(8) == dict(open_frames(folder).cameras)
     make_frames(root, folder, sizes(8), Compressed(80))
-    assert make_frames(root, folder, sizes(8)).gather(ALL) and "compressed" in (folder / HEADER).read_text(), "any store will do"
+    assert (
+        make_frames(root, folder, sizes(8)).gather(ALL) and "compressed" in (folder / HEADER).read_text()
+    ), "any store will do"
     other = dataset([*written[:2], episode(8, seed=9, cameras=CAMERAS)])
     changed = make_frames(other, folder, sizes(8))
     assert "raw" in (folder / HEADER).read_text() and len(changed) == 14, "as many frames, and other pictures"
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
-def test_partial_and_damaged_stores(storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path) -> None:
+def test_partial_and_damaged_stores(
+    storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path
+) -> None:
     root, folder = dataset(written), tmp_path / "frames"
     with pytest.raises(VantageError, match="no frame store"):
         open_frames(folder)
@@ -128,7 +144,9 @@ def test_partial_and_damaged_stores(storage: Storage, written: list[Episode], da
     make_frames(root, folder, sizes(8), storage)
     for file in sorted(folder.glob("camera-*")):
         file.write_bytes(file.read_bytes()[:-1])
-        with pytest.raises(VantageError, match="is damaged or of another version: delete it and collect again"):
+        with pytest.raises(
+            VantageError, match="is damaged or of another version: delete it and collect again"
+        ):
             open_frames(folder)
         assert len(make_frames(root, folder, sizes(8), storage)) == 14
     (folder / HEADER).unlink()
@@ -151,7 +169,9 @@ def test_no_more_videos_are_open_than_may_be(stock: Path, tmp_path: Path) -> Non
         Direct(0)
 
 
-def test_a_video_that_changed_since_is_noticed(written: list[Episode], dataset: Write, tmp_path: Path) -> None:
+def test_a_video_that_changed_since_is_noticed(
+    written: list[Episode], dataset: Write, tmp_path: Path
+) -> None:
     root, folder = dataset(written), tmp_path / "frames"
     make_frames(root, folder, storage=Direct())
     video = next(root.glob("videos/*/*/*.mp4"))
@@ -166,10 +186,13 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_written(
     root = dataset(written)
     with pytest.raises(
         VantageError,
-        match=r"camera wrist of .* is 32 x 32 px and the policy wants 24 x 24 px; give it a policy that resizes",
+        match=r"camera wrist of .* is 32 x 32 px and the policy wants 24 x 24 px; "
+        "give it a policy that resizes",
     ):
         make_frames(root, tmp_path / "frames", sizes(24))
-    with pytest.raises(VantageError, match=r"the policy looks at camera top, which .* lacks \(it has: wrist, corner\)"):
+    with pytest.raises(
+        VantageError, match=r"the policy looks at camera top, which .* lacks \(it has: wrist, corner\)"
+    ):
         make_frames(root, tmp_path / "frames", {"top": None})
     with pytest.raises(VantageError, match="quality of compressed pictures is 0"):
         Compressed(0)
@@ -185,7 +208,9 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_written(
     assert not (tmp_path / "frames").exists()
 
 
-def test_storage_by_size(written: list[Episode], dataset: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_by_size(
+    written: list[Episode], dataset: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = dataset(written)
     monkeypatch.setattr("vantage.data.frames.RAW_LIMIT", 1000)
     make_frames(root, tmp_path / "a")
@@ -196,7 +221,9 @@ def test_storage_by_size(written: list[Episode], dataset: Write, tmp_path: Path,
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
-def test_a_picture_that_is_not_there_is_never_black(storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path) -> None:
+def test_a_picture_that_is_not_there_is_never_black(
+    storage: Storage, written: list[Episode], dataset: Write, tmp_path: Path
+) -> None:
     root = dataset(written)
     video = root / "videos/observation.images.corner/chunk-000/file-000.mp4"
     pictures = [picture for _, picture in read_video(video)]
@@ -247,8 +274,12 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("lerobot") / "stock"
     encoder = RGBEncoderConfig(vcodec="h264", preset="ultrafast", crf=23)
-    record_with_lerobot(root, (7, 4, 8, 6), rgb_encoder=encoder, streaming_encoding=True, video_files_size_in_mb=0.02)
-    assert len(list(root.glob("videos/observation.images.top/*/*.mp4"))) > 1, "several files, some with several episodes"
+    record_with_lerobot(
+        root, (7, 4, 8, 6), rgb_encoder=encoder, streaming_encoding=True, video_files_size_in_mb=0.02
+    )
+    assert len(list(root.glob("videos/observation.images.top/*/*.mp4"))) > 1, (
+        "several files, some with several episodes"
+    )
     return root
 
 
@@ -269,7 +300,9 @@ def test_compressed_pictures_are_near(stock: Path, tmp_path: Path) -> None:
     exact = make_frames(stock, tmp_path / "raw", storage=Raw()).gather(np.arange(25))
     near = make_frames(stock, tmp_path / "jpeg", storage=Compressed(95)).gather(np.arange(25))
     for camera, pictures in exact.items():
-        assert near[camera].shape == pictures.shape and np.abs(near[camera].astype(int) - pictures).mean() < 20  # noise, the hardest
+        assert (
+            near[camera].shape == pictures.shape and np.abs(near[camera].astype(int) - pictures).mean() < 20
+        )  # noise, the hardest
 
 
 # ----------------------------------------------------------------------------------------- videos of any kind
@@ -283,7 +316,11 @@ def write_video(path: Path, options: dict[str, str], rate: int = 30, frames: int
         stream: Any = container.add_stream("libx264", rate=rate, options=options | {"threads": "1"})
         stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
         for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((32, 48, 3), 6 * number, np.uint8), format="rgb24")))
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(np.full((32, 48, 3), 6 * number, np.uint8), format="rgb24")
+                )
+            )
         container.mux(stream.encode(None))
 
 
@@ -314,7 +351,9 @@ def test_random_pictures_of_a_video_are_those_read_in_order(options: dict[str, s
     for positions in (*wanted, np.array([39, 39]), np.array([], np.int64)):
         found = list(video.read(positions))
         assert len(found) == len(positions)
-        assert all(np.array_equal(picture, straight[place]) for picture, place in zip(found, positions, strict=True)), positions
+        assert all(
+            np.array_equal(picture, straight[place]) for picture, place in zip(found, positions, strict=True)
+        ), positions
     with pytest.raises(VantageError, match="has 40 pictures and picture 40 was asked for"):
         next(video.read(np.array([40])))
     video.close()

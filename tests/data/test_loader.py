@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from vantage.batch import Batch
 from vantage.core.segments import last_of_segment, segments
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.frames import Frames, frames_from_journal
 from vantage.data.loader import RandomShift, WindowLoader, prefetch
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.write import write_dataset
-from vantage.types import Batch, VantageError
+from vantage.types import VantageError
 
 Make = Callable[..., Episode]
 ROUNDS = (("PPPHHP", "PPPP"), ("HHHHH",), ("PHP", "P"))
@@ -36,16 +37,24 @@ def rounds(episode: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[lis
             save_episode(folder / "j", place, one)
         write_dataset(folder / "j", range(len(drivers)), folder / "d", 20)
         tables.append(read_table(folder / "d"))
-        stores.append(frames_from_journal(folder / "j", range(len(drivers)), folder / "f", dict.fromkeys(cameras, (16, 16))))
+        stores.append(
+            frames_from_journal(
+                folder / "j", range(len(drivers)), folder / "f", dict.fromkeys(cameras, (16, 16))
+            )
+        )
     return tables, stores
 
 
 @pytest.fixture
 def loader(rounds: tuple[list[Table], list[Frames]]) -> WindowLoader:
     tables, stores = rounds
-    segment = np.concatenate([segments(t.intervention[rows], t.cut[rows]) for t in tables for rows in t.slices])
+    segment = np.concatenate(
+        [segments(t.intervention[rows], t.cut[rows]) for t in tables for rows in t.slices]
+    )
     starts = np.concatenate([t.frame_index == 0 for t in tables])
-    return WindowLoader.over(tables, last_of_segment(segment, np.cumsum(starts)), 4, stores, ("corner", "wrist"))
+    return WindowLoader.over(
+        tables, last_of_segment(segment, np.cumsum(starts)), 4, stores, ("corner", "wrist")
+    )
 
 
 def same(a: Batch, b: Batch) -> bool:
@@ -58,7 +67,9 @@ def same(a: Batch, b: Batch) -> bool:
     )
 
 
-def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list[Table], list[Frames]]) -> None:
+def test_windows_equal_the_obvious_loop(
+    loader: WindowLoader, rounds: tuple[list[Table], list[Frames]]
+) -> None:
     tables, stores = rounds
     batch = loader.batch(np.arange(len(loader)))
     row = 0
@@ -66,20 +77,61 @@ def test_windows_equal_the_obvious_loop(loader: WindowLoader, rounds: tuple[list
         for rows in table.slices:
             for t in range(rows.start, rows.stop):
                 same_driver = [t]
-                while same_driver[-1] + 1 < rows.stop and table.intervention[same_driver[-1] + 1] == table.intervention[t]:
+                while (
+                    same_driver[-1] + 1 < rows.stop
+                    and table.intervention[same_driver[-1] + 1] == table.intervention[t]
+                ):
                     same_driver.append(same_driver[-1] + 1)
                 for step in range(4):
                     real = step < len(same_driver)
                     assert batch.mask[row, step].tolist() == [real] * 3
-                    assert np.array_equal(batch.actions[row, step], table.action[same_driver[step] if real else same_driver[-1]])
+                    assert np.array_equal(
+                        batch.actions[row, step], table.action[same_driver[step] if real else same_driver[-1]]
+                    )
                 assert np.array_equal(batch.observation.state[row], table.state[t])
                 assert batch.observation.environment_state is not None and table.environment_state is not None
                 assert np.array_equal(batch.observation.environment_state[row], table.environment_state[t])
                 assert batch.observation.prompts[row] == table.prompts[table.prompt[t]]
                 for camera in ("corner", "wrist"):
-                    assert np.array_equal(batch.observation.images[camera][row], store.gather(np.array([t]))[camera][0])
+                    assert np.array_equal(
+                        batch.observation.images[camera][row], store.gather(np.array([t]))[camera][0]
+                    )
                 row += 1
     assert row == len(loader) == 19 and loader.prompts == ("prompt 0", "prompt 1")
+
+
+def test_what_was_seen_before_is_of_the_same_segment(loader: WindowLoader) -> None:
+    """The drivers are PPPHHP PPPP HHHHH PHP P: two steps back, or as far as the segment goes."""
+    back = replace(loader, history=3)
+    seen = back.observe(np.arange(19))
+    rows = [
+        [0, 0, 0, 3, 3, 5, 6, 6, 6, 7, 10, 10, 10, 11, 12, 15, 16, 17, 18],
+        [0, 0, 1, 3, 3, 5, 6, 6, 7, 8, 10, 10, 11, 12, 13, 15, 16, 17, 18],
+    ]
+    assert len(seen.earlier) == 2
+    for then, expected in zip(seen.earlier, rows, strict=True):
+        wanted = loader.observe(np.array(expected))
+        assert torch.equal(then.state, wanted.state) and then.prompts == wanted.prompts and not then.earlier
+        assert all(torch.equal(then.images[camera], wanted.images[camera]) for camera in ("corner", "wrist"))
+
+    batch = back.batch(np.array([2, 5]))
+    assert np.array_equal(batch.actions[0], loader.action[[0, 1, 2, 2, 2, 2]])
+    assert batch.mask[0, :, 0].tolist() == [True] * 3 + [False] * 3
+    assert batch.mask[1, :, 0].tolist() == [False, False, True, False, False, False]
+    part = batch.at(slice(1, 2)).observation
+    assert torch.equal(part.earlier[1].state, batch.observation.earlier[1].state[1:])
+
+
+def test_all_observations_of_a_sample_are_shifted_alike(loader: WindowLoader) -> None:
+    """At the first row of a segment all of them are the same picture, and stay so."""
+    shifted = replace(loader, history=3, shift=RandomShift(3))
+    first = np.array([0, 3, 5, 6, 10, 15])
+    seen = shifted.observe(first, np.random.default_rng(0))
+    alone = replace(shifted, history=1).observe(first, np.random.default_rng(0))
+    for camera in ("corner", "wrist"):
+        assert not torch.equal(seen.images[camera], loader.observe(first).images[camera])
+        assert torch.equal(seen.images[camera], alone.images[camera]), "looking back draws no other numbers"
+        assert all(torch.equal(then.images[camera], seen.images[camera]) for then in seen.earlier)
 
 
 def test_dimensions_that_nobody_commanded_are_masked(loader: WindowLoader) -> None:
@@ -211,8 +263,12 @@ def test_a_batch_holds_pictures_of_one_size(mixed: WindowLoader) -> None:
     assert mixed.sizes == ({"front": (16, 24)}, {"front": (32, 20)})
     assert mixed.size_group(np.arange(12)).tolist() == [0] * 4 + [1] * 6 + [0] * 2
     small, large = mixed.batch(np.array([11, 0, 10])), mixed.batch(np.array([9, 4]))
-    assert small.observation.images["front"].shape == (3, 16, 24, 3) and large.observation.images["front"].shape == (2, 32, 20, 3)
-    assert np.array_equal(small.observation.images["front"][0], mixed.stores[2].gather(np.array([1]))["front"][0])
+    assert small.observation.images["front"].shape == (3, 16, 24, 3) and large.observation.images[
+        "front"
+    ].shape == (2, 32, 20, 3)
+    assert np.array_equal(
+        small.observation.images["front"][0], mixed.stores[2].gather(np.array([1]))["front"][0]
+    )
     with pytest.raises(VantageError, match="come from datasets whose pictures differ in size"):
         mixed.batch(np.array([3, 4]))
 
@@ -233,5 +289,7 @@ def test_every_frame_is_drawn_as_often_as_it_should_be_whatever_its_size(mixed: 
 
 
 def test_a_policy_that_wants_one_size_is_told_which_dataset_has_another(mixed: WindowLoader) -> None:
-    with pytest.raises(VantageError, match=r"dataset 1 holds camera front at 20 x 32 px and the policy wants 24 x 16 px"):
+    with pytest.raises(
+        VantageError, match=r"dataset 1 holds camera front at 20 x 32 px and the policy wants 24 x 16 px"
+    ):
         replace(mixed, cameras={"front": (16, 24)})

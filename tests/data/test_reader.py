@@ -29,7 +29,9 @@ def change(root: Path, column: str, values: pa.Array | np.ndarray | None) -> Non
     """Replace a column of the data file (None: drop it), and what info.json says of it."""
     table = pq.read_table(root / DATA)
     place = table.column_names.index(column)
-    table = table.remove_column(place) if values is None else table.set_column(place, column, pa.array(values))
+    table = (
+        table.remove_column(place) if values is None else table.set_column(place, column, pa.array(values))
+    )
     pq.write_table(table, root / DATA)
     info = json.loads((root / "meta/info.json").read_text())
     if values is None:
@@ -46,15 +48,32 @@ def vectors(values: np.ndarray) -> pa.Array:
 
 
 def test_reads_back_what_was_recorded(episode: Make, dataset: Write) -> None:
-    written = [episode(drivers="PPHHP", seed=1, truth=True), episode(6, seed=2, prompt="open the drawer", truth=True)]
+    written = [
+        episode(drivers="PPHHP", seed=1, truth=True),
+        episode(6, seed=2, prompt="open the drawer", truth=True),
+    ]
     table = read_table(dataset(written))
-    for name in ("state", "environment_state", "action", "policy_action", "intervention", "policy_version", "success"):
-        assert np.array_equal(getattr(table, name), np.concatenate([getattr(one, name) for one in written])), name
+    for name in (
+        "state",
+        "environment_state",
+        "action",
+        "policy_action",
+        "intervention",
+        "policy_version",
+        "success",
+    ):
+        assert np.array_equal(
+            getattr(table, name), np.concatenate([getattr(one, name) for one in written])
+        ), name
     assert table.index.tolist() == list(range(11)) and table.frame_index.tolist() == [*range(5), *range(6)]
-    assert table.prompts == ("push the puck", "open the drawer") and table.prompt.tolist() == [0] * 5 + [1] * 6
+    assert (
+        table.prompts == ("push the puck", "open the drawer") and table.prompt.tolist() == [0] * 5 + [1] * 6
+    )
     assert (table.fps, table.cameras, table.episodes, len(table)) == (20, (), 2, 11) and not table.cut.any()
-    traces = table.traces([True, None])
-    assert traces[0].intervention.tolist() == [False, False, True, True, False] and traces[1].outcome is None
+    first, second = (
+        table.trace(rows, outcome) for rows, outcome in zip(table.slices, (True, None), strict=True)
+    )
+    assert first.intervention.tolist() == [False, False, True, True, False] and second.outcome is None
     assert all(column.flags.c_contiguous for column in (table.state, table.action))
 
 
@@ -83,7 +102,15 @@ def test_reads_what_stock_lerobot_recorded(tmp_path: Path) -> None:
     recorder.finalize()
     table = read_table(tmp_path / "stock")
     assert table.state[:, 0].tolist() == list(range(7)) and table.action[6].tolist() == [6, -6]
-    assert table.intervention.tolist() == [False] * 5 + [True] * 2 and table.frame_index.tolist() == [0, 1, 2, 3, 0, 1, 2]
+    assert table.intervention.tolist() == [False] * 5 + [True] * 2 and table.frame_index.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        0,
+        1,
+        2,
+    ]
     assert table.success is None and table.policy_action is None and table.policy_version.tolist() == [0] * 7
     assert table.prompts == ("lift",)
 
@@ -91,10 +118,14 @@ def test_reads_what_stock_lerobot_recorded(tmp_path: Path) -> None:
 def test_demonstrations_need_not_say_who_drove(root: Path) -> None:
     for name in ("intervention", "policy_version"):
         change(root, name, None)
-    with pytest.raises(VantageError, match="has no column `intervention`; record who drove, or read it as demonstrations"):
+    with pytest.raises(VantageError, match="if the policy drove alone, read it with --driver policy"):
         read_table(root)
     table = read_table(root, demos=True)
-    assert table.intervention.all() and (table.policy_version == -1).all() and table.traces([True, True])[0].demo
+    assert (
+        table.intervention.all()
+        and (table.policy_version == -1).all()
+        and table.trace(table.slices[0], True).demo
+    )
 
 
 def test_a_gap_in_time_is_a_cut(root: Path) -> None:
@@ -113,7 +144,9 @@ def test_a_gap_in_time_is_a_cut(root: Path) -> None:
         (pa.array([[True, False]] * 11), "has 22 values for 11 frames; it needs one per frame"),
     ],
 )
-def test_intervention_of_the_wrong_type_or_length(root: Path, values: pa.Array | np.ndarray, sentence: str) -> None:
+def test_intervention_of_the_wrong_type_or_length(
+    root: Path, values: pa.Array | np.ndarray, sentence: str
+) -> None:
     change(root, "intervention", values)
     with pytest.raises(VantageError, match=sentence):
         read_table(root)
@@ -125,8 +158,23 @@ def test_nan_and_infinity(root: Path, name: str, bad: float) -> None:
     values = column(root, name)
     values[7, 1] = bad
     change(root, name, vectors(values))
-    with pytest.raises(VantageError, match=f"column `{name}` of .* is NaN or infinite in 1 frames, first in episode 1, frame 2"):
+    with pytest.raises(
+        VantageError,
+        match=f"column `{name}` of .* is NaN or infinite in 1 frames, first in episode 1, frame 2",
+    ):
         read_table(root)
+
+
+@pytest.mark.parametrize("name", ["observation.state", "action"])
+def test_a_value_that_would_drown_all_others(root: Path, name: str) -> None:
+    values = column(root, name)
+    values[7, 1] = 1e30
+    change(root, name, vectors(values))
+    with pytest.raises(VantageError, match=r"is beyond 1e\+09 in 1 frames, first in episode 1, frame 2"):
+        read_table(root)
+    values[7, 1] = 4e6  # an encoder's count
+    change(root, name, vectors(values))
+    read_table(root)
 
 
 @pytest.mark.parametrize("name", ["observation.state", "action", "timestamp"])
@@ -146,7 +194,9 @@ def test_gaps_in_the_frame_index(root: Path) -> None:
     frame = column(root, "frame_index")
     frame[3:5] += 1
     change(root, "frame_index", frame)
-    with pytest.raises(VantageError, match=r"episode 0 of .* has a gap in its frame index: frame 4 stands where 3 belongs"):
+    with pytest.raises(
+        VantageError, match=r"episode 0 of .* has a gap in its frame index: frame 4 stands where 3 belongs"
+    ):
         read_table(root)
 
 
@@ -199,14 +249,18 @@ def test_truncated_parquet(root: Path, kept: float) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99, 0.0, None])
-def test_truncated_or_missing_video(episode: Make, dataset: Write, tmp_path: Path, kept: float | None) -> None:
+def test_truncated_or_missing_video(
+    episode: Make, dataset: Write, tmp_path: Path, kept: float | None
+) -> None:
     root = dataset([episode(30, cameras=("wrist",), side=64)])
     path = root / "videos/observation.images.wrist/chunk-000/file-000.mp4"
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * (kept or 0))]) if kept is not None else path.unlink()
     with pytest.raises(VantageError, match=r"video .*file-000.mp4 is (truncated or damaged|missing)"):
         read_table(root)
-    with pytest.raises(VantageError, match=r"video .*file-000.mp4 (is truncated or damaged|is missing|lacks 30 pictures)"):
+    with pytest.raises(
+        VantageError, match=r"video .*file-000.mp4 (is truncated or damaged|is missing|lacks 30 pictures)"
+    ):
         make_frames(root, tmp_path / "frames")
     assert not (tmp_path / "frames").exists()
 

@@ -26,9 +26,17 @@ def test_round_trip_keeps_types_and_turns_nan_into_null_where_allowed(tmp_path: 
     assert [str(field.type) for field in stored.schema] == ["int64", "string", "float", "bool"]
     back = read_parquet(tmp_path / "t.parquet")
     assert list(back) == list(columns)
-    assert back["index"].dtype == np.int64 and back["mask"].dtype == np.bool_ and back["g"].dtype == np.float32
+    assert (
+        back["index"].dtype == np.int64 and back["mask"].dtype == np.bool_ and back["g"].dtype == np.float32
+    )
     assert np.array_equal(back["g"], columns["g"], equal_nan=True)
     assert (back["route"] == Route.INTERVENTION).tolist() == [False, True, False]
+
+
+def test_words_are_kept_with_a_nul_in_them(tmp_path: Path) -> None:
+    words = np.array(["before\0after", "", "plain"])
+    write_parquet(tmp_path / "t.parquet", {"word": words})
+    assert read_parquet(tmp_path / "t.parquet")["word"].tolist() == words.tolist()
 
 
 def test_same_columns_give_the_same_bytes(tmp_path: Path) -> None:
@@ -63,7 +71,9 @@ def test_missing_truncated_and_incomplete_files_are_one_sentence(tmp_path: Path)
 def test_coverage_names_the_numbers_and_the_remedy() -> None:
     path, frames = Path("round-01/2-labels.parquet"), np.arange(5000)
     check_coverage(path, frames[::-1], frames, "run `vantage label ROUND`")
-    with pytest.raises(VantageError, match=r"^2-labels.parquet covers 4,812 of 5,000 frames; run `vantage label ROUND`\.$"):
+    with pytest.raises(
+        VantageError, match=r"^2-labels.parquet covers 4,812 of 5,000 frames; run `vantage label ROUND`\.$"
+    ):
         check_coverage(path, frames[:4812], frames, "run `vantage label ROUND`")
     with pytest.raises(VantageError, match="more than once"):
         check_coverage(path, np.append(frames, 3), frames, "run it again")
@@ -88,7 +98,9 @@ def test_a_folder_is_whole_or_absent_and_replaces_what_stood_there(tmp_path: Pat
     for content in ("old", "new"):
         with whole_folder(target) as folder:
             (folder / content).write_text(content)
-    assert [path.name for path in target.iterdir()] == ["new"] and [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in target.iterdir()] == ["new"] and [
+        path.name for path in tmp_path.iterdir()
+    ] == ["out"]
 
 
 def test_checksums(tmp_path: Path) -> None:
@@ -119,17 +131,27 @@ except VantageError as error:
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path: Path) -> None:
-    """The kernel refuses the write for real: the child may not make files larger than 4 kB (EFBIG, treated like ENOSPC)."""
+    """The kernel refuses the write for real: the child may not make files larger than 4 kB (EFBIG, treated
+    like ENOSPC)."""
     path = tmp_path / "4-weights.parquet"
     write_whole(path, b"old")
     assert resource.RLIMIT_FSIZE is not None
-    child = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
-    assert child.stdout.strip() == f"the disk is full: {path} could not be written; free some space and run the same command again."
+    child = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
+    )
+    assert (
+        child.stdout.strip()
+        == f"the disk is full: {path} could not be written; free some space and run the same command again."
+    )
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_no_space_left_is_the_same_sentence(tmp_path: Path) -> None:
-    with pytest.raises(VantageError, match="the disk is full"), whole_folder(tmp_path / "out"), Path("/dev/full").open("wb") as full:
+    with (
+        pytest.raises(VantageError, match="the disk is full"),
+        whole_folder(tmp_path / "out"),
+        Path("/dev/full").open("wb") as full,
+    ):
         full.write(b"x" * 100_000)
     assert not list(tmp_path.iterdir())

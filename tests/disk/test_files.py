@@ -18,7 +18,11 @@ def test_a_pipe_a_socket_and_a_device_stay_what_they_are(tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(tmp_path / "socket"))
-        for path, kind in ((tmp_path / "pipe", "a named pipe"), (tmp_path / "socket", "a socket"), (Path("/dev/null"), "a device")):
+        for path, kind in (
+            (tmp_path / "pipe", "a named pipe"),
+            (tmp_path / "socket", "a socket"),
+            (Path("/dev/null"), "a device"),
+        ):
             before = path.lstat()
             with pytest.raises(VantageError, match=f"is {kind}; name a file"):
                 write_whole(path, b"x")
@@ -72,6 +76,21 @@ def test_what_fails_leaves_what_was(tmp_path: Path) -> None:
         (folder / "half").write_text("half")
         _ = 1 / 0
     assert (tmp_path / "x").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_a_killed_writer_has_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    dead, fresh, living = (
+        tmp_path / f".x.{number}.tmp" for number in (gone.stdout.strip(), "999999999", os.getppid())
+    )
+    for path in (dead, fresh, living):
+        path.write_text("half")
+    for path in (dead, living):
+        os.utime(path, (0, 0))
+    write_whole(tmp_path / "x", b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, living, tmp_path / "x"])
 
 
 def test_a_new_path_may_be_written(tmp_path: Path) -> None:

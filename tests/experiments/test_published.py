@@ -1,10 +1,11 @@
-"""What docs/ shows is what its commands make of the stored rows: figures byte for byte, tables line for line."""
+"""What docs/ shows is what its commands make of the stored rows: figures byte for byte, tables line for
+line."""
 
 from pathlib import Path
 
 import pytest
 
-from experiments import begin_anew, critic_table, pixel_gap, ppo_figures, ppo_mt10, quickstart_table
+from experiments import begin_anew, critic_table, evening, pixel_gap, quickstart_table
 from vantage.disk.tables import read_parquet
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,16 +25,14 @@ def test_the_quickstarts_figure_and_tables() -> None:
     assert quickstart_table.table(both) in Path("docs/results.md").read_text()
 
 
-def test_the_figures_of_ppo(tmp_path: Path) -> None:
-    ppo_figures.draw(tmp_path)
-    for name in ("ppo-mt10.svg", "ppo-mt10-harder.svg"):
-        assert (tmp_path / name).read_bytes() == Path(f"docs/figures/{name}").read_bytes(), name
-
-
 def test_the_tables_of_experiments() -> None:
-    results, readme = Path("docs/results.md").read_text(), Path("README.md").read_text()
+    results = Path("docs/results.md").read_text()
     assert critic_table.table(read_parquet(critic_table.OUT)) in results
     assert begin_anew.table(read_parquet(begin_anew.OUT)) in results
     assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
     assert pixel_gap.side_by_side() in results
-    assert ppo_mt10.short_table() in readme and ppo_mt10.pace_table() in results
+
+
+def test_the_table_of_the_evening(capsys: pytest.CaptureFixture[str]) -> None:
+    evening.table(Path("docs/results/evening.parquet"))
+    assert capsys.readouterr().out.strip() in Path("docs/results.md").read_text()

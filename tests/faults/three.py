@@ -79,12 +79,19 @@ class Three:
         features = json.loads((self.root / "meta/info.json").read_text())["features"]
         return self.info(features={name if key == column else key: value for key, value in features.items()})
 
+    def forget(self, column: str) -> "Three":
+        """Leave a column out of info.json; the data file is not touched."""
+        features = json.loads((self.root / "meta/info.json").read_text())["features"]
+        return self.info(features={key: value for key, value in features.items() if key != column})
+
     def edit(self, file: str, change: Callable[[pa.Table], pa.Table]) -> "Three":
         """Replace a parquet file by what `change` makes of it."""
         pq.write_table(change(pq.read_table(self.root / file)), self.root / file)
         return self
 
-    def meta(self, rows: Sequence[int] | None = None, cells: Mapping[str, Mapping[int, Any]] | None = None) -> "Three":
+    def meta(
+        self, rows: Sequence[int] | None = None, cells: Mapping[str, Mapping[int, Any]] | None = None
+    ) -> "Three":
         """Set cells of meta/episodes, `{"length": {1: 5}}`; then keep some rows, in this order."""
 
         def change(table: pa.Table) -> pa.Table:

@@ -1,4 +1,5 @@
-"""Made-up trials of a chunk policy, as PPO learns from: noise really drawn by the policy, episodes of a few chunks."""
+"""Made-up trials of a chunk policy, as PPO learns from: noise really drawn by the policy, episodes of a few
+chunks."""
 
 import numpy as np
 import torch
@@ -23,7 +24,10 @@ def small_trials(policy: StochasticPolicy, seed: int, episodes: int = 10) -> Tri
     begun = np.concatenate([np.arange(count) for count in per_episode]) * policy.chunk
 
     seen = policy.interface.fake_observation(chunks)
-    images = {camera: draw.integers(0, 256, pictures.shape, dtype=np.uint8) for camera, pictures in seen.images.items()}
+    images = {
+        camera: draw.integers(0, 256, pictures.shape, dtype=np.uint8)
+        for camera, pictures in seen.images.items()
+    }
     truth = draw.standard_normal((chunks, 39)).astype(np.float32)
     state = draw.standard_normal((chunks, 4)).astype(np.float32)
     observation = type(seen)(
@@ -32,7 +36,9 @@ def small_trials(policy: StochasticPolicy, seed: int, episodes: int = 10) -> Tri
         environment_state=torch.from_numpy(truth),
         prompts=("push it",) * chunks,
     )
-    noise = torch.stack([policy.exploration(torch.Generator().manual_seed(number)) for number in range(chunks)])
+    noise = torch.stack(
+        [policy.exploration(torch.Generator().manual_seed(number)) for number in range(chunks)]
+    )
     path = policy.explore(observation.to(policy.device), noise.to(policy.device)).cpu().numpy()
     return Trials(
         task=draw.integers(0, 2, episodes),

@@ -14,7 +14,8 @@ LENGTH, K = 40, 8
 
 
 def corridor(settings: CriticFit, episodes: int = 400) -> tuple[CriticProblem, np.ndarray]:
-    """Episodes walk 40 cells, one a step. Each has a colour c in (0, 1), seen in every frame, and succeeds with probability c."""
+    """Episodes walk 40 cells, one a step. Each has a colour c in (0, 1), seen in every frame, and succeeds
+    with probability c."""
     rng = np.random.default_rng(0)
     colour = rng.random(episodes)
     won = rng.random(episodes) < colour
@@ -79,14 +80,18 @@ def test_it_stops_when_held_out_episodes_say_so() -> None:
     assert len(looks) < 3000 / 20, "it stopped early"
     rows = problem.viability_check
     with torch.no_grad():
-        kept = torch.nn.functional.binary_cross_entropy_with_logits(critic.z_v(problem.features[rows]), problem.outcome[rows])
+        kept = torch.nn.functional.binary_cross_entropy_with_logits(
+            critic.z_v(problem.features[rows]), problem.outcome[rows]
+        )
     assert abs(kept.item() - min(looks)) < 1e-5, "and kept its best"
 
 
 def test_monte_carlo_and_chunk_td_agree_where_the_world_is_simple() -> None:
     values = []
     for share in (1.0, 0.0):
-        settings = CriticFit(steps=1500, patience=100, polyak=0.05, target=EfficiencyTarget(stride=K, mc_share=share))
+        settings = CriticFit(
+            steps=1500, patience=100, polyak=0.05, target=EfficiencyTarget(stride=K, mc_share=share)
+        )
         problem, _ = corridor(settings)
         torch.manual_seed(0)
         critic = DualCritic(2, t_max=80, width=64)

@@ -1,4 +1,5 @@
-"""Everything that learns does so on another device as on the CPU, and nothing on it ever meets a tensor of the CPU."""
+"""Everything that learns does so on another device as on the CPU, and nothing on it ever meets a tensor of
+the CPU."""
 
 import copy
 import sys
@@ -11,6 +12,7 @@ from pretend_device import AWAY, MixedDevices, PretendDevice, brought_back, chec
 from small_trials import small_trials
 from torch import nn
 
+from vantage.batch import Batch
 from vantage.core.losses import flow_loss
 from vantage.core.self_bc import GradientBC
 from vantage.core.surrogate import Potential
@@ -30,7 +32,6 @@ from vantage.policies.small.gaussian import GaussianConfig
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer
 from vantage.practice.ppo import ChunkedPPO, PPOFit
-from vantage.types import Batch
 
 STATE = NetConfig(sight=TrueState(width=16), width=16, chunk=4, execute=4)
 PIXELS = NetConfig(sight=Pixels(size=16, width=16), width=16, chunk=4, execute=4)
@@ -84,7 +85,9 @@ def test_a_policy_computes_there_as_here(name: str, away: Compute) -> None:
         policy.to(AWAY)(batch, draw)
 
 
-@pytest.mark.parametrize("name", [name for name, config in POLICIES.items() if not isinstance(config, FlowConfig)])
+@pytest.mark.parametrize(
+    "name", [name for name, config in POLICIES.items() if not isinstance(config, FlowConfig)]
+)
 def test_a_density_computes_there_as_here(name: str, away: Compute) -> None:
     policy = build_policy(POLICIES[name], seed=1)
     assert isinstance(policy, StochasticPolicy)
@@ -96,7 +99,9 @@ def test_a_density_computes_there_as_here(name: str, away: Compute) -> None:
     torch.testing.assert_close(brought_back(path_there), path)
     torch.testing.assert_close(brought_back(twin.chunk_of(path_there)), policy.chunk_of(path))
     log_prob = policy.log_prob(seen, path, executed).detach()
-    torch.testing.assert_close(brought_back(twin.log_prob(seen.to(AWAY), path.to(AWAY), executed.to(AWAY))), log_prob)
+    torch.testing.assert_close(
+        brought_back(twin.log_prob(seen.to(AWAY), path.to(AWAY), executed.to(AWAY))), log_prob
+    )
 
 
 def test_training_steps_are_the_same_there(away: Compute) -> None:
@@ -123,7 +128,10 @@ def test_training_steps_are_the_same_there(away: Compute) -> None:
     assert there == pytest.approx(here, rel=1e-5)
     assert_on_both_alike(stayed.module, moved.module)
 
-    saved = {name: brought_back(tensor) if tensor.device == AWAY else tensor for name, tensor in moved.state().items()}
+    saved = {
+        name: brought_back(tensor) if tensor.device == AWAY else tensor
+        for name, tensor in moved.state().items()
+    }
     again = Learner(build_policy(config, 3), OptimConfig(warmup=1), 4, away)
     again.load(saved)
     assert again.step_count == 4

@@ -9,7 +9,8 @@ import torch
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.critic.panel import Panel, load_panel, save_panel
 from vantage.learn.critic.problem import deal_evenly
-from vantage.nets.critic import DualCritic
+from vantage.learn.parent import ParentFit, parent_values, save_parent
+from vantage.nets.critic import DualCritic, ParentHead
 from vantage.types import VantageError
 
 
@@ -41,6 +42,23 @@ def test_a_panel_judges_by_fold_and_averages_members(tmp_path: Path) -> None:
     again = load_panel(tmp_path).values(x, fold)
     np.testing.assert_array_equal(again.z_v, values.z_v)
     np.testing.assert_array_equal(again.v_e, values.v_e)
+
+
+def test_a_parent_head_of_other_settings_is_refused(tmp_path: Path) -> None:
+    fit = ParentFit(width=8)
+    head, features = ParentHead(4, fit.bins.count, fit.width), torch.randn(10, 4)
+    save_parent(tmp_path, head)
+    with torch.no_grad():
+        wanted = head.eval()(features).double().softmax(-1) @ torch.linspace(
+            -200, 0, 201, dtype=torch.float64
+        )
+    np.testing.assert_allclose(parent_values(tmp_path, features, fit), wanted, rtol=1e-6)
+    with pytest.raises(
+        VantageError, match=r"does not fit 4 features and a parent head of width 16 over 201 bins; delete"
+    ):
+        parent_values(tmp_path, features, ParentFit(width=16))
+    with pytest.raises(VantageError, match=r"does not fit 5 features"):
+        parent_values(tmp_path, torch.randn(10, 5), fit)
 
 
 def test_a_panel_without_critics_is_refused() -> None:

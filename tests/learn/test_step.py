@@ -1,4 +1,5 @@
-"""The one training step: however a batch is cut it learns the same, it goes on exactly where it stood, and it averages by hand."""
+"""The one training step: however a batch is cut it learns the same, it goes on exactly where it stood, and it
+averages by hand."""
 
 import copy
 import math
@@ -48,7 +49,7 @@ def fit(accumulate: int, steps: int = 5) -> tuple[list[float], list[float], nn.M
 @given(st.integers(1, 200), st.integers(1, 20))
 def test_parts_are_alike_and_leave_nothing_out(size: int, count: int) -> None:
     if size < count:
-        with pytest.raises(VantageError, match=f"a batch of {size} cannot be cut into {count} parts"):
+        with pytest.raises(VantageError, match=f"a batch of {size} has no {count} parts"):
             Part(0, count).of(size)
         return
     rows = [list(range(size))[Part(number, count).of(size)] for number in range(count)]
@@ -110,10 +111,13 @@ def test_the_state_of_another_module_is_refused() -> None:
 
 
 def test_the_average_by_hand() -> None:
-    """One number at 1, pushed by the sign of its gradient to 0.9, 0.8 ...; the average follows by 9/10, 9/11 ... at first."""
+    """One number at 1, pushed by the sign of its gradient to 0.9, 0.8 ...; the average follows by 9/10, 9/11
+    ... at first."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.ones_(module.weight)
-    learner = Learner(module, OptimConfig(lr=0.1, warmup=0, weight_decay=0.0, floor=1.0, ema=0.95, clip=None), 10)
+    learner = Learner(
+        module, OptimConfig(lr=0.1, warmup=0, weight_decay=0.0, floor=1.0, ema=0.95, clip=None), 10
+    )
     average, value = 1.0, 1.0
     for step in range(1, 4):
         learner.step(lambda part: module.weight.sum())
@@ -142,7 +146,8 @@ def test_rates_by_name_and_a_rate_for_the_step() -> None:
     assert [len(group.parameters) for group in groups] == [2, 1, 1]
 
     learner = Learner(module, config, 3)
-    # Warm-up: half of each peak; then the peak; then half a cosine to half of it: (1 + 1/2) / 2 at its middle.
+    # Warm-up: half of each peak; then the peak; then half a cosine to half of it: (1 + 1/2) / 2 at its
+    # middle.
     wanted = [0.5, 1.0, 0.75]
     for step, share in enumerate(wanted):
         taken = learner.step(lesson(module, step))
@@ -189,9 +194,11 @@ def test_a_device_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert Compute(device="auto").torch_device() == torch.device("cpu")
-    with pytest.raises(VantageError, match=r"compute\.device is cuda, which torch does not see here; set it to cpu"):
+    with pytest.raises(
+        VantageError, match=r"compute\.device is cuda, which torch does not see here; set it to cpu"
+    ):
         Compute(device="cuda").torch_device()
-    with pytest.raises(VantageError, match=r"compute\.accumulate is 0"):
+    with pytest.raises(VantageError, match=r"accumulate is 0; it must be at least 1"):
         Compute(accumulate=0)
 
 

@@ -1,7 +1,8 @@
 """Mistakes that somebody could make, each with the tests that must notice it.
 
 A mutant is one edit of one file: a text that stands there exactly once, and what stands there instead. When
-code moves, the texts move with it (`test_mutant_list.py`); when a test no longer notices, `make mutants` says so.
+code moves, the texts move with it (`test_mutant_list.py`); when a test no longer notices, `make mutants` says
+so.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ REPLAY = "tests/data/test_replay.py"
 LOADER = "tests/data/test_loader.py"
 COLLECT = "tests/collect/test_collect_on_a_line.py"
 EVALUATE = "tests/stages/test_evaluate.py"
+PROCESSES = "tests/learn/test_processes.py::test_two_processes_train_what_one_does"
+RECORD = "tests/disk/test_record.py"
+FINETUNE = "tests/commands/test_finetune.py"
+LEROBOT = "tests/policies/test_lerobot_policies.py"
+CHECKPOINTS = "tests/policies/test_lerobot_checkpoints.py"
+PLUGIN = "lerobot_policy_vantage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,17 @@ class Mutant:
 
     name: str
     file: str
-    """Below src/vantage."""
+    """Below src/vantage, or below plugins."""
     old: str
     """Stands in the file exactly once."""
     new: str
     tests: tuple[str, ...]
-    """Files or folders; one failing test is enough."""
+    """Files, folders, or single tests (FILE::NAME); one that fails is enough."""
+
+    @property
+    def path(self) -> str:
+        """The file, below the root of the repository."""
+        return f"plugins/{self.file}" if self.file.startswith(PLUGIN) else f"src/vantage/{self.file}"
 
 
 def _in(file: str, *tests: str, **edits: tuple[str, str]) -> tuple[Mutant, ...]:
@@ -82,8 +94,8 @@ CORE_MUTANTS = (
         failures_never_rise=("if self.rising_failures else 0.0", "if not self.rising_failures else 0.0"),
         certainty_is_free=("a_e - self.certainty_price", "a_e"),
         interventions_never_reweighed=(
-            "failure=rising, intervention=g if self.reweight_interventions else 1.0",
-            "failure=rising, intervention=1.0",
+            "correction = g if self.reweight_interventions else 1.0",
+            "correction = 1.0",
         ),
         habc_v_reads_efficiency=(
             "gate(nothing, evidence.a_v, nothing)",
@@ -95,8 +107,8 @@ CORE_MUTANTS = (
             "evidence.a_parent / self.temperature",
         ),
         awr_counts_unjudged=(
-            "np.where(np.isnan(evidence.outcome), 0.0, _neutral(tilted))",
-            "_neutral(tilted)",
+            "autonomous = ~evidence.intervention & ~np.isnan(evidence.outcome)",
+            "autonomous = ~evidence.intervention",
         ),
     ),
     *_in(
@@ -129,7 +141,7 @@ CORE_MUTANTS = (
             "discount=np.where(strides.terminal, 0.0, 1.0)",
             "discount=np.ones(len(strides.row))",
         ),
-        stride_passes_the_end=("np.minimum(last - here, stride)", "np.minimum(last - here, stride + 1)"),
+        stride_passes_the_end=("np.minimum(left, stride)", "np.minimum(left, stride + 1)"),
         parent_never_discounts=("decay = gamma ** strides.steps", "decay = 1.0 ** strides.steps"),
         mix_swapped=("(1 - mc_share) * td + mc_share * mc", "mc_share * td + (1 - mc_share) * mc"),
         failures_cost_nothing=(
@@ -154,6 +166,8 @@ CORE_MUTANTS = (
         "core/windows.py",
         "tests/core/test_windows.py",
         windows_cross_segments=("np.minimum(rows, end), rows <= end", "rows, rows <= rows"),
+        the_past_crosses_segments=("rows - back, first_of_segment(segment_end, rows)", "rows - back, 0"),
+        the_past_is_real=("(start <= rows) & (rows <= end)", "rows <= end"),
         padding_is_real=(
             "return np.minimum(rows, end), rows <= end",
             "return np.minimum(rows, end), rows <= rows",
@@ -180,8 +194,8 @@ CORE_MUTANTS = (
         ),
         flow_loss_without_weight=("(weight * squared_norm).sum()", "squared_norm.sum()"),
         huber_without_unit=(
-            "F.huber_loss(v_e / unit, torch.where(mask, target, v_e.detach()) / unit",
-            "F.huber_loss(v_e, torch.where(mask, target, v_e.detach())",
+            "F.huber_loss(v_e / unit, aim,",
+            "F.huber_loss(v_e, aim * unit,",
         ),
         critic_without_efficiency=(
             "coefficients[0] * viability + coefficients[1] * efficiency",
@@ -201,7 +215,7 @@ CORE_MUTANTS = (
             "torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)",
             "ratio * advantage",
         ),
-        value_loss_takes_the_better=("0.5 * torch.maximum(", "0.5 * torch.minimum("),
+        value_loss_takes_the_better=("worst = torch.maximum(", "worst = torch.minimum("),
     ),
     *_in(
         "core/self_bc.py",
@@ -284,7 +298,8 @@ LEARN_MUTANTS = (
         ),
         bootstraps_from_now=("self.slow(problem.features[later])", "self.slow(problem.features[rows])"),
         monte_carlo_only=(
-            "return mix(bootstrap(gain, discount, value), problem.monte_carlo[rows], self.settings.target.mc_share)",
+            "return mix(bootstrap(gain, discount, value), problem.monte_carlo[rows], "
+            "self.settings.target.mc_share)",
             "return problem.monte_carlo[rows]",
         ),
         best_never_kept=("if settings.keep_best:", "if False:"),
@@ -312,8 +327,8 @@ LEARN_MUTANTS = (
         STEPS,
         UPDATE,
         step_never_clips=(
-            "return nn.utils.clip_grad_norm_(self.parameters.values(), self.optim.clip)",
-            "return nn.utils.clip_grad_norm_(self.parameters.values(), 1e9)",
+            "nn.utils.clip_grad_norm_(self.parameters.values(), self.optim.clip)",
+            "nn.utils.clip_grad_norm_(self.parameters.values(), 1e9)",
         ),
         step_never_averages=(
             "lerp([*self.average.values()], [p.detach() for p in self.parameters.values()], 1 - decay)",
@@ -321,6 +336,40 @@ LEARN_MUTANTS = (
         ),
         own_rates_ignored=("main if adapts else self._scheduled(peak)", "main"),
         gradients_pile_up=("self.adam.zero_grad(set_to_none=True)", "pass"),
+    ),
+    *_in(
+        "learn/step.py",
+        STEP,
+        bfloat16_is_ignored=('if self.precision == "float32":', "if True:"),
+        parts_lose_the_last_rows=(
+            "(self.number + 1) * size // self.count)",
+            "(self.number + 1) * (size // self.count))",
+        ),
+        only_the_first_part_is_learned=("for number in range(count):", "for number in range(1):"),
+        loss_of_the_last_part=("torch.stack(losses).sum()", "losses[-1]"),
+        average_begins_slowly=(
+            "decay = min(self.optim.ema, self.step_count / (self.step_count + 9))",
+            "decay = self.optim.ema",
+        ),
+        average_is_never_used=("self.parameters[name].copy_(tensor)", "pass"),
+        schedule_is_a_step_ahead=(
+            "(peak, self.total_steps)(self.step_count)",
+            "(peak, self.total_steps)(self.step_count + 1)",
+        ),
+        given_rate_ignored=(
+            "self._scheduled(self.optim.lr) if lr is None else lr",
+            "self._scheduled(self.optim.lr)",
+        ),
+        unclipped_norm_is_zero=('return torch.tensor(float("nan"))', "return torch.tensor(0.0)"),
+        moments_forgotten=('if path.startswith("adam."):', "if False:"),
+        buffers_forgotten=('buffer.copy_(tensors[f"buffer.{name}"])', "pass"),
+        step_count_forgotten=('self.step_count = int(tensors["step"])', "pass"),
+    ),
+    *_in(
+        "learn/step.py",
+        PROCESSES,
+        processes_share_the_mean=("else loss * self.processes", "else loss"),
+        processes_take_the_same_rows=("ranks.number() if self.processes > 1 else 0", "0"),
     ),
     *_in(
         "learn/start.py",
@@ -336,8 +385,11 @@ STAGE_MUTANTS = (
     *_in(
         "stages/fit_policy.py",
         STEPS,
-        weights_ignored=("torch.from_numpy(weight[batch.row])", "torch.ones(len(batch.row))"),
-        mask_ignored=(".elementwise, batch.mask,", ".elementwise, torch.ones_like(batch.mask),"),
+        weights_ignored=("torch.from_numpy(weight[rows])", "torch.ones(len(weight[rows]))"),
+        mask_ignored=(
+            "flow_loss(elementwise, windows.mask,",
+            "flow_loss(elementwise, torch.ones_like(windows.mask),",
+        ),
         sampling_ignored=(
             "loader.stream(sampling, seed",
             "loader.stream(np.full_like(sampling, 1 / len(sampling)), seed",
@@ -353,11 +405,11 @@ STAGE_MUTANTS = (
         WEIGH,
         LEDGER,
         staleness_ignored=(
-            " & fresh(replay.frames.policy_version, policy_version, settings.stale_after)",
-            "",
+            "anchors(replay, route, settings, horizon) & recent",
+            "anchors(replay, route, settings, horizon)",
         ),
         recency_backwards=("replay.round.max() - replay.round)", "replay.round - replay.round.min())"),
-        recency_ignored=("emphasis = None if settings.recency == 1 else", "emphasis = None if True else"),
+        recency_ignored=("if settings.recency != 1:", "if False:"),
         margin_ignored=("if settings.windows.margin:", "if False:"),
         unit_mean_ignored=(
             '"weight": normalise(raw, sampling, replay.demo, valid)',
@@ -366,7 +418,7 @@ STAGE_MUTANTS = (
         labels_read_with_one_credit=("replay.labels.credited(settings.rule.credit)", "replay.labels.route"),
         weigh_stride_ignored=("replay.frames.success, settings.stride)", "replay.frames.success, 1)"),
         zero_weights_never_drawn=("draw_zero_weight=settings.draw_zero_weight", "draw_zero_weight=False"),
-        help_is_forgotten=("== 1) & ~helped[replay.frames.episode[begins]]", "== 1)"),
+        help_is_forgotten=("== 1) & ~helped[frames.episode[begins]]", "== 1)"),
         window_rule_ignored=("route, horizon, settings.windows)", "route, horizon)"),
         shares_ignored=(
             "sampling_probability(route, may_draw, shares, emphasis)",
@@ -376,15 +428,21 @@ STAGE_MUTANTS = (
     *_in(
         "stages/label.py",
         REPLAY,
-        failed_demonstrations_succeed=("True if end is None and demos else end", "True if demos else end"),
-        nobody_said_so=("return source.value", "return OutcomeSource.DEMO.value"),
+        "tests/faults/test_people.py",
+        outcomes_come_from_the_csv_alone=("attempts_of(table, outcomes)", "attempts_of(table, None)"),
+    ),
+    *_in(
+        "data/labelling.py",
+        "tests/faults/test_people.py",
+        segments_count_on_over_attempts=("return replace(joined, segment=", "return joined  # "),
+        resets_are_imitated=("leave_out(labels) if attempt.number == LEFT_OUT else labels", "labels"),
     ),
     *_in(
         "stages/evaluate.py",
         EVALUATE,
         starts_depend_on_the_place=(
             "seed_for(settings.suite, place_of(world), trial)",
-            "seed_for(settings.suite, place, trial)",
+            "seed_for(settings.suite, row, trial)",
         ),
         one_suite_for_all=(
             "seed_for(settings.suite, place_of(world), trial)",
@@ -396,8 +454,8 @@ STAGE_MUTANTS = (
         METHODS,
         WEIGH,
         parent_always_trained=(
-            "None if parent is None else train_parent(experience, features, parent, seed)",
-            "train_parent(experience, features, parent or ParentFit(), seed)",
+            "None if parent is None else train_parent(experience, features, parent, seed, compute)",
+            "train_parent(experience, features, parent or ParentFit(), seed, compute)",
         ),
     ),
     *_in(
@@ -419,15 +477,15 @@ ALGORITHM_MUTANTS = (
         "algorithms/habc.py",
         STEPS,
         every_round_from_the_first_policy=(
-            "entering=before(here).actor,",
-            "entering=Round.of(here.run, 0).actor,",
+            "entering=before(current).actor,",
+            "entering=Round.of(current.run, 0).actor,",
         ),
         earlier_rounds_forgotten=(
-            "sources=sources_up_to(here, settings.interface),",
-            "sources=sources_up_to(here, settings.interface)[-1:],",
+            "sources=sources_up_to(current, settings.interface),",
+            "sources=sources_up_to(current, settings.interface)[-1:],",
         ),
         versions_stand_still=(
-            "max(here.number - 1, 0) * settings.improvement.fit.steps",
+            "max(current.number - 1, 0) * settings.improvement.fit.steps",
             "0 * settings.improvement.fit.steps",
         ),
     ),
@@ -436,8 +494,8 @@ ALGORITHM_MUTANTS = (
         STEPS,
         METHODS,
         critic_reads_the_first_policy=(
-            "            self.entering,\n            self.here.critic,",
-            "            Round.of(self.here.run, 0).actor,\n            self.here.critic,",
+            "            self.entering,\n            self.current.critic,",
+            "            Round.of(self.current.run, 0).actor,\n            self.current.critic,",
         ),
         scratch_ignored=("if self.settings.from_scratch:", "if False:"),
         clock_runs_from_scratch=(
@@ -458,19 +516,25 @@ ALGORITHM_MUTANTS = (
         never_warms_up=("if not warmed_up(step, self.schedule.warm_up):", "if False:"),
         always_warms_up=("if not warmed_up(step, self.schedule.warm_up):", "if True:"),
         rule_ignored=("raw = self.weighing.rule(evidence)[: len(rows)]", "raw = np.ones(len(rows))"),
-        batch_mean_ignored=("weight = normalise_batch(raw, self.replay.demo[rows])", "weight = raw"),
+        batch_mean_ignored=(
+            "weight = normalise_batch(raw, self.experience.demo[rows]).astype(np.float32)",
+            "weight = raw.astype(np.float32)",
+        ),
         target_from_the_same_state=("_, v_then = self.critic(then)", "_, v_then = self.critic(now)"),
         critic_never_steps=(
-            "self.critic_optimiser.step(critic_loss(viability, efficiency))",
-            "critic_loss(viability, efficiency)",
+            "self.critic_learner.step(whole(critic_loss(viability, efficiency)))",
+            "whole(critic_loss(viability, efficiency))",
         ),
         interleaved_mask_ignored=(
-            "flow_loss(elementwise, batch.mask,",
-            "flow_loss(elementwise, torch.ones_like(batch.mask),",
+            "flow_loss(elementwise, windows.mask,",
+            "flow_loss(elementwise, torch.ones_like(windows.mask),",
         ),
-        interleaved_weight_ignored=("torch.from_numpy(weight.astype(np.float32))", "torch.ones(len(rows))"),
+        interleaved_weight_ignored=(
+            "torch.from_numpy(weight).to(self.device)",
+            "torch.ones(len(rows)).to(self.device)",
+        ),
         interleaved_staleness_ignored=(
-            " & fresh(replay.frames.policy_version, policy_version, weighing.stale_after)",
+            "        valid &= fresh(frames.policy_version, policy_version, weighing.stale_after)\n",
             "",
         ),
         failures_never_drawn=("draw_zero_weight=True", "draw_zero_weight=False"),
@@ -532,8 +596,8 @@ PRACTICE_MUTANTS = (
             "trials = self.play(starts, pool, explores=True)",
         ),
         the_same_starts_again=(
-            'seed_for("practice", seed, self.iteration, place)',
-            'seed_for("practice", seed, 0, place)',
+            'seed_for("practice", seed, self.iteration, number)',
+            'seed_for("practice", seed, 0, number)',
         ),
         led_trials_remembered=(
             "np.where(trials.led, np.nan, trials.success)",
@@ -557,7 +621,7 @@ PRACTICE_MUTANTS = (
         TRAINER,
         led_trials_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(trials.success)"),
         failures_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(~trials.led)"),
-        the_shortest_leaves=("mine.remove(max(mine", "mine.remove(min(mine"),
+        the_shortest_leaves=("episodes.remove(max(episodes", "episodes.remove(min(episodes"),
         own_padding_cloned=("mask=trials.executed[rows],", "mask=np.ones_like(trials.executed[rows]),"),
     ),
     *_in(
@@ -574,7 +638,8 @@ COLLECT_MUTANTS = (
         chunk_survives_a_handover=("driver.forget()", "pass"),
         human_time_extends_for_ever=("min(human_steps, operator.extension)", "human_steps"),
         action_not_clipped=(
-            "action = np.clip(action, world.action_low, world.action_high).astype(np.float32)\n        _record",
+            "action = np.clip(action, world.action_low, "
+            "world.action_high).astype(np.float32)\n        _record",
             "action = action.astype(np.float32)\n        _record",
         ),
         whole_chunk_executed=("predicted[0, : self._policy.execute]", "predicted[0]"),
@@ -583,6 +648,15 @@ COLLECT_MUTANTS = (
             "        _record(recorder, world.proprioception() + 1, truth,",
         ),
         success_on_every_frame=("success=last & success,", "success=np.full(steps, success),"),
+    ),
+    *_in(
+        "collect/episode.py",
+        "tests/collect/test_looking_back.py",
+        memory_survives_a_handover=("self._memory.forget()", "pass"),
+        only_decisions_are_remembered=(
+            "if self._queue and self._policy.interface.history == 1:",
+            "if self._queue:",
+        ),
     ),
     *_in(
         "collect/pool.py",
@@ -599,12 +673,48 @@ DATA_MUTANTS = (
         REPLAY,
         "tests/algorithms/test_recorded.py",
         WEIGH,
-        labels_in_their_own_order=("columns[name][order]", "columns[name]"),
+        failed_demonstrations_were_rollouts=(
+            '(human & (columns["route"] == Route.UNLABELLED))',
+            "False",
+        ),
         unjudged_episodes_failed=(
             "None if np.isnan(recorded[0]) else bool(recorded[0])",
             "bool(np.nan_to_num(recorded[0]))",
         ),
-        rounds_numbered_alike=("np.full(len(t.index), s.round", "np.full(len(t.index), sources[-1].round"),
+        rounds_numbered_alike=("np.full(len(table), source.round", "np.full(len(table), sources[-1].round"),
+    ),
+    *_in(
+        "data/sidecars.py",
+        REPLAY,
+        "tests/data/test_fingerprints.py",
+        labels_in_their_own_order=(
+            'order = np.argsort(table[INDEX], kind="stable")',
+            "order = np.arange(len(table[INDEX]))",
+        ),
+        numbers_decide_alone=("if same and (known[order] == fingerprint).all():", "if same:"),
+    ),
+    *_in(
+        "disk/record.py",
+        RECORD,
+        a_round_enters_itself=("int(number) - 1:02d", "int(number):02d"),
+        start_never_enters=("if start.is_dir():", "if False:"),
+        control_enters_with_nothing=('if folder.name == "control-sft":', "if False:"),
+        record_without_evaluation=('folder.glob("[1-6]-*")', 'folder.glob("[1-5]-*")'),
+        record_is_written_over=("    if path.exists():\n        return\n", "    pass\n"),
+        changed_tree_unsaid=('("+" if changes else "")', '""'),
+        changes_pass=("if sums[name] != now[name]", "if False"),
+        losses_pass=("sums.keys() - now.keys()", "set[str]()"),
+        additions_pass=("now.keys() - sums.keys()", "set[str]()"),
+    ),
+    *_in(
+        "data/fingerprints.py",
+        "tests/data/test_fingerprints.py",
+        undescribed_frames_pass=("if covered < len(wanted):", "if False:"),
+        frames_by_the_tables_order=("np.lexsort((index, described))", 'np.argsort(described, kind="stable")'),
+        an_episode_begins_late=("np.diff(episode, prepend=-1)", "np.diff(episode, prepend=0)"),
+        any_word_is_a_fingerprint=('if not re.fullmatch(f"[0-9a-f]{{{2 * BYTES}}}", digits):', "if False:"),
+        states_do_not_matter=("for values in (action, state):", "for values in (action,):"),
+        one_recording_twice=("if (there > needed).any():", "if False:"),
     ),
     *_in(
         "data/loader.py",
@@ -626,10 +736,17 @@ DATA_MUTANTS = (
     *_in(
         "data/outcomes.py",
         "tests/data/test_outcomes.py",
+        REPLAY,
         "tests/algorithms/test_recorded.py",
         csv_only_where_it_speaks=(
-            "recorded.get(episode) for episode",
-            "recorded.get(episode, False) for episode",
+            "outcome = None if demo else own.get(episode)",
+            "outcome = None if demo else own.get(episode, False)",
+        ),
+        failed_demonstrations_succeed=("if outcome is None and demo:", "if demo:"),
+        nobody_said_so=("known = None if outcome is None else source", "known = source"),
+        an_attempt_loses_its_last_frame=(
+            "part = slice(rows.start + first, rows.start + last + 1)",
+            "part = slice(rows.start + first, rows.start + last)",
         ),
         success_only_at_the_start=(
             "np.logical_or.reduceat(table.success, table.starts[:-1])",
@@ -645,6 +762,89 @@ DATA_MUTANTS = (
     ),
 )
 
+POLICY_MUTANTS = (
+    *_in(
+        "policies/lerobot/flow_vla.py",
+        LEROBOT,
+        features_of_padding=(
+            "weight = known.float().unsqueeze(-1)",
+            "weight = torch.ones_like(known).float().unsqueeze(-1)",
+        ),
+        features_teach_the_policy=("hidden.detach().float() * weight", "hidden.float() * weight"),
+        loss_of_other_dimensions=("losses[:, :, : self.action_dim]", "losses[:, :, -self.action_dim :]"),
+        pi0_without_its_state=(
+            "torch.cat([pooled, ready[STATE].float()], dim=1)",
+            "torch.cat([pooled, 0 * ready[STATE].float()], dim=1)",
+        ),
+        flow_vla_always_draws_noise=("noise = self._noise * self._unit_noise", "noise = self._unit_noise"),
+        smolvla_times_backwards=("beta(count, 1.5, 1.0, generator)", "beta(count, 1.0, 1.5, generator)"),
+    ),
+    *_in(
+        "policies/lerobot/act.py",
+        LEROBOT,
+        divergence_left_out=("error + self.config.kl_weight *", "error + 0 *"),
+        features_know_the_actions=(
+            "[model.encoder_latent_input_proj(latent)[None], tap.tokens.detach()[1:]]",
+            "[tap.tokens.detach()]",
+        ),
+        latent_draws_its_own_noise=(
+            "(log_variance / 2).exp() * noise,)",
+            "(log_variance / 2).exp() * torch.randn_like(noise),)",
+        ),
+        act_hides_no_padding=(
+            'ready["action_is_pad"] = padding(batch.mask)',
+            'ready["action_is_pad"] = padding(batch.mask) & False',
+        ),
+    ),
+    *_in(
+        "policies/lerobot/adapter.py",
+        LEROBOT,
+        a_dimension_hides_the_step=("~mask.any(dim=-1)", "~mask.all(dim=-1)"),
+        acting_in_training_mode=(
+            "training = self.wrapped.training\n        self.wrapped.eval()",
+            "training = self.wrapped.training",
+        ),
+        dropout_moves_the_callers_generator=(
+            "with torch.random.fork_rng(devices=others, device_type=kind):",
+            "if True:",
+        ),
+        pictures_in_bytes=(
+            "pictures.permute(0, 3, 1, 2).float() / 255",
+            "pictures.permute(0, 3, 1, 2).float()",
+        ),
+    ),
+    *_in(
+        "policies/lerobot/scales.py",
+        CHECKPOINTS,
+        both_count_alike=("share = frames / (frames + theirs.count)", "share = 0.5"),
+        foreign_data_pass=("reach > np.maximum(_FOREIGN * width, tolerance)", "reach > np.inf"),
+    ),
+    *_in(
+        "lerobot_policy_vantage/lerobot_policy_vantage/__init__.py",
+        "tests/policies/test_plugin.py",
+        plugin_weighs_alike=('table[ledger[INDEX]] = ledger["weight"]', "table[ledger[INDEX]] = 1"),
+        plugin_goes_by_the_index=("ledger = match(path, ledger, *described, REMEDY)", "pass"),
+        plugin_mixes_rounds=("if len(rounds) > 1:", "if False:"),
+        plugin_weighs_any_loss=('"reduction" not in inspect.signature(policy.forward).parameters', "False"),
+    ),
+    *_in(
+        "algorithms/finetune.py",
+        FINETUNE,
+        next_round_is_numbered_from_0=("first = len(past.rounds)", "first = 0"),
+        next_round_forgets_rollouts=("(*past.rollouts, *own[count:])", "(*own[count:],)"),
+        next_round_forgets_demonstrations=("(*past.demonstrations, *own[:count])", "(*own[:count],)"),
+        exported_weights_without_sampling=(
+            '.astype(np.float64) * ledger["sampling"][rows]',
+            ".astype(np.float64)",
+        ),
+        exported_weights_of_any_mean=(
+            "counted / counted.mean() if counted.any()",
+            "counted if counted.any()",
+        ),
+        corrections_read_as_demonstrations=("Reading() if demos else settings.reading", "Reading()"),
+    ),
+)
+
 MUTANTS = (
     *CORE_MUTANTS,
     *LEARN_MUTANTS,
@@ -653,4 +853,5 @@ MUTANTS = (
     *PRACTICE_MUTANTS,
     *COLLECT_MUTANTS,
     *DATA_MUTANTS,
+    *POLICY_MUTANTS,
 )

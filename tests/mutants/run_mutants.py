@@ -34,6 +34,8 @@ SLOW = "finished"
 PATIENCE = 240.0
 """Seconds after which a mutant whose tests hang is given up. It counts as alive: nothing noticed it."""
 TOO_LONG = 124
+COPIED = ("src", "plugins", "tests", "pyproject.toml", "docs/*.md")
+"""What tests need of the tree."""
 PRELOAD = (
     "torch",
     "torch._dynamo",
@@ -44,11 +46,17 @@ PRELOAD = (
     "pytest",
 )
 """Imported once: every mutant's tests run in a copy of a process that has them already."""
+LEROBOT = ("lerobot.policies.factory", "lerobot.datasets.lerobot_dataset", "transformers", "peft")
+"""Imported once too where tests of LeRobot's policies are among them: that takes 20 seconds."""
+QUIET = {"MUJOCO_GL": "egl", "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""As tests/conftest.py sets them; here, before anything is imported."""
 
 
 def main() -> int:
     """Run what the command line asks for; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="mutants whose name or file contains this")
     parser.add_argument("--out", type=Path, help="file of verdicts, one JSON line each, kept as they come")
     chosen = parser.parse_args()
@@ -71,16 +79,21 @@ def main() -> int:
 
 def _run(mutants: Sequence[Mutant], out: Path | None) -> dict[str, str]:
     """Verdict of every mutant; none where the tests fail without one."""
-    for name in PRELOAD:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    asks_lerobot = any(path.startswith("tests/policies") for mutant in mutants for path in mutant.tests)
+    for name in (*PRELOAD, *(LEROBOT if asks_lerobot else ())):
         importlib.import_module(name)
+
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder) / "tree"
+        keys = [_key(mutant) for mutant in mutants]  # now: the tree may be worked on while mutants run
         _copy_tree(copy)
         if not _tests_pass_unedited(copy, mutants):
             return {}
 
         verdicts: dict[str, str] = {}
-        for number, mutant in enumerate(mutants, start=1):
+        for number, (mutant, key) in enumerate(zip(mutants, keys, strict=True), start=1):
             began = time.monotonic()
             verdict = verdicts[mutant.name] = _try(copy, mutant)
             print(
@@ -88,30 +101,17 @@ def _run(mutants: Sequence[Mutant], out: Path | None) -> dict[str, str]:
                 flush=True,
             )
             if out is not None:
+                out.parent.mkdir(parents=True, exist_ok=True)
                 with out.open("a") as file:
-                    file.write(json.dumps({"key": _key(mutant), "name": mutant.name, "verdict": verdict}) + "\n")
+                    line = {"key": key, "name": mutant.name, "verdict": verdict}
+                    file.write(json.dumps(line) + "\n")
         return verdicts
 
 
 def _copy_tree(copy: Path) -> None:
     """What git knows or would add: the working tree, without what was built from it."""
-    listed = subprocess.run(
-        (
-            "git",
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "src",
-            "tests",
-            "pyproject.toml",
-            "docs/*.md",
-        ),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    listed = subprocess.run((*command, *COPIED), cwd=ROOT, capture_output=True, text=True, check=True)
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -169,9 +169,13 @@ def _be_pytest(copy: Path, paths: Sequence[str], said: Path) -> None:
         os.chdir(copy)
         # A byte-compiled mutant of the same size and second would be taken for the next one.
         sys.dont_write_bytecode = True
-        sys.path[:0] = [str(copy / "src"), str(copy)]
+        folders = [str(copy / "src"), str(copy), str(copy / "plugins" / "lerobot_policy_vantage")]
+        sys.path[:0] = folders
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)  # of processes that a test starts
         spec = importlib.util.find_spec("vantage")
-        assert spec is not None and str(spec.origin).startswith(str(copy)), f"another vantage is tested: {spec}"
+        assert spec is not None and str(spec.origin).startswith(str(copy)), (
+            f"another vantage is tested: {spec}"
+        )
         options = [
             "-x",
             "-q",
@@ -207,13 +211,13 @@ def _report(mutants: Sequence[Mutant], verdicts: dict[str, str]) -> int:
 
 
 def _source(root: Path, mutant: Mutant) -> Path:
-    return root / "src" / "vantage" / mutant.file
+    return root / mutant.path
 
 
 def _key(mutant: Mutant) -> str:
     """Of the edit, the file it edits and the tests that it is tried by."""
     digest = hashlib.sha256(f"{mutant.old}\0{mutant.new}\0".encode())
-    tests = [ROOT / path for path in mutant.tests]
+    tests = [ROOT / path.partition("::")[0] for path in mutant.tests]
     files = [file for path in tests for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     for path in (_source(ROOT, mutant), *files):
         digest.update(path.read_bytes())

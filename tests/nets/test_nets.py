@@ -2,17 +2,20 @@
 
 import torch
 
+from vantage.batch import Observation
 from vantage.nets.blocks import Standardise, time_features
 from vantage.nets.critic import DualCritic
 from vantage.nets.encoders import ImageEncoder, TextEncoder, hash_words
 from vantage.nets.vla import Backbone, NetConfig
-from vantage.types import Observation
 
 
 def observation(batch: int, *, seed: int = 0, prompts: tuple[str, ...] | None = None) -> Observation:
     g = torch.Generator().manual_seed(seed)
     return Observation(
-        images={c: torch.randint(0, 256, (batch, 48, 48, 3), dtype=torch.uint8, generator=g) for c in ("corner4", "gripperPOV")},
+        images={
+            c: torch.randint(0, 256, (batch, 48, 48, 3), dtype=torch.uint8, generator=g)
+            for c in ("corner4", "gripperPOV")
+        },
         state=torch.randn(batch, 4, generator=g),
         environment_state=torch.randn(batch, 39, generator=g),
         prompts=prompts or ("push it",) * batch,
@@ -22,7 +25,9 @@ def observation(batch: int, *, seed: int = 0, prompts: tuple[str, ...] | None = 
 def test_a_vla_never_reads_the_true_state() -> None:
     backbone = Backbone(NetConfig()).eval()
     seen = observation(3)
-    told = Observation(images=seen.images, state=seen.state, environment_state=torch.full((3, 39), 1e6), prompts=seen.prompts)
+    told = Observation(
+        images=seen.images, state=seen.state, environment_state=torch.full((3, 39), 1e6), prompts=seen.prompts
+    )
     blind = Observation(images=seen.images, state=seen.state, environment_state=None, prompts=seen.prompts)
     assert torch.equal(backbone(seen), backbone(told))
     assert torch.equal(backbone(seen), backbone(blind))
@@ -33,10 +38,16 @@ def test_every_input_of_a_vla_changes_its_features() -> None:
     seen, other = observation(3), observation(3, seed=1)
     changed = [
         Observation(
-            images=seen.images | {"corner4": other.images["corner4"]}, state=seen.state, environment_state=None, prompts=seen.prompts
+            images=seen.images | {"corner4": other.images["corner4"]},
+            state=seen.state,
+            environment_state=None,
+            prompts=seen.prompts,
         ),
         Observation(
-            images=seen.images | {"gripperPOV": other.images["gripperPOV"]}, state=seen.state, environment_state=None, prompts=seen.prompts
+            images=seen.images | {"gripperPOV": other.images["gripperPOV"]},
+            state=seen.state,
+            environment_state=None,
+            prompts=seen.prompts,
         ),
         Observation(images=seen.images, state=other.state, environment_state=None, prompts=seen.prompts),
         Observation(images=seen.images, state=seen.state, environment_state=None, prompts=("reach it",) * 3),

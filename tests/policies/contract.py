@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
+from vantage.batch import Batch
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
-from vantage.types import Batch
 
 
 def check_policy(actor: Policy, batch: Batch, folder: Path) -> None:
-    """Assert the protocol of design.md: shapes, detachment, determinism, one phi, and a checkpoint that changes nothing."""
+    """Assert the protocol of design.md: shapes, detachment, determinism, one phi, and a checkpoint that
+    changes nothing."""
     assert isinstance(actor, Policy)
     count = len(batch.row)
     actor.eval()
@@ -19,7 +20,8 @@ def check_policy(actor: Policy, batch: Batch, folder: Path) -> None:
     assert torch.equal(draw.noise, again.noise) and torch.equal(draw.time, again.time)
 
     elementwise, features = actor(batch, draw)
-    assert elementwise.shape == (count, actor.chunk, actor.action_dim) and elementwise.requires_grad and (elementwise >= 0).all()
+    assert elementwise.shape == (count, actor.interface.window, actor.action_dim)
+    assert elementwise.requires_grad and (elementwise >= 0).all()
     assert features.shape == (count, actor.feature_dim) and not features.requires_grad
     assert torch.equal(actor(batch, draw).elementwise, elementwise), "the same draw is the same loss"
 

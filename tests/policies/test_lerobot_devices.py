@@ -1,4 +1,5 @@
-"""LeRobot's policies on another device: loss, gradient, features and actions are those of the CPU, and no tensor of the CPU meets them."""
+"""LeRobot's policies on another device: loss, gradient, features and actions are those of the CPU, and no
+tensor of the CPU meets them."""
 
 from contextlib import nullcontext
 

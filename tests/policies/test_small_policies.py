@@ -7,12 +7,13 @@ import pytest
 import torch
 from contract import check_policy, overfit
 
+from vantage.batch import Batch, Observation
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
-from vantage.types import Batch, Observation, VantageError
+from vantage.types import VantageError
 
 CONFIGS = {
     "flow from pixels": FlowConfig(),
@@ -24,7 +25,10 @@ CONFIGS = {
 
 def batch(count: int = 4, actions: int = 4) -> Batch:
     g = torch.Generator().manual_seed(0)
-    images = {c: torch.randint(0, 256, (count, 48, 48, 3), dtype=torch.uint8, generator=g) for c in ("corner4", "gripperPOV")}
+    images = {
+        c: torch.randint(0, 256, (count, 48, 48, 3), dtype=torch.uint8, generator=g)
+        for c in ("corner4", "gripperPOV")
+    }
     observation = Observation(
         images=images,
         state=torch.randn(count, 4, generator=g),
@@ -32,7 +36,12 @@ def batch(count: int = 4, actions: int = 4) -> Batch:
         prompts=("reach", "push", "push", "lift it"),
     )
     mask = torch.ones(count, 16, actions, dtype=torch.bool)
-    return Batch(observation=observation, actions=torch.randn(count, 16, actions, generator=g), mask=mask, row=np.arange(count))
+    return Batch(
+        observation=observation,
+        actions=torch.randn(count, 16, actions, generator=g),
+        mask=mask,
+        row=np.arange(count),
+    )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -57,7 +66,9 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
     actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=64)), seed=0)
     rng = np.random.default_rng(0)
     actor.fit_normaliser(
-        rng.normal(5, 1, (500, 4)).astype(np.float32), rng.normal(3, 0.1, (500, 4)).astype(np.float32), rng.normal(size=(500, 39))
+        rng.normal(5, 1, (500, 4)).astype(np.float32),
+        rng.normal(3, 0.1, (500, 4)).astype(np.float32),
+        rng.normal(size=(500, 39)),
     )
     actor.save(tmp_path)
     chunk = load_policy(tmp_path).act(batch().observation, torch.Generator().manual_seed(0))
@@ -67,20 +78,25 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
 def test_calm_acting_is_the_same_policy_without_its_noise() -> None:
     actor = FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=64)))
     seen = batch().observation
-    calm = actor.with_noise(0.0)
-    chunks = [calm.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    zero_noise = actor.with_noise(0.0)
+    chunks = [zero_noise.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     assert torch.equal(*chunks), "nothing is drawn"
     assert not torch.equal(*(actor.act(seen, torch.Generator().manual_seed(seed)) for seed in (0, 1)))
-    again = calm.with_noise(1.0)
-    assert torch.equal(again.act(seen, torch.Generator().manual_seed(3)), actor.act(seen, torch.Generator().manual_seed(3)))
+    again = zero_noise.with_noise(1.0)
+    assert torch.equal(
+        again.act(seen, torch.Generator().manual_seed(3)), actor.act(seen, torch.Generator().manual_seed(3))
+    )
 
 
 def test_the_gaussian_density_by_hand() -> None:
-    actor = GaussianPolicy(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(0.5)), seed=0)
+    actor = GaussianPolicy(
+        GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(0.5)), seed=0
+    )
     seen = batch()
     mean = actor.mean(seen.observation)
     shifted = mean + torch.tensor([0.5, 0.0, 0.0, -1.0])
-    # Per step: -z^2/2 - log(0.5) - log(2 pi)/2, with z = 1, 0, 0, -2; 16 steps, of which the second chunk executed one.
+    # Per step: -z^2/2 - log(0.5) - log(2 pi)/2, with z = 1, 0, 0, -2; 16 steps, of which the second chunk
+    # executed one.
     by_hand = -0.5 * (1 + 4) + 4 * (np.log(2) - 0.5 * np.log(2 * np.pi))
     executed = torch.ones(4, 16, dtype=torch.bool)
     executed[1, 1:] = False
@@ -90,7 +106,10 @@ def test_the_gaussian_density_by_hand() -> None:
 
 def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -> None:
     rho, std = 0.5, 0.3
-    actor = GaussianPolicy(GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(std), correlation=rho), seed=0)
+    actor = GaussianPolicy(
+        GaussianConfig(net=NetConfig(sight=TrueState(), width=64), log_std=np.log(std), correlation=rho),
+        seed=0,
+    )
     seen = batch()
     noise = torch.stack([actor.exploration(torch.Generator().manual_seed(i)) for i in range(4)])
     path = actor.explore(seen.observation, noise)
@@ -101,7 +120,9 @@ def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -
         oracle = torch.distributions.MultivariateNormal(torch.zeros(n), covariance[:n, :n])
         wanted = oracle.log_prob(away[:, :n].transpose(1, 2)).sum(-1, keepdim=True)
         executed = (steps < n).expand(4, 16)
-        torch.testing.assert_close(actor.log_prob(seen.observation, path, executed), wanted, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            actor.log_prob(seen.observation, path, executed), wanted, rtol=1e-4, atol=1e-3
+        )
 
 
 def test_a_folder_without_a_checkpoint_is_one_sentence(tmp_path: Path) -> None:

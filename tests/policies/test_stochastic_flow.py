@@ -1,4 +1,5 @@
-"""Flows with a ratio: the sampler keeps the flow's marginals, the densities are what they say, checkpoints come back."""
+"""Flows with a ratio: the sampler keeps the flow's marginals, the densities are what they say, checkpoints
+come back."""
 
 from pathlib import Path
 
@@ -6,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from vantage.batch import Observation
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import StochasticPolicy
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
-from vantage.types import Observation
 
 NET = NetConfig(sight=TrueState(dim=5, width=16), width=32, depth=1, chunk=4, execute=4, action_dim=2)
 
@@ -31,7 +32,8 @@ def all_executed(batch: int = 3) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("config", "ratios"), [(FlowSDEConfig(net=NET), 1), (FPOConfig(net=NET), 8), (FPOConfig(net=NET, per_draw=False), 1)]
+    ("config", "ratios"),
+    [(FlowSDEConfig(net=NET), 1), (FPOConfig(net=NET), 8), (FPOConfig(net=NET, per_draw=False), 1)],
 )
 def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path) -> None:
     actor = build_policy(config, seed=1)
@@ -43,8 +45,8 @@ def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path)
     actor.save(tmp_path)
     again = load_policy(tmp_path)
     torch.testing.assert_close(again.log_prob(seen(), path, all_executed()), density)
-    calm = [actor.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)]
-    assert torch.equal(*calm), "deployed, it draws nothing"
+    zero_noise = [actor.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)]
+    assert torch.equal(*zero_noise), "deployed, it draws nothing"
 
 
 def test_the_sde_density_is_the_product_of_its_steps() -> None:
@@ -53,12 +55,19 @@ def test_the_sde_density_is_the_product_of_its_steps() -> None:
     path = actor.explore(seen(), noise)
     # z of every step is the noise it was made with, so the log density is known without the network.
     stds = [0.5 * np.sqrt((1 - k / 3) / 3) for k in range(3)]
-    wanted = sum((-0.5 * noise[:, k + 1].square() - np.log(std) - 0.5 * np.log(2 * np.pi)).sum((1, 2)) for k, std in enumerate(stds))
-    torch.testing.assert_close(actor.log_prob(seen(), path, all_executed()).detach()[:, 0], wanted.float(), rtol=1e-4, atol=1e-4)
+    wanted = sum(
+        (-0.5 * noise[:, k + 1].square() - np.log(std) - 0.5 * np.log(2 * np.pi)).sum((1, 2))
+        for k, std in enumerate(stds)
+    )
+    torch.testing.assert_close(
+        actor.log_prob(seen(), path, all_executed()).detach()[:, 0], wanted.float(), rtol=1e-4, atol=1e-4
+    )
     some = all_executed()
     some[:, 2:] = False
     last = (-0.5 * noise[:, 3, 2:].square() - np.log(stds[2]) - 0.5 * np.log(2 * np.pi)).sum((1, 2))
-    torch.testing.assert_close(actor.log_prob(seen(), path, some).detach()[:, 0], (wanted - last).float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        actor.log_prob(seen(), path, some).detach()[:, 0], (wanted - last).float(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_quiet_sde_is_the_flow() -> None:
@@ -75,7 +84,8 @@ def test_a_quiet_sde_is_the_flow() -> None:
 
 
 def test_the_sde_keeps_the_marginals_of_a_known_flow() -> None:
-    """Data N(0, s^2) from noise N(0, 1): the exact velocity is known, and the noisy sampler must end in N(0, s^2) as the ODE does."""
+    """Data N(0, s^2) from noise N(0, 1): the exact velocity is known, and the noisy sampler must end in N(0,
+    s^2) as the ODE does."""
     s, steps, level = 0.5, 200, 1.0
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(100_000, generator=generator)
@@ -101,4 +111,9 @@ def test_fpos_ratio_is_the_change_of_the_flow_loss() -> None:
     wanted = -total[:, :2].sum(1)[None]
     torch.testing.assert_close(actor.log_prob(seen(1), path, executed).detach(), wanted, rtol=1e-5, atol=1e-5)
     together = FPOPolicy(FPOConfig(net=NET, draws=2, per_draw=False), seed=4)
-    torch.testing.assert_close(together.log_prob(seen(1), path, executed).detach(), wanted.mean(1, keepdim=True), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        together.log_prob(seen(1), path, executed).detach(),
+        wanted.mean(1, keepdim=True),
+        rtol=1e-5,
+        atol=1e-5,
+    )

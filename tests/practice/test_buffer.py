@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from vantage.practice.buffer import BufferRule, DemoBuffer, NoLongerThanMedian, OnlyDemonstrations, ShorterThanLongest, Windows, windows_of
+from vantage.practice.buffer import (
+    BufferRule,
+    DemoBuffer,
+    NoLongerThanMedian,
+    OnlyDemonstrations,
+    ShorterThanLongest,
+    Windows,
+    windows_of,
+)
 from vantage.practice.trials import Trials, join_trials
 
 H, A = 3, 2
@@ -11,7 +19,9 @@ def trials_of(*episodes: tuple[int, bool, int]) -> Trials:
     """Episodes as (task, success, steps), cut into chunks of three."""
     counts = [-(-steps // H) for _, _, steps in episodes]
     n = sum(counts)
-    executed = np.concatenate([np.arange(c * H).reshape(c, H) < steps for c, (_, _, steps) in zip(counts, episodes, strict=True)])
+    executed = np.concatenate(
+        [np.arange(c * H).reshape(c, H) < steps for c, (_, _, steps) in zip(counts, episodes, strict=True)]
+    )
     return Trials(
         task=np.array([task for task, _, _ in episodes]),
         seed=np.arange(len(episodes)),
@@ -24,7 +34,8 @@ def trials_of(*episodes: tuple[int, bool, int]) -> Trials:
         episode=np.repeat(np.arange(len(episodes)), counts),
         elapsed=np.zeros(n, np.float32),
         state=np.zeros((n, 4), np.float32),
-        environment_state=np.repeat([steps for _, _, steps in episodes], counts)[:, None].astype(np.float32) * np.ones((1, 5), np.float32),
+        environment_state=np.repeat([steps for _, _, steps in episodes], counts)[:, None].astype(np.float32)
+        * np.ones((1, 5), np.float32),
         images={},
         path=np.zeros((n, 1, H, A), np.float32),
         action=np.zeros((n, H, A), np.float32),
@@ -48,13 +59,18 @@ def test_trials_know_their_chunks():
 
 @pytest.mark.parametrize(
     ("rule", "lengths"),
-    [(NoLongerThanMedian(), [5, 5, 8, 9]), (ShorterThanLongest(), [5, 5, 8, 9]), (OnlyDemonstrations(), [8, 10, 12])],
+    [
+        (NoLongerThanMedian(), [5, 5, 8, 9]),
+        (ShorterThanLongest(), [5, 5, 8, 9]),
+        (OnlyDemonstrations(), [8, 10, 12]),
+    ],
 )
 def test_admission_and_eviction_by_hand(rule, lengths):
     buffer = DemoBuffer(BufferRule(capacity=4, admission=rule), ("a", "b"))
     for steps in (8, 10, 12):
         buffer.start(0, demo(steps))
-    # In order of length: 5, 5, 9 (median of 5 5 8 10 12 -> after eviction 5 5 8 10 is 6.5: no; yet shorter than the longest), 20 never.
+    # In order of length: 5, 5, 9 (median of 5 5 8 10 12 -> after eviction 5 5 8 10 is 6.5: no; yet shorter
+    # than the longest), 20 never.
     buffer.offer(trials_of((0, True, 9), (0, True, 5), (0, False, 4), (0, True, 20), (0, True, 5)))
     found = sorted(each.steps for each in buffer.kept[0])
     assert found == (lengths if not isinstance(rule, NoLongerThanMedian) else [5, 5, 8, 10])
@@ -74,7 +90,9 @@ def test_every_task_is_drawn_alike_however_much_it_has():
         buffer.start(2, demo(steps))
     batch, task = buffer.draw(6000, np.random.default_rng(0))
     assert np.bincount(task, minlength=3) / 6000 == pytest.approx([0.5, 0, 0.5], abs=0.03)
-    assert all(prompt == "ac"[k // 2] for prompt, k in zip(batch.observation.prompts[:50], task[:50], strict=True))
+    assert all(
+        prompt == "ac"[k // 2] for prompt, k in zip(batch.observation.prompts[:50], task[:50], strict=True)
+    )
     assert batch.actions.shape == (6000, H, A) and batch.mask.shape == (6000, H, A)
     assert set(batch.observation.environment_state[task == 2, 0].tolist()) == {30.0, 60.0}
 
@@ -86,4 +104,8 @@ def test_a_buffer_survives_its_file():
     again = DemoBuffer.read(buffer.rule, buffer.prompts, buffer.tensors())
     assert [[e.steps for e in mine] for mine in again.kept] == [[7], [4, 2]]
     ours, theirs = (each.draw(40, np.random.default_rng(5))[0] for each in (buffer, again))
-    assert (ours.actions == theirs.actions).all() and (ours.mask == theirs.mask).all() and (ours.row == theirs.row).all()
+    assert (
+        (ours.actions == theirs.actions).all()
+        and (ours.mask == theirs.mask).all()
+        and (ours.row == theirs.row).all()
+    )

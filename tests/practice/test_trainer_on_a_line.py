@@ -1,4 +1,5 @@
-"""Practice in the known world: which starts a check plays, which checkpoint is kept, what is remembered and cloned."""
+"""Practice in the known world: which starts a check plays, which checkpoint is kept, what is remembered and
+cloned."""
 
 import copy
 import shutil
@@ -26,6 +27,7 @@ from vantage.practice.ppo import PPOFit
 from vantage.practice.settings import Checks, Play, Practice
 from vantage.practice.trainer import PracticeTask, Trainer, demonstrations_of
 from vantage.seeding import seed_for
+from vantage.types import VantageError
 from vantage.worlds.spec import place_of
 
 WORLD = LineSpec(task="line", limit=30)
@@ -80,8 +82,12 @@ class Watched:
 def test_a_check_plays_the_development_starts_as_deployed(start: Round, tmp_path: Path) -> None:
     trainer, pool = Trainer.begin(task_of(start), tmp_path / ".practice"), Watched()
     check = trainer.check(pool)
-    assert sorted(s.seed for s in pool.starts) == sorted(seed_for("development", place_of(WORLD), i) for i in range(6))
-    assert not {s.seed for s in pool.starts} & {seed_for("evaluation", place_of(WORLD), i) for i in range(100)}
+    assert sorted(s.seed for s in pool.starts) == sorted(
+        seed_for("development", place_of(WORLD), i) for i in range(6)
+    )
+    assert not {s.seed for s in pool.starts} & {
+        seed_for("evaluation", place_of(WORLD), i) for i in range(100)
+    }
     assert {s.world.limit for s in pool.starts} == {40} and not any(group.explores for group in pool.groups)
     assert not any(s.lead for s in pool.starts)
 
@@ -106,7 +112,8 @@ def test_practice_plays_new_starts_with_noise(start: Round, tmp_path: Path) -> N
 
 
 def test_the_best_checkpoint_is_kept_whatever_comes_later(start: Round, tmp_path: Path) -> None:
-    """The same policy made faster, slower, and a little slower than at first: costs fall, rise and stay above."""
+    """The same policy made faster, slower, and a little slower than at first: costs fall, rise and stay
+    above."""
     trainer, pool = Trainer.begin(task_of(start), tmp_path / ".practice"), Watched()
     speed, checks = trainer.learner.averaged.actions.std.clone(), []
     middle = trainer.learner.averaged.actions.mean.clone()
@@ -121,8 +128,12 @@ def test_the_best_checkpoint_is_kept_whatever_comes_later(start: Round, tmp_path
     torch.testing.assert_close(load_policy(trainer.best).actions.std, speed * 3)
 
 
-def test_practice_that_only_harms_ends_with_the_policy_that_it_began_with(start: Round, tmp_path: Path) -> None:
-    ruin = PPOFit(warm_up=0, epochs=4, batch=16, lr=0.3, adapt=1.0, kl_stop=1e9, kl_end=1e9, bc_batch=16, average=0.0)
+def test_practice_that_only_harms_ends_with_the_policy_that_it_began_with(
+    start: Round, tmp_path: Path
+) -> None:
+    ruin = PPOFit(
+        warm_up=0, epochs=4, batch=16, lr=0.3, adapt=1.0, kl_stop=1e9, kl_end=1e9, bc_batch=16, average=0.0
+    )
     settings = ChunkedPPORun(worlds=(WORLD,), seed=7, policy=load_policy(start.actor).config)
     here = Round.of(tmp_path, 1)
     begun = Round.of(tmp_path, 0)
@@ -155,7 +166,9 @@ def test_led_trials_are_neither_cloned_nor_remembered(start: Round, tmp_path: Pa
     assert trainer.success[0] == pytest.approx(keep * 2 / 3 + (1 - keep) * 1.0)
     assert trainer.lengths[0] == pytest.approx(keep * 6 + (1 - keep) * 7)
     trainer._remember(replace(trials, led=np.ones(4, bool)))
-    assert trainer.success[0] == pytest.approx(keep * 2 / 3 + (1 - keep) * 1.0), "a task that was only led stays"
+    assert trainer.success[0] == pytest.approx(keep * 2 / 3 + (1 - keep) * 1.0), (
+        "a task that was only led stays"
+    )
 
 
 def test_a_demonstration_gives_a_window_per_frame_masked_past_its_end(start: Round) -> None:
@@ -188,3 +201,11 @@ def test_a_trainer_that_saved_itself_goes_on_with_everything(start: Round, tmp_p
     assert all(torch.equal(before[name], after[name]) for name in before)
     line, other = (copy.deepcopy(one.iterate(play_here)) for one in (trainer, again))
     assert line == other
+
+
+def test_a_policy_that_looks_back_is_not_practised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = line_actor(tmp_path)
+    actor.interface = replace(actor.interface, history=2)
+    monkeypatch.setattr("vantage.practice.lockstep.load_policy", lambda _folder: actor)
+    with pytest.raises(VantageError, match="looks at 2 observations, and practice keeps one of a chunk"):
+        play_group(Group(0, (Start(WORLD, 0, seed=1),), tmp_path, explores=False))

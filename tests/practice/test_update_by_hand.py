@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from vantage.batch import Observation
 from vantage.core.surrogate import Discount
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, TrueState
@@ -17,7 +18,6 @@ from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.practice.buffer import BufferRule, DemoBuffer, Windows
 from vantage.practice.ppo import ChunkedPPO, PPOFit
 from vantage.practice.trials import Trials
-from vantage.types import Observation
 
 H, A, S, E = 4, 2, 3, 5
 RHO = 0.6
@@ -50,7 +50,10 @@ def trials_of() -> Trials:
     rng = np.random.default_rng(4)
     counts = [-(-steps // H) for _, _, steps in EPISODES]
     n = sum(counts)
-    executed = [np.arange(count * H).reshape(count, H) < steps for count, (_, _, steps) in zip(counts, EPISODES, strict=True)]
+    executed = [
+        np.arange(count * H).reshape(count, H) < steps
+        for count, (_, _, steps) in zip(counts, EPISODES, strict=True)
+    ]
     steps = np.array([steps for _, _, steps in EPISODES])
     trials = Trials(
         task=np.array([task for task, _, _ in EPISODES]),
@@ -123,7 +126,9 @@ def advantages(trials: Trials, learner: ChunkedPPO) -> tuple[np.ndarray, np.ndar
     everything = list(range(len(trials.episode)))
     with torch.no_grad():
         observation = seen(trials, everything)
-        now = learner.critic(observation.environment_state, observation.prompts, torch.from_numpy(trials.elapsed))
+        now = learner.critic(
+            observation.environment_state, observation.prompts, torch.from_numpy(trials.elapsed)
+        )
         ends = tuple(PROMPTS[k] for k in trials.task)
         end = learner.critic(torch.from_numpy(trials.end_state), ends, torch.ones(len(ends)))
     value, at_end = now.double().numpy(), end.double().numpy()
@@ -153,7 +158,8 @@ def advantages(trials: Trials, learner: ChunkedPPO) -> tuple[np.ndarray, np.ndar
 
 
 def log_density(actor: GaussianPolicy, trials: Trials, observation: Observation) -> torch.Tensor:
-    """Of the executed steps of every chunk: a multivariate normal with AR(1) correlation, per action dimension."""
+    """Of the executed steps of every chunk: a multivariate normal with AR(1) correlation, per action
+    dimension."""
     mean, std = actor.mean(observation), actor.log_std.exp()
     terms = []
     for row in range(len(trials.episode)):
@@ -161,16 +167,26 @@ def log_density(actor: GaussianPolicy, trials: Trials, observation: Observation)
         distance = (torch.arange(n)[:, None] - torch.arange(n)).abs()
         correlation = RHO**distance
         dims = [
-            MultivariateNormal(mean[row, :n, a], std[a] ** 2 * correlation).log_prob(torch.from_numpy(trials.path[row, 0, :n, a]))
+            MultivariateNormal(mean[row, :n, a], std[a] ** 2 * correlation).log_prob(
+                torch.from_numpy(trials.path[row, 0, :n, a])
+            )
             for a in range(A)
         ]
         terms.append(torch.stack(dims).sum())
     return torch.stack(terms)
 
 
-def cloning_loss(actor: GaussianPolicy, buffer: DemoBuffer, rng: np.random.Generator, size: int) -> torch.Tensor:
-    """beta_task times the squared error over the real steps of drawn windows: every task as often as the other."""
-    flat = [(task, one, row) for task, kept in enumerate(buffer.kept) for one in kept for row in range(len(one.state))]
+def cloning_loss(
+    actor: GaussianPolicy, buffer: DemoBuffer, rng: np.random.Generator, size: int
+) -> torch.Tensor:
+    """beta_task times the squared error over the real steps of drawn windows: every task as often as the
+    other."""
+    flat = [
+        (task, one, row)
+        for task, kept in enumerate(buffer.kept)
+        for one in kept
+        for row in range(len(one.state))
+    ]
     of_task = [[entry for entry in flat if entry[0] == task] for task in (0, 1)]
     tasks, share = rng.integers(2, size=size), rng.random(size)
     rng.integers(2**31)  # the noise that a flow would draw
@@ -285,12 +301,16 @@ def test_padding_in_the_buffer_teaches_nothing() -> None:
     for kept in buffer.kept:
         for one in kept:
             one.action[~one.mask] = 5.0
-    logs = [learner_of(SETTINGS).update(trials_of(), PROMPTS, given, (1.0, BETA), seed=6) for given in (buffer_of(), buffer)]
+    logs = [
+        learner_of(SETTINGS).update(trials_of(), PROMPTS, given, (1.0, BETA), seed=6)
+        for given in (buffer_of(), buffer)
+    ]
     assert logs[0] == logs[1] and logs[0]["bc_loss"] > 0
 
 
 def test_the_policy_stops_where_its_divergence_says_so() -> None:
-    """A limit of nothing: the first step is taken (nothing has diverged), the second is not, and the next begin slower."""
+    """A limit of nothing: the first step is taken (nothing has diverged), the second is not, and the next
+    begin slower."""
     learner = learner_of(replace(SETTINGS, kl_stop=1e-9, kl_end=1e-9))
     log = learner.update(trials_of(), PROMPTS, buffer_of(), (1.0, BETA), seed=6)
     assert log["policy_steps"] == 1 and log["lr"] == pytest.approx(SETTINGS.lr / SETTINGS.adapt)
@@ -304,4 +324,7 @@ def test_while_the_critic_warms_up_the_policy_stays() -> None:
     assert "policy_loss" not in log and log["value_loss"] > 0
     for a, b in zip(learner.actor.parameters(), untouched.actor.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert any(not torch.equal(a, b) for a, b in zip(learner.critic.parameters(), untouched.critic.parameters(), strict=True))
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(learner.critic.parameters(), untouched.critic.parameters(), strict=True)
+    )

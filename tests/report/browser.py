@@ -1,4 +1,5 @@
-"""Headless Chromium over its debugging pipe, with the standard library alone: real mouse, touch and keys, and every console message."""
+"""Headless Chromium over its debugging pipe, with the standard library alone: real mouse, touch and keys, and
+every console message."""
 
 import base64
 import fcntl
@@ -15,8 +16,21 @@ from typing import Any
 import pytest
 
 QUIET = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--mute-audio"),
+    *(
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--mute-audio",
+    ),
     "--remote-debugging-pipe",
 ]
 
@@ -26,10 +40,15 @@ def chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.environ.get("CI") == "true" and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run("apt-get update && apt-get install -y --no-install-recommends chromium", shell=True, check=True)
+        subprocess.run(
+            "apt-get update && apt-get install -y --no-install-recommends chromium", shell=True, check=True
+        )
         found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        pytest.fail("the report is checked in a real browser and there is none: install Debian's package `chromium`", pytrace=False)
+        pytest.fail(
+            "the report is checked in a real browser and there is none: install Debian's package `chromium`",
+            pytrace=False,
+        )
     return found
 
 
@@ -41,7 +60,8 @@ class Browser:
         self._home = tempfile.mkdtemp()
         self._buffer, self._number, self._session = b"", 0, None
         (their_in, self._out), (self._in, their_out) = os.pipe(), os.pipe()
-        # Chromium reads commands from file 3 and answers on file 4; high copies keep the two from overwriting each other.
+        # Chromium reads commands from file 3 and answers on file 4; high copies keep the two from overwriting
+        # each other.
         high = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (their_in, their_out)]
 
         def wire() -> None:
@@ -50,7 +70,9 @@ class Browser:
 
         command = [chromium(), *QUIET, f"--user-data-dir={self._home}", "about:blank"]
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(command, preexec_fn=wire, pass_fds=(3, 4), stdin=quiet, stdout=quiet, stderr=quiet)
+        self._process = subprocess.Popen(
+            command, preexec_fn=wire, pass_fds=(3, 4), stdin=quiet, stdout=quiet, stderr=quiet
+        )
         for end in (their_in, their_out, *high):
             os.close(end)
         target = self("Target.createTarget", url="about:blank")["targetId"]
@@ -89,20 +111,35 @@ class Browser:
             self.problems.append(json.dumps(params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"]["text"])
-        elif method == "Network.requestWillBeSent" and not params["request"]["url"].startswith(("file:", "data:", "blob:", "about:")):
+        elif method == "Network.requestWillBeSent" and not params["request"]["url"].startswith(
+            ("file:", "data:", "blob:", "about:")
+        ):
             self.problems.append(f"request to {params['request']['url']}")
 
-    def open(self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False, touch: bool = False) -> None:
+    def open(
+        self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False, touch: bool = False
+    ) -> None:
         """Load a file at a window size and colour scheme, and wait until it and its first video are ready."""
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
+        self(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=touch,
+        )
         self("Emulation.setTouchEmulationEnabled", enabled=touch)
-        self("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self("Page.navigate", url=page.resolve().as_uri())
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""
-        answer = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        answer = self(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -117,9 +154,20 @@ class Browser:
         """Press at the first point, move through the others, let go."""
         for i, (x, y) in enumerate(points):
             if touch:
-                self("Input.dispatchTouchEvent", type="touchMove" if i else "touchStart", touchPoints=[{"x": x, "y": y}])
+                self(
+                    "Input.dispatchTouchEvent",
+                    type="touchMove" if i else "touchStart",
+                    touchPoints=[{"x": x, "y": y}],
+                )
             else:
-                self("Input.dispatchMouseEvent", type="mouseMoved" if i else "mousePressed", x=x, y=y, button="left", clickCount=1)
+                self(
+                    "Input.dispatchMouseEvent",
+                    type="mouseMoved" if i else "mousePressed",
+                    x=x,
+                    y=y,
+                    button="left",
+                    clickCount=1,
+                )
         x, y = points[-1]
         if touch:
             self("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])

@@ -1,4 +1,5 @@
-"""The page as people meet it: in a real browser, by mouse, touch and keyboard, wide and narrow, light and dark."""
+"""The page as people meet it: in a real browser, by mouse, touch and keyboard, wide and narrow, light and
+dark."""
 
 import math
 
@@ -16,7 +17,8 @@ def spot(browser, share):
     browser.evaluate(f"{SCRUB}.scrollIntoView({{block: 'center'}})")
     return browser.evaluate(
         f"(() => {{ const p = {PLOT}, b = p.getBoundingClientRect(), d = p.dataset;"
-        f" const x = +d.left + (d.right - d.left) * {share}; return [b.left + x / d.width * b.width, b.top + b.height / 2]; }})()"
+        f" const x = +d.left + (d.right - d.left) * {share}; "
+        f"return [b.left + x / d.width * b.width, b.top + b.height / 2]; }})()"
     )
 
 
@@ -26,7 +28,8 @@ def state(browser):
     return browser.evaluate(
         f"(() => {{ const v = {VIEWER}, d = JSON.parse(v.querySelector('script').textContent), p = {PLOT};"
         " const x = +p.querySelector('.cursor').getAttribute('x1'), s = p.dataset;"
-        f" return [+{SCRUB}.getAttribute('aria-valuenow'), {VIDEO}.currentTime * d.fps, (x - s.left) / (s.right - s.left), d.frames]; }})()"
+        f" return [+{SCRUB}.getAttribute('aria-valuenow'), {VIDEO}.currentTime * d.fps, (x - s.left) "
+        f"/ (s.right - s.left), d.frames]; }})()"
     )
 
 
@@ -43,8 +46,10 @@ def test_it_renders_without_a_single_complaint(browser, toy_page):
     assert "HABC" in browser.evaluate("document.querySelector('h1').innerText")
     sections = browser.evaluate("[...document.querySelectorAll('section')].map((section) => section.id)")
     assert sections == ["success", "episodes", "steps", "collected", "weights", "critic", "starts", "actor"]
-    shown = browser.evaluate("[...document.querySelectorAll('.fig')].filter((f) => f.offsetParent)"
-                             ".map((f) => [...f.children].filter((s) => s.getBoundingClientRect().width > 0).length)")  # fmt: skip
+    shown = browser.evaluate(
+        "[...document.querySelectorAll('.fig')].filter((f) => f.offsetParent)"
+        ".map((f) => [...f.children].filter((s) => s.getBoundingClientRect().width > 0).length)"
+    )
     assert shown and set(shown) == {1}, "each wide figure shows exactly one of its drawings"
     assert browser.problems == []
 
@@ -56,8 +61,13 @@ def test_the_mouse_drags_video_cursor_and_numbers_together(browser, toy_page):
     check_together(browser, 0.7)
     data = browser.evaluate(f"JSON.parse({VIEWER}.querySelector('script').textContent)")
     step = state(browser)[0]
-    assert browser.evaluate(f"{VIEWER}.querySelector('[data-cell=p_v]').textContent") == f"{data['p_v'][step]:.2f}"
-    assert browser.evaluate(f"{VIEWER}.querySelector('[data-cell=driver]').textContent") == ("human" if data["human"][step] else "policy")
+    assert (
+        browser.evaluate(f"{VIEWER}.querySelector('[data-cell=p_v]').textContent")
+        == f"{data['p_v'][step]:.2f}"
+    )
+    assert browser.evaluate(f"{VIEWER}.querySelector('[data-cell=driver]').textContent") == (
+        "human" if data["human"][step] else "policy"
+    )
     assert browser.problems == []
 
 
@@ -101,7 +111,9 @@ def test_the_video_plays_at_the_speed_that_is_asked_for(browser, toy_page):
     browser.open(toy_page)
     browser.wait(READY)
     speed = f"{VIEWER}.querySelector('select')"
-    assert browser.evaluate(f"{speed}.value") == "0.5", "a robot of 40 steps a second is shown at half its speed"
+    assert browser.evaluate(f"{speed}.value") == "0.5", (
+        "a robot of 40 steps a second is shown at half its speed"
+    )
     browser.evaluate(f"{VIEWER}.querySelector('.play button').click()")
     browser.wait(f"!{VIDEO}.paused")
     assert browser.evaluate(f"{VIDEO}.playbackRate") == pytest.approx(0.5 * 40 / 20)
@@ -133,7 +145,9 @@ def test_playing_moves_the_cursor_and_stops_at_the_end(browser, toy_page):
     browser.evaluate(f"{VIEWER}.querySelector('.play button').click()")
     browser.wait(f"+{SCRUB}.getAttribute('aria-valuenow') > {start}")
     assert browser.evaluate(f"{VIEWER}.querySelector('.play button').textContent") == "Pause"
-    browser.wait(f"+{SCRUB}.getAttribute('aria-valuenow') === +{SCRUB}.getAttribute('aria-valuemax') && {VIDEO}.paused")
+    browser.wait(
+        f"+{SCRUB}.getAttribute('aria-valuenow') === +{SCRUB}.getAttribute('aria-valuemax') && {VIDEO}.paused"
+    )
     assert browser.problems == []
 
 
@@ -141,7 +155,8 @@ def test_the_video_lasts_as_many_steps_as_the_plot(browser, toy_page):
     browser.open(toy_page)
     browser.wait(READY)
     frames, fps, duration = browser.evaluate(
-        f"(() => {{ const d = JSON.parse({VIEWER}.querySelector('script').textContent); return [d.frames, d.fps, {VIDEO}.duration]; }})()"
+        f"(() => {{ const d = JSON.parse({VIEWER}.querySelector('script').textContent); "
+        f"return [d.frames, d.fps, {VIDEO}.duration]; }})()"
     )
     assert duration == pytest.approx(frames / fps, abs=0.5 / fps)
 
@@ -179,7 +194,9 @@ def test_a_run_on_true_state_scrubs_without_video(browser, tmp_path):
     browser.open(page)
     assert browser.evaluate("document.querySelectorAll('video').length") == 0
     browser.drag([spot(browser, 0.25), spot(browser, 0.5)])
-    frames, step = browser.evaluate(f"[+{SCRUB}.getAttribute('aria-valuemax') + 1, +{SCRUB}.getAttribute('aria-valuenow')]")
+    frames, step = browser.evaluate(
+        f"[+{SCRUB}.getAttribute('aria-valuemax') + 1, +{SCRUB}.getAttribute('aria-valuenow')]"
+    )
     assert step == pytest.approx(0.5 * (frames - 1), abs=0.51)
     browser.evaluate(f"{VIEWER}.querySelector('.play button').click()")
     browser.wait(f"+{SCRUB}.getAttribute('aria-valuenow') > {step}")

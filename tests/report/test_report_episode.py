@@ -40,6 +40,7 @@ def watch(kind, p_v, human=None, prompt="", number=0):
     return Watch(
         round=1,
         number=number,
+        first=0,
         kind=kind,
         prompt=prompt,
         human=driver,
@@ -52,7 +53,9 @@ def watch(kind, p_v, human=None, prompt="", number=0):
 
 def test_interest_by_hand():
     assert interest(watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8], [0, 0, 1, 1])) == 0.8 - 0.5
-    assert np.isclose(interest(watch(Kind.ALONE, [0.7, 0.3, 0.6, 0.9])), 0.7 - 0.3)  # the lower rim of the dip counts
+    assert np.isclose(
+        interest(watch(Kind.ALONE, [0.7, 0.3, 0.6, 0.9])), 0.7 - 0.3
+    )  # the lower rim of the dip counts
     assert interest(watch(Kind.ALONE, [0.1, 0.2, 0.9])) == 0
     assert np.isclose(interest(watch(Kind.FAILED, [0.5, 0.8, 0.1, 0.2])), 0.8 - 0.1)
 
@@ -87,13 +90,17 @@ def test_the_toy_run_uses_the_gate_on_successful_rollouts_alone(toy_run):
 def test_stories_say_what_happened():
     rescued = watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8], [0, 0, 1, 0])
     assert handovers(rescued) == [2, 3]
-    assert (
-        story(rescued) == "A human took over at step 2, with viability at 0.50, and handed back at step 3; the policy finished at step 4."
+    assert story(rescued) == (
+        "A human took over at step 2, with viability at 0.50, and handed back at step 3; "
+        "the policy finished at step 4."
     )
     twice = story(watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8, 0.7, 0.9], [0, 1, 0, 0, 1, 1]))
     assert twice.endswith("and handed back at step 2, took over again at step 4 and finished at step 6.")
     assert "finished the task at step 4" in story(watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8], [0, 0, 1, 1]))
-    assert story(watch(Kind.ALONE, [0.7, 0.3, 0.9])) == "The policy succeeded alone in 3 steps. Viability was lowest, 0.30, at step 1."
+    assert (
+        story(watch(Kind.ALONE, [0.7, 0.3, 0.9]))
+        == "The policy succeeded alone in 3 steps. Viability was lowest, 0.30, at step 1."
+    )
     assert "0.80, at step 1 and 0.20 at the end" in story(watch(Kind.FAILED, [0.5, 0.8, 0.2]))
 
 
@@ -127,7 +134,9 @@ def test_the_figure_shades_the_human_and_reaches_across_the_axis():
 def test_g_is_faint_where_it_decides_nothing():
     one = watch(Kind.RESCUED, [0.9, 0.2, 0.5, 0.8, 0.9], [0, 0, 1, 1, 1])
     drawn = ET.fromstring(traces(one, shared_ranges([one]), 640))
-    steps = {e.get("class"): e.get("d").count("M") + e.get("d").count("L") for e in drawn if e.tag.endswith("path")}
+    steps = {
+        e.get("class"): e.get("d").count("M") + e.get("d").count("L") for e in drawn if e.tag.endswith("path")
+    }
     assert steps["mark gate fine"] == 5, "all of g is there"
     strong = [e.get("d") for e in drawn if e.get("class") == "mark gate"]
     assert len(re.findall("[ML]", strong[0])) == 3, "two steps of the policy, and the stroke to the next"
@@ -141,7 +150,12 @@ def test_a_curve_that_leaves_its_plot_is_marked():
     assert ranges.a_v < 7
     tips = [e.text for e in ET.fromstring(traces(high, ranges, 640)).iter() if e.tag.endswith("title")]
     assert tips.count("cut: goes to 7") == 1
-    assert not any("cut" in tip for tip in [e.text for e in ET.fromstring(traces(long, ranges, 640)).iter() if e.tag.endswith("title")])
+    assert not any(
+        "cut" in tip
+        for tip in [
+            e.text for e in ET.fromstring(traces(long, ranges, 640)).iter() if e.tag.endswith("title")
+        ]
+    )
 
 
 def test_value_axes_are_shared_by_all_chosen_episodes():

@@ -7,7 +7,16 @@ import pytest
 
 from vantage.data.v3.schema import LABEL_COLUMNS, WEIGHT_COLUMNS
 from vantage.report.folder import RoundFiles, Run, Trials, read_run
-from vantage.report.numbers import Kind, collected, common_starts, compare, episodes_of, start_viability, values_of, weight_statistics
+from vantage.report.numbers import (
+    Kind,
+    collected,
+    common_starts,
+    compare,
+    episodes_of,
+    start_viability,
+    values_of,
+    weight_statistics,
+)
 from vantage.types import Route, VantageError
 
 
@@ -61,13 +70,25 @@ ALONE = [(P, "rollout_success", True, 1)] * 3
 RESCUED = [(P, "unlabelled", False, 1), (H, "intervention", True, 1), (P, "rollout_success", True, 1)]
 IN_HUMAN_HANDS = [(P, "unlabelled", False, 1), (H, "intervention", True, 1)]
 FAILED = [(P, "rollout_failure", False, 0)] * 4
-HELPED_IN_VAIN = [(P, "unlabelled", False, 0), (H, "intervention", False, 0), (P, "rollout_failure", False, 0)]
+HELPED_IN_VAIN = [
+    (P, "unlabelled", False, 0),
+    (H, "intervention", False, 0),
+    (P, "rollout_failure", False, 0),
+]
 UNKNOWN = [(P, "unlabelled", False, float("nan"))] * 2
 
 
 def test_how_episodes_went():
     facts = episodes_of(labels(DEMO, ALONE, RESCUED, IN_HUMAN_HANDS, FAILED, HELPED_IN_VAIN, UNKNOWN))
-    assert [f.kind for f in facts] == [Kind.DEMO, Kind.ALONE, Kind.RESCUED, Kind.RESCUED, Kind.FAILED, Kind.FAILED, Kind.UNKNOWN]
+    assert [f.kind for f in facts] == [
+        Kind.DEMO,
+        Kind.ALONE,
+        Kind.RESCUED,
+        Kind.RESCUED,
+        Kind.FAILED,
+        Kind.FAILED,
+        Kind.UNKNOWN,
+    ]
     assert [f.rows for f in facts][:3] == [slice(0, 2), slice(2, 5), slice(5, 8)]
     assert facts[2].human_share == pytest.approx(1 / 3)
 
@@ -82,8 +103,12 @@ def test_what_was_collected():
     (one,) = collected(run_of(round_files(1, labels=labels(ALONE, RESCUED, FAILED))))
     assert (one.episodes[Kind.ALONE], one.episodes[Kind.RESCUED], one.episodes[Kind.FAILED]) == (1, 1, 1)
     assert one.frames == {
-        Route.DEMO: 0, Route.ROLLOUT_SUCCESS: 4, Route.INTERVENTION: 1, Route.ROLLOUT_FAILURE: 4, Route.UNLABELLED: 1,
-    }  # fmt: skip
+        Route.DEMO: 0,
+        Route.ROLLOUT_SUCCESS: 4,
+        Route.INTERVENTION: 1,
+        Route.ROLLOUT_FAILURE: 4,
+        Route.UNLABELLED: 1,
+    }
     assert one.human_share == pytest.approx(0.1)
 
 
@@ -91,15 +116,25 @@ def test_arms_are_cut_to_the_starts_that_all_share_and_put_in_one_order():
     supervised = trials([3, 1, 2], [True, False, False])
     learned = trials([1, 2, 3, 4], [True, True, False, True])
     control = trials([2, 3, 1], [False, True, True])
-    arms = common_starts(run_of(round_files(0, trials=supervised), round_files(1), round_files(2, trials=learned), control=control))
+    arms = common_starts(
+        run_of(
+            round_files(0, trials=supervised), round_files(1), round_files(2, trials=learned), control=control
+        )
+    )
     assert [arm.short for arm in arms] == ["supervised", "round 2", "control"]
     assert [arm.trials.seed.tolist() for arm in arms] == [[1, 2, 3]] * 3
-    assert [arm.trials.success.tolist() for arm in arms] == [[False, False, True], [True, True, False], [True, False, True]]
+    assert [arm.trials.success.tolist() for arm in arms] == [
+        [False, False, True],
+        [True, True, False],
+        [True, False, True],
+    ]
 
 
 def test_arms_without_a_common_start_are_refused():
     with pytest.raises(VantageError, match="share no start"):
-        common_starts(run_of(round_files(0, trials=trials([1], [True])), round_files(1, trials=trials([2], [True]))))
+        common_starts(
+            run_of(round_files(0, trials=trials([1], [True])), round_files(1, trials=trials([2], [True])))
+        )
 
 
 def test_a_comparison_by_hand():
@@ -118,7 +153,9 @@ def test_a_comparison_by_hand():
 
 
 def test_nothing_in_common_has_no_mean():
-    arms = common_starts(run_of(round_files(0, trials=trials([1, 2], [1, 0])), round_files(1, trials=trials([1, 2], [0, 1]))))
+    arms = common_starts(
+        run_of(round_files(0, trials=trials([1, 2], [1, 0])), round_files(1, trials=trials([1, 2], [0, 1])))
+    )
     found = compare(arms[1], arms[0])
     assert found.both == 0
     assert np.isnan([found.steps_ours, found.steps_theirs, found.steps_difference.estimate]).all()
@@ -161,11 +198,19 @@ def test_weight_statistics_by_hand():
 
 def test_supervised_rounds_have_no_weight_statistics():
     assert weight_statistics(round_files(0)) is None
-    assert weight_statistics(round_files(0, weights=weights([(0, 0, "demo", np.nan, np.nan, 1.0, 1.0)]))) is None
+    assert (
+        weight_statistics(round_files(0, weights=weights([(0, 0, "demo", np.nan, np.nan, 1.0, 1.0)]))) is None
+    )
 
 
 def test_values_are_the_rounds_own_in_the_order_of_the_labels():
-    table = weights([(0, 1, "demo", 0.9, 1, 1, 0.1), (1, 1, "rollout_success", 0.2, 1, 1, 0.1), (1, 0, "rollout_success", 0.1, 1, 1, 0.1)])
+    table = weights(
+        [
+            (0, 1, "demo", 0.9, 1, 1, 0.1),
+            (1, 1, "rollout_success", 0.2, 1, 1, 0.1),
+            (1, 0, "rollout_success", 0.1, 1, 1, 0.1),
+        ]
+    )
     found = values_of(round_files(1, labels=labels(ALONE), weights=table))
     assert found["p_v"].tolist()[:2] == [0.1, 0.2]
     assert np.isnan(found["p_v"][2])
@@ -173,8 +218,12 @@ def test_values_are_the_rounds_own_in_the_order_of_the_labels():
 
 
 def test_starts_above_the_papers_threshold():
-    table = weights([(1, i, "x", p, 1, 1, 0.1) for i, p in enumerate([0.7, 0.1, 0.1, 0.5, 0.9, 0.9, 0.9, 0.61])])
-    (one,) = start_viability(run_of(round_files(1, labels=labels(ALONE, FAILED, [(P, "rollout_success", True, 1)]), weights=table)))
+    table = weights(
+        [(1, i, "x", p, 1, 1, 0.1) for i, p in enumerate([0.7, 0.1, 0.1, 0.5, 0.9, 0.9, 0.9, 0.61])]
+    )
+    (one,) = start_viability(
+        run_of(round_files(1, labels=labels(ALONE, FAILED, [(P, "rollout_success", True, 1)]), weights=table))
+    )
     assert one.p_v.tolist() == [0.7, 0.5, 0.61]
     assert one.kind == [Kind.ALONE, Kind.FAILED, Kind.ALONE]
     assert one.viable == pytest.approx(2 / 3)

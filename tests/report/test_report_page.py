@@ -1,14 +1,17 @@
 """The page as a file: self-contained, well-formed, safe, reproducible, and honest about what is missing."""
 
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import report_world
 from report_world import TASKS, write_run
 
+from vantage.cli import dispatch
 from vantage.disk.files import write_json
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.report.folder import read_run
@@ -82,7 +85,8 @@ HOSTILE = {
     "<script>alert(1)</script>": "a|b `c` <img src=x onerror=alert(2)>",
     "\x1b[31mred\x00\u202e": "</script></svg></style>'\"&amp; {{ 7 * 7 }} {% raw %}",
 }
-"""Names of tasks, and their prompts, that would do harm if a page took them for markup, or a terminal for commands."""
+"""Names of tasks, and their prompts, that would do harm if a page took them for markup, or a terminal for
+commands."""
 
 
 @pytest.fixture
@@ -96,8 +100,12 @@ def hostile_page(tmp_path, monkeypatch):
 def test_names_that_are_markup_stay_text(hostile_page, toy_page):
     text = hostile_page.read_text()
     structure = parse(text)
-    assert set(structure.tags) == set(parse(toy_page.read_text()).tags), "no element that a harmless page has not"
-    assert structure.tags.count("script") == 1 + structure.tags.count("article"), "one per episode and the page's own"
+    assert set(structure.tags) == set(parse(toy_page.read_text()).tags), (
+        "no element that a harmless page has not"
+    )
+    assert structure.tags.count("script") == 1 + structure.tags.count("article"), (
+        "one per episode and the page's own"
+    )
     assert not [name for name in structure.attributes if name.startswith("on")]
 
     words = words_of(text)
@@ -111,7 +119,9 @@ def test_a_browser_runs_nothing_of_them(hostile_page, browser):
     browser.wait("document.querySelector('[data-cell=step]').textContent === '0 of ' +"
                  " document.querySelector('.scrub').getAttribute('aria-valuemax')")  # fmt: skip
     assert browser.evaluate("document.images.length") == 0
-    assert browser.evaluate("document.querySelectorAll('h3')[1].textContent") in {one_line(name) for name in HOSTILE}
+    assert browser.evaluate("document.querySelectorAll('h3')[1].textContent") in {
+        one_line(name) for name in HOSTILE
+    }
     assert browser.problems == []
 
 
@@ -125,14 +135,18 @@ def test_the_headline_says_the_numbers(toy_run, toy_page):
     gap = compare(arms[2], arms[0])
     ours, theirs = arms[2].trials.success.mean(), arms[0].trials.success.mean()
     words = words_of(toy_page.read_text())
-    assert f"HABC raised success from {100 * theirs:.0f}\u202f% to {100 * ours:.0f}\u202f% on 60 paired starts." in words
+    assert (
+        f"HABC raised success from {100 * theirs:.0f}\u202f% to {100 * ours:.0f}\u202f% on 60 paired starts."
+        in words
+    )
     assert f"{signed(100 * gap.difference.estimate, 1)} percentage points" in words
     assert "further gradient steps on the demonstrations alone" in words
     assert "Draw it again: vantage report" in words and "0123456789abcdef0123" in words
 
 
 @pytest.mark.parametrize(
-    ("ours", "verb"), [(0.9, "raised success from"), (0.5, "made no clear difference: from"), (0.1, "lowered success from")]
+    ("ours", "verb"),
+    [(0.9, "raised success from"), (0.5, "made no clear difference: from"), (0.1, "lowered success from")],
 )
 def test_the_headline_claims_no_more_than_the_interval(toy_run, tmp_path, ours, verb):
     run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("1-episodes"))
@@ -145,8 +159,21 @@ def test_the_headline_claims_no_more_than_the_interval(toy_run, tmp_path, ours, 
 @pytest.mark.parametrize(
     "missing",
     [
-        *("round-*/1-episodes", "round-*/2-labels.parquet", "round-*/3-critic", "round-*/4-weights.parquet", "round-*/5-actor"),
-        *("round-*/6-eval.parquet", "round-*/round.json", "control-sft", "recipe.json", "round-0[12]", "round-*/*"),
+        *(
+            "round-*/1-episodes",
+            "round-*/2-labels.parquet",
+            "round-*/3-critic",
+            "round-*/4-weights.parquet",
+            "round-*/5-actor",
+        ),
+        *(
+            "round-*/6-eval.parquet",
+            "round-*/round.json",
+            "control-sft",
+            "recipe.json",
+            "round-0[12]",
+            "round-*/*",
+        ),
     ],
 )
 def test_whatever_is_missing_the_rest_is_shown(toy_run, tmp_path, missing):
@@ -155,7 +182,12 @@ def test_whatever_is_missing_the_rest_is_shown(toy_run, tmp_path, missing):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     text = write_report(run, episodes=1).read_text()
     parse(text)
-    assert "nan" not in re.sub('<script.*?</script>|<style.*?</style>|base64,[^"]*', "", text, flags=re.DOTALL).lower().split()
+    assert (
+        "nan"
+        not in re.sub('<script.*?</script>|<style.*?</style>|base64,[^"]*', "", text, flags=re.DOTALL)
+        .lower()
+        .split()
+    )
 
 
 def test_a_damaged_video_costs_the_video_only(toy_run, tmp_path):
@@ -177,21 +209,64 @@ def test_a_damaged_table_is_one_sentence_and_leaves_the_old_page(toy_run, tmp_pa
 
 
 def test_a_run_without_cameras_shows_traces_without_video(tmp_path):
-    text = write_report(write_run(tmp_path / "state", rounds=1, episodes=6, pictures=False), episodes=2).read_text()
+    text = write_report(
+        write_run(tmp_path / "state", rounds=1, episodes=6, pictures=False), episodes=2
+    ).read_text()
     assert "<video" not in text and text.count('class="viewer"') == 2
 
 
 def test_a_session_without_any_interval_has_no_verdict(tmp_path, toy_run):
-    run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("round-01", "round-02", "control-sft", "videos"))
+    run = shutil.copytree(
+        toy_run,
+        tmp_path / "run",
+        ignore=shutil.ignore_patterns("round-01", "round-02", "control-sft", "videos"),
+    )
     words = words_of(compose(read_run(run), 0, "x"))
     assert "The policy (supervised) succeeds on" in words and "nothing to compare it with yet" in words
+
+
+def test_labels_of_before_outcomes_stood_in_them_are_refused_with_what_mends_them(toy_run, tmp_path):
+    run = shutil.copytree(toy_run, tmp_path / "an old run")
+    for number in (0, 1):
+        path = run / f"round-0{number}/2-labels.parquet"
+        table = pq.read_table(path)
+        pq.write_table(table.drop_columns(["outcome", "outcome_source", "route_whole"]), path)
+
+        with pytest.raises(
+            VantageError, match=f"round-0{number}/2-labels.parquet is of an older Vantage"
+        ) as refusal:
+            read_run(run)
+        command = re.search("`vantage (.*)`", str(refusal.value))
+        assert command
+        dispatch(shlex.split(command[1]))
+        assert pq.read_table(path).equals(table.cast(pq.read_schema(path)))
+    assert write_report(run, tmp_path / "report.html").read_text()
+
+
+def test_demonstrations_alone_speak_of_no_rescues(toy_run, tmp_path):
+    run = shutil.copytree(toy_run, tmp_path / "run", ignore=shutil.ignore_patterns("videos"))
+    for labels in run.glob("round-0[1-9]/2-labels.parquet"):
+        labels.unlink()  # as in a run of PPO, whose practice keeps no episodes
+    page = write_report(run, tmp_path / "report.html").read_text()
+    section = page[page.index('<section id="collected"') :]
+    words = words_of(section[: section.index("</section>") + len("</section>")])
+    assert "Demonstrations, from which the supervised policy learned" in words and "16" in words
+    assert not re.search("rescue|failed|takes over|human", words), words
 
 
 def test_practice_shows_where_it_began_and_what_was_kept(toy_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(toy_run, run)
     checks = [
-        {"steps": steps, "success": s, "length": n, "cost": c, "kept": kept, "falling": False, "by_task": {"push-v3": [s, n]}}
+        {
+            "steps": steps,
+            "success": s,
+            "length": n,
+            "cost": c,
+            "kept": kept,
+            "falling": False,
+            "by_task": {"push-v3": [s, n]},
+        }
         for steps, s, n, c, kept in (
             (0, 0.25, float("nan"), 120.0, True),
             (51_234, 0.75, 61.5, 80.0, True),

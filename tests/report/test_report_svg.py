@@ -43,7 +43,13 @@ def test_numbers_as_people_write_them():
     assert number(0.25) == "0.25"
     assert number(48.5333) == "48.5"
     assert number(float("nan")) == "–"
-    assert [percent(rate) for rate in (0.431, 0.125, 0.375, 1, float("nan"))] == ["43\u202f%", "13\u202f%", "38\u202f%", "100\u202f%", "–"]
+    assert [percent(rate) for rate in (0.431, 0.125, 0.375, 1, float("nan"))] == [
+        "43\u202f%",
+        "13\u202f%",
+        "38\u202f%",
+        "100\u202f%",
+        "–",
+    ]
 
 
 def test_a_line_breaks_at_a_gap_and_is_held_at_the_edge():
@@ -57,7 +63,10 @@ def test_a_band_closes_each_stretch_by_itself():
     area = plot((0, 0, 40, 10), x=(0, 4), y=(0, 1))
     high = np.array([1, 1, np.nan, 1, 1.0])
     drawn = band(area, np.arange(5.0), np.where(np.isnan(high), np.nan, 0.0), high, "human")
-    assert re.search('d="([^"]*)"', drawn)[1] == "M0.0,0.0L10.0,0.0L10.0,10.0L0.0,10.0ZM30.0,0.0L40.0,0.0L40.0,10.0L30.0,10.0Z"
+    assert (
+        re.search('d="([^"]*)"', drawn)[1]
+        == "M0.0,0.0L10.0,0.0L10.0,10.0L0.0,10.0ZM30.0,0.0L40.0,0.0L40.0,10.0L30.0,10.0Z"
+    )
 
 
 def test_columns_stack_to_their_sum():
@@ -70,7 +79,11 @@ def test_columns_stack_to_their_sum():
 
 def test_words_are_escaped_and_a_file_stands_alone(tmp_path):
     area = plot((40, 20, 180, 80))
-    parts = [axes(area, x_ticks=(0, 1), y_ticks=(0, 1)), text(5, 5, "<b> & 'quotes'"), rect(0, 0, 1, 1, "bar policy", "a < b")]
+    parts = [
+        axes(area, x_ticks=(0, 1), y_ticks=(0, 1)),
+        text(5, 5, "<b> & 'quotes'"),
+        rect(0, 0, 1, 1, "bar policy", "a < b"),
+    ]
     path = save_svg(svg(200, 100, parts, 'say "it" <now>'), tmp_path / "figure.svg")
     root = ET.parse(path).getroot()
     assert root.get("aria-label") == 'say "it" <now>'
@@ -95,15 +108,25 @@ def contrast(a: str, b: str) -> float:
 def test_contrast_in_both_schemes(palette):
     for paper in ("page", "card"):
         assert min(contrast(palette[ink], palette[paper]) for ink in ("ink", "soft")) >= 4.5
-        assert min(contrast(palette[c], palette[paper]) for c in ("policy", "human", "failure", "demo", "efficiency", "gate")) >= 3
+        assert (
+            min(
+                contrast(palette[c], palette[paper])
+                for c in ("policy", "human", "failure", "demo", "efficiency", "gate")
+            )
+            >= 3
+        )
     on = "#ffffff" if palette is drawing._LIGHT else "#10151c"
-    assert min(contrast(palette[c], on) for c in ("policy", "human", "failure", "demo")) >= 4.5, "words inside coloured strips"
+    assert min(contrast(palette[c], on) for c in ("policy", "human", "failure", "demo")) >= 4.5, (
+        "words inside coloured strips"
+    )
 
 
 def seen_by(colour: str, kind: str) -> np.ndarray:
     """How a dichromat sees a colour, in linear RGB (Viénot, Brettel and Mollon 1999)."""
     parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]) ** 2.2
-    to_lms = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
+    to_lms = np.array(
+        [[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]]
+    )
     loss = {
         "protan": np.array([[0, 2.02344, -2.52581], [0, 1, 0], [0, 0, 1]]),
         "deutan": np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]]),

@@ -1,4 +1,5 @@
-"""Words, tables and templates: what people read, and that text stays text in a page, in Markdown and on a terminal."""
+"""Words, tables and templates: what people read, and that text stays text in a page, in Markdown and on a
+terminal."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -22,7 +23,11 @@ ANYTHING = st.text(st.characters(exclude_categories=()), max_size=40)
 def test_differences_and_settings_as_people_write_them():
     assert [signed(28.2), signed(-3.04, 1), signed(0.2), signed(float("nan"))] == ["+28", "−3.0", "0", "–"]
     assert [fixed(0.5), fixed(-0.5), fixed(float("nan"))] == ["0.50", "−0.50", "–"]
-    assert flatten({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 0.5}]}) == [("a.b", "1"), ("c", "1, 2"), ("d[0].e", "0.5")]
+    assert flatten({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 0.5}]}) == [
+        ("a.b", "1"),
+        ("c", "1, 2"),
+        ("d[0].e", "0.5"),
+    ]
     assert [shorten("abcdef", 6), shorten("abcdefg", 6), shorten("ab cdef", 4)] == ["abcdef", "abcde…", "ab…"]
 
 
@@ -69,7 +74,9 @@ def test_letters_of_the_equations():
 
 def test_an_element_escapes_its_words_and_its_attributes():
     drawn = element("text", {"x": 1.25, "class": 'a" onload="x'}, "<b> & \x1b")
-    assert drawn == '<text x="1.2" class="a&#34; onload=&#34;x">&lt;b&gt; &amp; \N{REPLACEMENT CHARACTER}</text>'
+    assert (
+        drawn == '<text x="1.2" class="a&#34; onload=&#34;x">&lt;b&gt; &amp; \N{REPLACEMENT CHARACTER}</text>'
+    )
     assert group([drawn, "<i>"]) == drawn + Markup("&lt;i&gt;"), "a plain string among drawings is text"
 
 

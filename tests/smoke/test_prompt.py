@@ -9,6 +9,7 @@ import torch
 
 from vantage.algorithms.habc import HABCRun, run_habc
 from vantage.algorithms.supervised import Supervision
+from vantage.batch import Observation
 from vantage.collect.operators import Demonstrate
 from vantage.core.images import area_downsample
 from vantage.disk.layout import Round
@@ -17,7 +18,6 @@ from vantage.policies.protocol import Policy
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
-from vantage.types import Observation
 from vantage.worlds.metaworld.world import MetaWorld
 from vantage.worlds.spec import MetaWorldSpec
 
@@ -62,13 +62,20 @@ def test_a_swapped_prompt_changes_the_actions_on_identical_first_frames(policy: 
     for seed in SEEDS:
         reach.reset(seed)
         push.reset(seed)
-        assert all(np.array_equal(a, b) for a, b in zip(reach.images().values(), push.images().values(), strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(reach.images().values(), push.images().values(), strict=True)
+        )
         told_reach, told_push = (chunk(actor, reach, world.prompt, 0) for world in (reach, push))
         other_noise = chunk(actor, reach, reach.prompt, 1)
         swapped += np.abs(told_reach - told_push).mean() > 2 * np.abs(told_reach - other_noise).mean()
-        # The pole stands beyond the puck: reaching goes forward (y) at once, pushing first goes down (z) to the puck.
-        right += told_reach[:, 1].sum() > told_push[:, 1].sum() and told_push[:, 2].sum() < told_reach[:, 2].sum()
+        # The pole stands beyond the puck: reaching goes forward (y) at once, pushing first goes down (z) to
+        # the puck.
+        right += (
+            told_reach[:, 1].sum() > told_push[:, 1].sum() and told_push[:, 2].sum() < told_reach[:, 2].sum()
+        )
     reach.close()
     push.close()
     assert swapped >= len(SEEDS) - 2, f"the prompt moved the actions in only {swapped} of {len(SEEDS)} starts"
-    assert right >= len(SEEDS) - 2, f"the prompt moved them the right way in only {right} of {len(SEEDS)} starts"
+    assert right >= len(SEEDS) - 2, (
+        f"the prompt moved them the right way in only {right} of {len(SEEDS)} starts"
+    )

@@ -21,7 +21,9 @@ WORLDS = (MetaWorldSpec("reach-v3", limit=40), MetaWorldSpec("push-v3", limit=30
 def tried(folder: Path, seed: int, settings: Evaluation) -> dict[str, np.ndarray]:
     actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), seed)
     actor.save(folder / f"actor-{seed}")
-    evaluate(folder / f"actor-{seed}", folder / f"eval-{seed}" / "6-eval.parquet", WORLDS, settings, pool=play_here)
+    evaluate(
+        folder / f"actor-{seed}", folder / f"eval-{seed}" / "6-eval.parquet", WORLDS, settings, pool=play_here
+    )
     return read_parquet(folder / f"eval-{seed}" / "6-eval.parquet", EVAL_COLUMNS)
 
 
@@ -37,7 +39,9 @@ def test_a_trial_has_its_start_wherever_its_task_stands(tmp_path: Path) -> None:
     actor = build_policy(FlowConfig(net=NetConfig(sight=TrueState(), width=32)), 0)
     actor.save(tmp_path / "actor")
     for name, worlds in (("here", WORLDS), ("there", WORLDS[::-1])):
-        evaluate(tmp_path / "actor", tmp_path / f"{name}.parquet", worlds, Evaluation(per_world=2), pool=play_here)
+        evaluate(
+            tmp_path / "actor", tmp_path / f"{name}.parquet", worlds, Evaluation(per_world=2), pool=play_here
+        )
     here, there = (read_parquet(tmp_path / f"{name}.parquet", EVAL_COLUMNS) for name in ("here", "there"))
     for task in ("reach-v3", "push-v3"):
         for name in ("seed", "success", "steps"):

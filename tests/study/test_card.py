@@ -30,14 +30,20 @@ def example(*, words: str = "one dot") -> str:
 
 def test_a_card_is_a_whole_svg_of_its_size() -> None:
     root = ElementTree.fromstring(example(words='says "what"'))
-    assert root.tag == f"{SVG}svg" and root.attrib["viewBox"] == "0 0 300 120" and root.attrib["aria-label"] == 'says "what"'
+    assert (
+        root.tag == f"{SVG}svg"
+        and root.attrib["viewBox"] == "0 0 300 120"
+        and root.attrib["aria-label"] == 'says "what"'
+    )
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert {"a < b", "half"} <= set(texts), "text is text"
     assert [tip.text for tip in root.iter(f"{SVG}title")] == ["0.5 & more"]
     drawn = example()
     ids, used = set(re.findall(r' id="([^"]*)"', drawn)), set(re.findall(r"#([\w.]+)[\")]", drawn))
     assert ids <= used, "no id that nothing refers to, so that figures can stand in one page"
-    assert not re.search(r"\d\.\d{3}", re.sub(r"<style>.*?</style>", "", drawn)), "hundredths of a pixel at most"
+    assert not re.search(r"\d\.\d{3}", re.sub(r"<style>.*?</style>", "", drawn)), (
+        "hundredths of a pixel at most"
+    )
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:
@@ -84,7 +90,13 @@ def contrast(first: str, second: str) -> float:
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 def test_a_card_is_legible(palette: dict[str, str]) -> None:
     assert min(contrast(palette[ink], palette["card"]) for ink in ("ink", "soft")) >= 4.5
-    assert min(contrast(palette[name], palette["card"]) for name in ("grey", "blue", "teal", "red", "violet", "orange")) >= 3
+    assert (
+        min(
+            contrast(palette[name], palette["card"])
+            for name in ("grey", "blue", "teal", "red", "violet", "orange")
+        )
+        >= 3
+    )
 
 
 def seen_by(colour: str, kind: str) -> np.ndarray:

@@ -26,6 +26,8 @@ def test_every_kind_of_cell_by_hand():
 
 def test_speeds_are_measured_on_the_study_itself():
     study = study_debug()
-    found = measure_speeds(study, episodes=1, steps=2)
+    found = measure_speeds(study, study.shared, episodes=1, steps=2)
     assert 0 < found.step < 1 and 0 < found.trial < 10
-    assert found.rollout > 0.3 * found.trial and found.demonstration > 0, "both play; the operator's share of the work is small"
+    assert found.rollout > 0.3 * found.trial and found.demonstration > 0, (
+        "both play; the operator's share of the work is small"
+    )

@@ -67,7 +67,9 @@ def test_published_figures_are_drawn_again_byte_for_byte_without_a_simulator(tmp
     for name in names:
         if name.endswith(".svg"):
             published = ROOT / f"docs/figures/study-screen-{name}"
-            assert published.read_bytes() == (tmp_path / "1" / name).read_bytes(), f"{name} is not what its command draws"
+            assert published.read_bytes() == (tmp_path / "1" / name).read_bytes(), (
+                f"{name} is not what its command draws"
+            )
 
 
 def test_groups_hold_every_arm_once(stored: Results) -> None:
@@ -118,16 +120,29 @@ def test_viable_starts_stand_on_seeds() -> None:
     results = Results.read(ROOT / "docs/results/study-pixels")
     starts, drawn = results.tables["starts"], viable_starts(results)
     shares = [
-        np.mean([(starts["p_v"][rows] > 0.6).mean() for task in np.unique(starts["task"]) if (rows := cell(starts, seed, task)).any()])
+        np.mean(
+            [
+                (starts["p_v"][rows] > 0.6).mean()
+                for task in np.unique(starts["task"])
+                if (rows := cell(starts, seed, task)).any()
+            ]
+        )
         for seed in (0, 1, 2)
     ]
     half = 4.302653 * np.std(shares, ddof=1) / 3**0.5
-    words = f"round 1: {np.mean(shares):.2f} [{np.mean(shares) - half:.2f}, {np.mean(shares) + half:.2f}], n = 3<"
+    words = (
+        f"round 1: {np.mean(shares):.2f} [{np.mean(shares) - half:.2f}, {np.mean(shares) + half:.2f}], n = 3<"
+    )
     assert words in drawn, "the mean of three seeds with Student's t"
 
 
 def cell(starts: dict[str, np.ndarray], seed: int, task: str) -> np.ndarray:
-    return (starts["arm"] == "habc") & (starts["round"] == 1) & (starts["seed"] == seed) & (starts["task"] == task)
+    return (
+        (starts["arm"] == "habc")
+        & (starts["round"] == 1)
+        & (starts["seed"] == seed)
+        & (starts["task"] == task)
+    )
 
 
 def test_ticks_are_round_and_inside() -> None:

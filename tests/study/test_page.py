@@ -1,4 +1,5 @@
-"""The page of a study: its answer first, and names that are markup stay text in it, in its figures and in Markdown."""
+"""The page of a study: its answer first, and names that are markup stay text in it, in its figures and in
+Markdown."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -35,11 +36,15 @@ def study_of(names: dict[str, str], **settings: object) -> Study:
     return replace(study_debug(), **{"arms": arms, "order": order, "contrasts": (), **settings})
 
 
-def write_rows(folder: Path, study: Study, rates: dict[str, float], seeds: int = 4, machine: str = "2 x arm") -> Path:
+def write_rows(
+    folder: Path, study: Study, rates: dict[str, float], seeds: int = 4, machine: str = "2 x arm"
+) -> Path:
     """Rows of 25 trials a cell, of which the named share succeeds."""
     task = study.tasks[0].world.task
     cells = [(arm, seed) for arm in rates for seed in range(seeds)]
-    success = np.concatenate([np.random.default_rng(seed).permutation(25) < 25 * rates[arm] for arm, seed in cells])
+    success = np.concatenate(
+        [np.random.default_rng(seed).permutation(25) < 25 * rates[arm] for arm, seed in cells]
+    )
     whose = {
         "task": np.full(len(success), task),
         "arm": np.repeat([arm for arm, _ in cells], 25),
@@ -101,7 +106,9 @@ def test_the_page_begins_with_its_answer(tmp_path: Path, two: float, verdict: st
     folder = write_rows(tmp_path / "rows", study, {"sft": 0.3, "one": 0.5, "two": two})
     words = Reader(write_study(folder, tmp_path / "out").read_text()).words
     assert verdict in words
-    assert words.index(verdict) < words.index("The answer") < words.index("two − one") < words.index("Figures")
+    assert (
+        words.index(verdict) < words.index("The answer") < words.index("two − one") < words.index("Figures")
+    )
     assert "of the 2 differences of this study stand" in words
 
 
@@ -126,7 +133,9 @@ def test_an_answer_must_be_a_pair_that_is_compared() -> None:
 
 def test_names_that_are_markup_stay_text(tmp_path: Path) -> None:
     machine = "<b>2 | x</b>\x07"
-    folder = write_rows(tmp_path / "<img src=x>", study_of(HOSTILE), dict.fromkeys(HOSTILE.values(), 0.5), machine=machine)
+    folder = write_rows(
+        tmp_path / "<img src=x>", study_of(HOSTILE), dict.fromkeys(HOSTILE.values(), 0.5), machine=machine
+    )
     harmless = write_rows(tmp_path / "rows", study_of(PLAIN), dict.fromkeys(PLAIN.values(), 0.5))
     page = Reader(write_study(folder, tmp_path / "out").read_text())
     plain = Reader(write_study(harmless, tmp_path / "plain").read_text())

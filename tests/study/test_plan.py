@@ -31,7 +31,15 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
     assert [arm.name for arm in plan.ancestry(plan.arm("calm"))] == ["sft", "habc", "ir", "calm"]
     fit = plan.base.improvement.fit.steps
     steps = {arm.name: plan.gradient_steps(arm) for arm in plan.arms}
-    assert steps == {"sft": 0, "more": 3 * fit, "habc": 3 * fit, "ir": 5 * fit, "shared": 0, "rule": fit, "calm": 5 * fit}
+    assert steps == {
+        "sft": 0,
+        "more": 3 * fit,
+        "habc": 3 * fit,
+        "ir": 5 * fit,
+        "shared": 0,
+        "rule": fit,
+        "calm": 5 * fit,
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,8 +70,13 @@ def test_the_fingerprint_is_of_every_choice_along_the_ancestry() -> None:
         return [changed.fingerprint(arm, changed.tasks[0]) for arm in changed.arms]
 
     before = prints(plan)
-    other = study(Online(name="habc", weighing=Weighing(rule=HABC(reweight_interventions=True))), Online(name="ir", after="habc"))
-    assert [a == b for a, b in zip(before, prints(other), strict=True)] == [True, False, False], "the parent's choices count"
+    other = study(
+        Online(name="habc", weighing=Weighing(rule=HABC(reweight_interventions=True))),
+        Online(name="ir", after="habc"),
+    )
+    assert [a == b for a, b in zip(before, prints(other), strict=True)] == [True, False, False], (
+        "the parent's choices count"
+    )
     assert prints(replace(plan, tasks=(replace(task, demonstrations=7),)))[0] != before[0]
     assert prints(replace(plan, base=replace(plan.base, seed=5))) == before, "seeds are no choice"
     assert len(set(before)) == 3
@@ -84,7 +97,7 @@ def test_every_study_is_whole(name: str) -> None:
     plan = find_study(name)
     for arm in plan.arms:
         settings = plan.settings(arm, plan.tasks[0], 3)
-        assert settings.seed == 3 and settings.worlds == (plan.tasks[0].world,)
+        assert settings.seed == 3 and settings.worlds == plan.tasks[0].worlds
     assert all(plan.arm(ours) and plan.arm(theirs) for ours, theirs in plan.pairs)
 
 

@@ -10,11 +10,23 @@ from vantage.study.words import span
 
 
 def trials(**arms: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of arms given as success [tasks, seeds, starts]; a success takes 10 steps (arm a) or 12, the limit is 20."""
-    rows: dict[str, list[object]] = {name: [] for name in ("task", "arm", "seed", "trial", "success", "steps", "limit")}
+    """Rows of arms given as success [tasks, seeds, starts]; a success takes 10 steps (arm a) or 12, the limit
+    is 20."""
+    rows: dict[str, list[object]] = {
+        name: [] for name in ("task", "world", "arm", "seed", "trial", "success", "steps", "limit")
+    }
     for arm, success in arms.items():
         for (task, seed, trial), won in np.ndenumerate(success):
-            values = (f"task-{task}", arm, seed, trial, bool(won), 10 if arm == "a" else 12, 20)
+            values = (
+                f"task-{task}",
+                f"task-{task}",
+                arm,
+                seed,
+                trial,
+                bool(won),
+                10 if arm == "a" else 12,
+                20,
+            )
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     return {name: np.array(column) for name, column in rows.items()}
@@ -40,12 +52,15 @@ def test_a_contrast_by_hand() -> None:
 
 def test_p_counts_every_way_to_swap_two_arms_by_hand() -> None:
     found = contrast(trials(a=A, b=B), "a", "b")
-    # cells: task 0 +.25, +.5, task 1 0, -.25, a half and a half of a half each: sums of +-1 +-2 +-0 +-1 as far from 0 as 2: 12 of 16
+    # cells: task 0 +.25, +.5, task 1 0, -.25, a half and a half of a half each: sums of +-1 +-2 +-0 +-1 as
+    # far from 0 as 2: 12 of 16
     assert found is not None and found.p == 12 / 16
     better = np.ones((2, 10, 4), bool)
     worse = better & (np.arange(4) > 0)
     sure = contrast(trials(a=better, b=worse), "a", "b")
-    assert sure is not None and sure.p == 1 / 20_001, "20 cells: too many to try all, and none of the tried is as far"
+    assert sure is not None and sure.p == 1 / 20_001, (
+        "20 cells: too many to try all, and none of the tried is as far"
+    )
     none = contrast(trials(a=A, b=A), "a", "b")
     assert none is not None and none.p == 1
 
@@ -71,7 +86,13 @@ def test_only_seeds_that_both_have_finished_count() -> None:
     found = contrast({name: column[~missing] for name, column in rows.items()}, "a", "b")
     assert found is not None and found.difference.n == 2
     assert found.by_task == {"task-0": 1 / 4, "task-1": 0.0}
-    ends = (found.difference.low, found.difference.high, found.improvement.low, found.detectable, found.shared_steps.low)
+    ends = (
+        found.difference.low,
+        found.difference.high,
+        found.improvement.low,
+        found.detectable,
+        found.shared_steps.low,
+    )
     assert np.isnan(ends).all(), "one seed a task says nothing of the scatter between seeds"
     assert span(found.difference, signed=True) == "+0.125"
     assert contrast(rows, "a", "nobody") is None
@@ -80,12 +101,18 @@ def test_only_seeds_that_both_have_finished_count() -> None:
 def test_order_of_rows_does_not_matter() -> None:
     rows = trials(a=A, b=B)
     order = np.random.default_rng(0).permutation(len(rows["seed"]))
-    assert contrast(rows, "a", "b") == contrast({name: column[order] for name, column in rows.items()}, "a", "b")
+    assert contrast(rows, "a", "b") == contrast(
+        {name: column[order] for name, column in rows.items()}, "a", "b"
+    )
 
 
 def test_an_arm_beside_itself_is_no_difference() -> None:
     found = contrast(trials(a=A, b=A), "a", "b")
-    assert found is not None and (found.difference.estimate, found.difference.low, found.difference.high) == (0, 0, 0)
+    assert found is not None and (found.difference.estimate, found.difference.low, found.difference.high) == (
+        0,
+        0,
+        0,
+    )
     assert found.improvement.estimate == 0.5 and found.detectable == 0
 
 

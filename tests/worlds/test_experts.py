@@ -85,5 +85,7 @@ def test_the_same_generator_makes_the_same_human() -> None:
 
 
 def test_a_task_without_an_operator_is_one_sentence() -> None:
-    with pytest.raises(VantageError, match=r"nobody can operate hammer-v3 yet; there are operators for reach-v3"):
+    with pytest.raises(
+        VantageError, match=r"nobody can operate hammer-v3 yet; there are operators for reach-v3"
+    ):
         Expert("hammer-v3")

@@ -1,4 +1,5 @@
-"""MetaWorld worlds beside stock MetaWorld: the same starts, the same success; and scenes that only a prompt tells apart."""
+"""MetaWorld worlds beside stock MetaWorld: the same starts, the same success; and scenes that only a prompt
+tells apart."""
 
 import warnings
 
@@ -18,7 +19,12 @@ STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 def stock(task: str):
     env = ALL_V3_ENVIRONMENTS[task]()
-    env._freeze_rand_vec, env._set_task_called, env.seeded_rand_vec, env._partially_observable = False, True, True, False
+    env._freeze_rand_vec, env._set_task_called, env.seeded_rand_vec, env._partially_observable = (
+        False,
+        True,
+        True,
+        False,
+    )
     env.__dict__.pop("sawyer_observation_space", None)
     env.max_path_length = 10**9
     return env
@@ -39,7 +45,9 @@ def test_the_start_belongs_to_the_seed_whatever_happened_before(task: str) -> No
         world.reset(seed)
     world.reset(5)
     assert np.array_equal(world.environment_state(), first)
-    assert np.array_equal(world.environment_state()[:18], first[18:36]), "the frame before the first is the first"
+    assert np.array_equal(world.environment_state()[:18], first[18:36]), (
+        "the frame before the first is the first"
+    )
     world.reset(6)
     if task not in ("door-lock-v3",):
         assert not np.array_equal(world.environment_state(), first), "another seed is another start"
@@ -58,7 +66,9 @@ def test_starts_and_success_agree_with_stock(task: str) -> None:
             peer._prev_obs = peer._get_curr_obs_combined_no_goal()
             world.reset(seed)
             if seed == 0:
-                np.testing.assert_allclose(world.environment_state(), np.clip(peer._get_obs(), world._low, world._high), atol=2e-3)
+                np.testing.assert_allclose(
+                    world.environment_state(), np.clip(peer._get_obs(), world._low, world._high), atol=2e-3
+                )
             rng, latched = np.random.default_rng(seed), False
             for _ in range(130):
                 state = np.empty(mujoco.mj_stateSize(world._model, STATE))
@@ -68,7 +78,9 @@ def test_starts_and_success_agree_with_stock(task: str) -> None:
                     getattr(peer.model, name)[:] = getattr(world._model, name)
                 peer._prev_obs = world._previous.copy()
                 wanted = np.asarray(policy.get_action(world.environment_state().astype(float)))
-                action = np.clip(wanted + (0.3 * rng.standard_normal(4) if seed else 0), -1, 1).astype(np.float32)
+                action = np.clip(wanted + (0.3 * rng.standard_normal(4) if seed else 0), -1, 1).astype(
+                    np.float32
+                )
                 seen, _, _, _, info = peer.step(action)
                 latched = latched or bool(info["success"])
                 assert world.step(action) == latched
@@ -79,7 +91,9 @@ def test_success_stays_once_reached() -> None:
     world = MetaWorld("reach-v3")
     world.reset(0)
     while not world.step(
-        np.append(np.clip(10 * (world.environment_state()[36:39] - world.environment_state()[:3]), -1, 1), 0).astype(np.float32)
+        np.append(
+            np.clip(10 * (world.environment_state()[36:39] - world.environment_state()[:3]), -1, 1), 0
+        ).astype(np.float32)
     ):
         pass
     assert all(world.step(np.array([0, -1, 0, 0], dtype=np.float32)) for _ in range(60))
@@ -111,10 +125,14 @@ def test_reach_push_and_pick_place_look_exactly_alike(seed: int) -> None:
     assert all(np.array_equal(first[camera], other[camera]) for other in others for camera in first)
     assert not np.array_equal(first["corner4"], pictures("reach-v3", seed + 1, alike=True)["corner4"])
     stock_looks = [pictures(task, seed)["corner4"] for task in ALIKE]
-    assert not np.array_equal(stock_looks[0], stock_looks[1]), "stock MetaWorld gives the task away; else this proves nothing"
+    assert not np.array_equal(stock_looks[0], stock_looks[1]), (
+        "stock MetaWorld gives the task away; else this proves nothing"
+    )
 
 
-@pytest.mark.parametrize("pair", [("drawer-open-v3", "drawer-close-v3"), ("window-open-v3", "window-close-v3")])
+@pytest.mark.parametrize(
+    "pair", [("drawer-open-v3", "drawer-close-v3"), ("window-open-v3", "window-close-v3")]
+)
 @pytest.mark.parametrize("seed", [0, 3])
 def test_half_open_furniture_looks_exactly_alike(pair: tuple[str, str], seed: int) -> None:
     one, other = (pictures(task, seed, half_open=True) for task in pair)

@@ -41,7 +41,9 @@ def test_decimation_leaves_collisions_and_physics_alone() -> None:
     assert np.array_equal(*paths)
 
 
-@pytest.mark.parametrize(("task", "alike"), [("pick-place-v3", True), ("peg-insert-side-v3", False), ("door-open-v3", False)])
+@pytest.mark.parametrize(
+    ("task", "alike"), [("pick-place-v3", True), ("peg-insert-side-v3", False), ("door-open-v3", False)]
+)
 def test_copies_of_a_world_share_a_context_and_nothing_else(task: str, alike: bool) -> None:
     def alone(seed: int) -> dict[str, np.ndarray]:
         world = MetaWorld(task, alike=alike)

@@ -14,6 +14,8 @@ from typing import Annotated
 
 import tyro
 
+from vantage import ranks
+from vantage.algorithms.made import PRACTICE, check_run, note_made
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
@@ -24,12 +26,14 @@ from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
 from vantage.learn.optim import OptimConfig
+from vantage.learn.step import Compute
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import PolicySpec
 from vantage.policies.load import load_policy
 from vantage.policies.small.gaussian import GaussianConfig
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
 from vantage.practice.board import PracticeBoard
+from vantage.practice.ppo import check_whole
 from vantage.practice.settings import Practice
 from vantage.practice.trainer import PracticeTask, Trainer
 from vantage.stages.collect import Demonstrations
@@ -63,37 +67,61 @@ class ChunkedPPORun:
     evaluation: Evaluation = Evaluation(per_world=50)
     limit: Count = 500
     """Of the evaluation: the cap of MetaWorld itself."""
+    compute: Compute = Compute()
+    """On what policy and critic are trained, and on what a policy acts when it is evaluated; practice is
+    played on the CPU, by many workers."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
     def check_compatible(self) -> None:
-        """Raise VantageError for a policy without a density, and where worlds, policy and operator do not fit together."""
+        """Raise VantageError for a policy without a density, batches in parts, and what does not fit."""
         if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
-            raise VantageError(
-                f"a {type(self.policy).__name__} has no density; set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
-            )
+            remedy = "set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
+            raise VantageError(f"a {type(self.policy).__name__} has no density; {remedy}")
+        self.compute.torch_device()
+        check_whole(self.compute)
         check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
 
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
-    """Do whatever of the run is not on disk yet. Raises VantageError for settings that do not fit together, before anything is played."""
+    """Do whatever of the run is not on disk yet.
+
+    Raises VantageError for settings that do not fit together, before anything is played.
+    """
     settings.check_compatible()
+    if ranks.count() > 1:
+        raise VantageError(
+            "chunked PPO practises in one process; start the run without a launcher of several"
+        )
+
+    check_run(run)
     start, after = Round.of(run, 0), Round.of(run, 1)
     with open_pool(workers) as pool:
-        supervise_policy(start, settings.worlds, settings.policy, settings.supervision, seed=settings.seed, pool=pool)
+        supervise_policy(
+            start,
+            settings.worlds,
+            settings.policy,
+            settings.supervision,
+            seed=settings.seed,
+            pool=pool,
+            compute=settings.compute,
+        )
         evaluate_round(start, settings, pool)
         write_record(start.folder, settings.seed)
+        if settings.practice.steps == 0:
+            return  # the supervised policy is the result
 
         if not after.actor.exists():
             practise(start, after, settings, pool)
+        note_made(after, actor=PRACTICE)
         evaluate_round(after, settings, pool)
         write_record(after.folder, settings.seed)
 
 
-def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> None:
-    """From the supervised policy to `here`/5-actor: the checkpoint that did best on the development starts."""
+def practise(start: Round, current: Round, settings: ChunkedPPORun, pool: Pool) -> None:
+    """5-actor of `current`: the checkpoint of practice that did best on development starts."""
     task = PracticeTask(
         worlds=settings.worlds,
         policy=start.actor,
@@ -101,8 +129,9 @@ def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> 
         demonstrator=settings.supervision.demonstrations.operator,
         practice=settings.practice,
         seed=settings.seed,
+        compute=settings.compute,
     )
-    trainer = Trainer.begin(task, here.folder / ".practice")
+    trainer = Trainer.begin(task, current.folder / ".practice")
     steps = settings.practice.steps
 
     with PracticeBoard(steps) as board:
@@ -116,17 +145,27 @@ def practise(start: Round, here: Round, settings: ChunkedPPORun, pool: Pool) -> 
                 trainer.save()
 
     best = load_policy(trainer.best)
-    with whole_folder(here.actor) as folder:
+    with whole_folder(current.actor) as folder:
         best.save(folder)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in trainer.lines))
         write_json(folder / "checks.json", trainer.checked)
 
     played, learned = trainer.seconds.tolist()
-    write_json(here.folder / "speed.json", {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned})
+    speed = {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned}
+    write_json(current.folder / "speed.json", speed)
     trainer.forget()
 
 
-def evaluate_round(here: Round, settings: ChunkedPPORun, pool: Pool) -> None:
+def evaluate_round(current: Round, settings: ChunkedPPORun, pool: Pool) -> None:
     """6-eval.parquet, played to the cap."""
     worlds = tuple(replace(world, limit=settings.limit) for world in settings.worlds)
-    evaluate(here.actor, here.evaluation, worlds, settings.evaluation, pool=pool, title=f"evaluation, round {here.number}")
+    evaluate(
+        current.actor,
+        current.evaluation,
+        worlds,
+        settings.evaluation,
+        pool=pool,
+        title=f"evaluation, round {current.number}",
+        device=settings.compute.acting,
+    )
+    note_made(current)

@@ -1,9 +1,11 @@
-"""From labelled frames to a better policy: label, critic, weigh, fit. It knows no world, so recordings will do as well as simulation.
+"""From labelled frames to a better policy: critic, weights, fit. From simulation and from recordings alike.
 
-    Staged        3-critic on held-out episodes ──> 4-weights.parquet ──> 5-actor        every step is on disk before it is used
-    Interleaved   critic and policy in the same update (the paper's Algorithm 1) ──> 4-weights.parquet, for reading
+    Staged        3-critic, held-out episodes aside ──> 4-weights.parquet ──> 5-actor
+    Interleaved   critic and policy in the same update (the paper's Algorithm 1) ──> 4-weights.parquet
 
-Methods differ in one value of `Improvement`: HABC, HABC-V, IR, Imit-Recap, AWR and filtered BC in `weighing.rule`.
+Every product of the staged schedule is on disk before it is used; the weights of the interleaved one are for
+reading. Methods differ in one value of `Improvement`: HABC, HABC-V, IR, Imit-Recap, AWR and filtered BC in
+`weighing.rule`.
 """
 
 from collections.abc import Sequence
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
+from vantage.algorithms.made import INTERLEAVED, note_made
 from vantage.disk.layout import Round, Source
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.learn.start import FromCheckpoint, FromScratch
+from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
@@ -26,7 +30,7 @@ from vantage.stages.weigh import Weighing, weigh
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The default schedule: the critic first, on held-out episodes; then the weights, on disk; then the policy."""
+    """The default schedule: the critic first, held-out episodes aside; then the weights; then the policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +46,16 @@ class Improvement:
     fit: PolicyFit = PolicyFit()
     """The policy's training in every round."""
     from_scratch: bool = False
-    """Beyond the paper: training from scratch each round, on all that was gathered, instead of training the policy of the round before
-    further (Ash and Adams 2020, arXiv 1910.08475; RECAP does it). The critic still looks through the policy that played the round."""
+    """Beyond the paper: training from scratch each round, on all that was gathered, instead of training the
+    policy of the round before further (Ash and Adams 2020, arXiv 1910.08475; RECAP does it). The critic still
+    looks through the policy that played the round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Improver:
     """One round's improvement: what it learns from, where it begins, and what it writes."""
 
-    here: Round
+    current: Round
     """The round that is written."""
     entering: Path
     """Checkpoint of the policy that played the round; the critic reads its features."""
@@ -68,6 +73,8 @@ class Improver:
     """Of the whole run; initial weights come from it."""
     train_seed: int
     """Of everything learned in this round."""
+    compute: Compute = Compute()
+    """On what critic and policy are trained."""
 
     def learn(self) -> None:
         """Do whatever of the improvement is not on disk yet, in the order of the schedule."""
@@ -81,52 +88,58 @@ class Improver:
                 self.weigh()
 
     def fit_critic(self) -> None:
-        """3-critic, on the features of the policy that entered the round; nothing for rules that need no values."""
+        """3-critic, on the features of the policy that entered; none for rules that need no values."""
         weighing = self.settings.weighing
         if not weighing.reads_values:
             return
+
         fit_critic(
             self.sources,
             self.entering,
-            self.here.critic,
+            self.current.critic,
             self.settings.critic,
             t_max=self.t_max,
             seed=self.train_seed,
             parent=self.settings.parent if weighing.rule.reads_parent else None,
+            compute=self.compute,
         )
+        note_made(self.current)
 
     def weigh(self) -> None:
         """4-weights.parquet: of everything this round trains on."""
         weighing = self.settings.weighing
         weigh(
             self.sources,
-            self.here.critic if weighing.reads_values else None,
-            self.here.weights,
+            self.current.critic if weighing.reads_values else None,
+            self.current.weights,
             weighing,
             horizon=self.interface.chunk,
             policy_version=self.clock,
             parent=self.settings.parent,
         )
+        note_made(self.current)
 
     def fit_policy(self) -> None:
-        """5-actor: the entering policy trained further or, where every round begins from scratch, a new one."""
+        """5-actor: the entering policy trained further, or a new one (`Improvement.from_scratch`)."""
         fit_policy(
             self.sources,
-            self.here.weights,
+            self.current.weights,
             self.start,
-            self.here.actor,
+            self.current.actor,
             self.settings.fit,
             seed=self.train_seed,
-            title=f"policy, round {self.here.number}",
+            title=f"policy, round {self.current.number}",
+            compute=self.compute,
         )
+        note_made(self.current)
 
     def fit_together(self, schedule: Interleaved) -> None:
         """3-critic and 5-actor by the interleaved schedule."""
         fit_interleaved(
             self.sources,
             self.start,
-            self.here.critic,
-            self.here.actor,
+            self.current.critic,
+            self.current.actor,
             schedule,
             self.settings.weighing,
             self.settings.fit,
@@ -134,7 +147,9 @@ class Improver:
             t_max=self.t_max,
             policy_version=self.clock,
             seed=self.train_seed,
+            compute=self.compute,
         )
+        note_made(self.current, critic=INTERLEAVED, actor=INTERLEAVED)
 
     @property
     def start(self) -> FromCheckpoint | FromScratch:
@@ -145,5 +160,8 @@ class Improver:
 
     @property
     def clock(self) -> int:
-        """Policy updates against which rollouts go stale; a policy trained from scratch has no past that they could be too far from."""
+        """Policy updates against which rollouts go stale; 0 for a policy trained from scratch.
+
+        It has no past that they could be too far from.
+        """
         return 0 if self.settings.from_scratch else self.version

@@ -1,12 +1,15 @@
-"""The interleaved schedule, as the paper's Algorithm 1 orders one update: critic and actor move together in every gradient step.
+"""The interleaved schedule, as the paper's Algorithm 1 orders one update: critic and actor move together in
+every gradient step.
 
     draw B_S, B_I, B_O ─> f_v on the labelled part of B_O ─> f_e on the successful parts of B_O and B_I
                        ─> past N_wu: g from detached outputs ─> raw weights ─> unit mean ─> actor step (Eq. 1)
 
-It writes `3-critic` and `5-actor`; the weights table is made afterwards by the final critic, for reading. The staged schedule (stages/) is
-the default: there the critic stops on held-out episodes and the weights can be read before they are used.
+It writes `3-critic` and `5-actor`; the weights table is made afterwards by the final critic, for reading. The
+staged schedule (stages/) is the default: there the critic stops on held-out episodes and the weights can be
+read before they are used.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +21,9 @@ from jaxtyping import Float, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vantage.config import Positive, Whole, check
+from vantage import ranks
+from vantage.batch import Batch, Observation
+from vantage.config import Positive, Whole, check, to_json
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable
@@ -26,21 +31,27 @@ from vantage.core.weights import fresh, gather_evidence, hide_advantages, normal
 from vantage.data.experience import Experience, load_experience
 from vantage.data.loader import augmentation, prefetch
 from vantage.disk.checkpoint import load_state, save_state
-from vantage.disk.files import whole_folder, write_json
+from vantage.disk.files import whole_folder, write_json, write_whole
 from vantage.disk.layout import Source
+from vantage.disk.made import check_left
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.critic.panel import Panel, save_panel
 from vantage.learn.critic.problem import CriticProblem
 from vantage.learn.critic.quality import assess
 from vantage.learn.features import compute_features
-from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.learn.optim import constant_rate
 from vantage.learn.start import Start, begin
+from vantage.learn.step import Compute, Learner, under, whole
 from vantage.nets.critic import DualCritic
 from vantage.policies.protocol import Policy
 from vantage.progress import bar
-from vantage.stages.fit_policy import PolicyFit
+from vantage.seeding import global_generator_kept, seed_for
+from vantage.stages.fit_policy import PolicyFit, lines_up_to
 from vantage.stages.weigh import Weighing, anchors, sampling_of
-from vantage.types import Batch, Observation, Values, VantageError
+from vantage.types import Values, VantageError
+
+MEANING = 1
+"""Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,47 +82,97 @@ def fit_interleaved(
     t_max: int,
     policy_version: int,
     seed: int,
+    compute: Compute = Compute(),
 ) -> None:
     """Train policy and critic together on the frames of `sources`. Goes on exactly where it was killed.
 
-    Failures are drawn (they teach f_v) and unlabelled windows are not. `policy_version`: actor updates so far, for the stale cutoff. Raises
-    VantageError for what this schedule does not have: a parent head, several critics.
+    Failures are drawn (they teach f_v) and unlabelled windows are not. `policy_version`: policy updates so
+    far, for the stale cutoff. Raises VantageError for what this schedule does not have: a parent head,
+    several critics, a batch in parts (the weights of a batch have mean 1 within it), several processes.
     """
-    if critic_out.exists() and actor_out.exists():
-        return
-    if weighing.rule.reads_parent:
-        raise VantageError("the interleaved schedule trains no parent head; use the staged one (`Staged`) for Imit-Recap and AWR")
-    if critic_fit.folds > 1 or critic_fit.members > 1:
-        raise VantageError("the interleaved schedule trains one critic; use the staged one (`Staged`) for folds and members")
-    replay = load_experience(sources)
-    actor = begin(start, replay)
-    learner = _Learner(replay, actor, schedule, weighing, fit, critic_fit, t_max=t_max, policy_version=policy_version, seed=seed)
     resume = actor_out.with_name(".interleaved.safetensors")
+    if critic_out.exists() and actor_out.exists():
+        _forget(resume)  # of a process that was killed before it did
+        return
+    _check_possible(weighing, critic_fit, compute)
+
+    experience = load_experience(sources)
+    policy = begin(start, experience)
+    learner = Together(
+        experience,
+        policy,
+        schedule,
+        weighing,
+        fit,
+        critic_fit,
+        t_max=t_max,
+        policy_version=policy_version,
+        seed=seed,
+        compute=compute,
+    )
+    made_of = {
+        "start": start.described(),
+        "recordings": hashlib.sha256(experience.fingerprint.tobytes()).hexdigest(),
+        "schedule": to_json(schedule),
+        "weighing": to_json(weighing),
+        "settings": to_json(fit),
+        "critic": to_json(critic_fit),
+        "seed": seed,
+    }
+    check_left(resume, made_of, _begun(resume))
     learner.load(load_state(resume))
-    first, lines = learner.done, learner.lines_of(resume.with_suffix(".jsonl"))
-    actor.train()
-    with bar("actor and critic", fit.steps, "steps") as advance:
+    first, lines = learner.done, lines_up_to(resume.with_suffix(".jsonl"), learner.done)
+
+    policy.train()
+    with global_generator_kept(), bar("actor and critic", fit.steps, "steps") as advance:
         advance(first)
         for step, batch in enumerate(prefetch(learner.batch_at, range(first, fit.steps)), start=first):
+            torch.manual_seed(seed_for("dropout", seed, step, 0))  # of the one process
             row = learner.update(step, *batch)
             if step % fit.log_every == 0 or step + 1 == fit.steps:
                 lines.append(json.dumps(row))
             if (step + 1) % fit.save_every == 0 and step + 1 < fit.steps:
-                resume.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
+                write_whole(resume.with_suffix(".jsonl"), ("\n".join(lines) + "\n").encode())
                 save_state(resume, learner.state())
             advance(1, f"loss {row['loss']:.3f}, g {row['mean_g']:.2f}")
     learner.finish(critic_out, actor_out, lines)
+    _forget(resume)
+
+
+def _forget(resume: Path) -> None:
+    """Delete what a killed training would have gone on from."""
     resume.unlink(missing_ok=True)
     resume.with_suffix(".jsonl").unlink(missing_ok=True)
+    _begun(resume).unlink(missing_ok=True)
 
 
-class _Learner:
-    """Actor, critic and their optimisers, one update at a time."""
+def _begun(resume: Path) -> Path:
+    """What the training that left `resume` was begun with."""
+    return resume.with_suffix(".begun.json")
+
+
+def _check_possible(weighing: Weighing, critic_fit: CriticFit, compute: Compute) -> None:
+    """Raise VantageError for what this schedule does not have."""
+    if weighing.rule.reads_parent:
+        raise VantageError(
+            "the interleaved schedule trains no parent head; use `Staged` for Imit-Recap and AWR"
+        )
+    if critic_fit.folds > 1 or critic_fit.members > 1:
+        raise VantageError("the interleaved schedule trains one critic; use `Staged` for folds and members")
+    if compute.accumulate > 1 or ranks.count() > 1:
+        raise VantageError(
+            "the interleaved schedule weighs every batch as a whole; "
+            "use `Staged` for compute.accumulate and for several processes"
+        )
+
+
+class Together:
+    """Policy and critic, one update of both at a time."""
 
     def __init__(
         self,
-        replay: Experience,
-        actor: Policy,
+        experience: Experience,
+        policy: Policy,
         schedule: Interleaved,
         weighing: Weighing,
         fit: PolicyFit,
@@ -120,32 +181,40 @@ class _Learner:
         t_max: int,
         policy_version: int,
         seed: int,
+        compute: Compute = Compute(),
     ) -> None:
-        self.replay, self.actor, self.schedule, self.weighing, self.fit, self.critic_fit = (
-            replay,
-            actor,
-            schedule,
-            weighing,
-            fit,
-            critic_fit,
-        )
-        self.t_max, self.seed = t_max, seed
-        self.strides = stride_rows(replay.frames.stretch_starts(), replay.frames.success, weighing.stride)
+        self.experience, self.policy = experience, policy
+        self.schedule, self.weighing, self.fit, self.critic_fit = schedule, weighing, fit, critic_fit
+        self.t_max, self.seed, self.compute = t_max, seed, compute
+
+        # What may be drawn, and how often.
+        frames, route = experience.frames, experience.labels.route
+        self.strides = stride_rows(frames.stretch_starts(), frames.success, weighing.stride)
         self.ahead = efficiency_ahead(self.strides)
-        route = replay.labels.route
-        valid = anchors(replay, route, weighing, actor.chunk) & fresh(replay.frames.policy_version, policy_version, weighing.stale_after)
-        self.sampling = sampling_of(replay, route, drawable(np.zeros(len(replay)), route, valid, draw_zero_weight=True), weighing)
-        self.loader = replay.loader(actor.chunk, actor.interface.cameras, fit.shift)
-        torch.manual_seed(seed)
-        self.critic = DualCritic(actor.feature_dim, t_max, critic_fit.width)
-        self.actor_optimiser = Optimiser(actor, fit.optim, fit.steps)
-        constant = OptimConfig(lr=schedule.critic_lr, warmup=0, weight_decay=critic_fit.weight_decay, clip=10.0, ema=1 - critic_fit.polyak)
-        self.critic_optimiser = Optimiser(self.critic, constant, 1_000_000_000)
+        valid = anchors(experience, route, weighing, policy.chunk)
+        valid &= fresh(frames.policy_version, policy_version, weighing.stale_after)
+        may_draw = drawable(np.zeros(len(experience)), route, valid, draw_zero_weight=True)
+        self.sampling = sampling_of(experience, route, may_draw, weighing)
+        self.loader = experience.loader(
+            policy.chunk,
+            policy.interface.cameras,
+            fit.shift,
+            fit.human_actions,
+            policy.interface.history,
+        )
+
+        # What learns. TD bootstraps from the critic itself: this schedule has no slow copy of it.
+        with global_generator_kept(seed):  # a published stream
+            self.critic = DualCritic(policy.feature_dim, t_max, critic_fit.width)
+        of_critic = constant_rate(schedule.critic_lr, weight_decay=critic_fit.weight_decay, clip=10.0)
+        self.policy_learner = Learner(policy, fit.optim, fit.steps, compute)
+        self.critic_learner = Learner(self.critic, of_critic, compute=compute, whole=True)
+        self.device = self.policy_learner.device
 
     @property
     def done(self) -> int:
         """Updates made so far."""
-        return self.actor_optimiser.step_count
+        return self.policy_learner.step_count
 
     def batch_at(self, step: int) -> tuple[Batch, Observation]:
         """Windows of this step, and what was seen at the states their advantages look ahead to."""
@@ -155,86 +224,117 @@ class _Learner:
     def update(self, step: int, batch: Batch, later: Observation) -> dict[str, float]:
         """One turn of Algorithm 1."""
         rows = batch.row
-        draw = self.actor.draw(len(rows), torch.Generator().manual_seed(step * 1_000_003 + self.seed))
-        elementwise, now = self.actor(batch, draw)
-        then = self.actor.features(later)
-        viability, efficiency = self._critic_losses(rows, now, then)
-        self.critic_optimiser.step(critic_loss(viability, efficiency))
-        raw, mean_g = self._raw_weights(step, rows, now, then)
-        weight = normalise_batch(raw, self.replay.demo[rows])
-        loss = flow_loss(elementwise, batch.mask, torch.from_numpy(weight.astype(np.float32)), len(rows))
-        lr, norm = self.actor_optimiser.step(loss)
-        losses = {"loss": loss.item(), "loss_viability": viability.item(), "loss_efficiency": efficiency.item()}
-        return {"step": step + 1, "lr": lr, "grad_norm": norm, "mean_g": mean_g} | losses
+        draw = self.policy.draw(len(rows), torch.Generator().manual_seed(step * 1_000_003 + self.seed))
+        windows = batch.to(self.device)
 
-    def _critic_losses(self, rows: Int64[np.ndarray, "B"], now: Tensor, then: Tensor) -> tuple[Tensor, Tensor]:
+        # Features of both states, of the pass that the policy's loss is of.
+        with self.policy_learner.autocast():
+            elementwise, now = self.policy(windows, draw.to(self.device))
+            then = self.policy.features(later.to(self.device))
+        now, then = now.float(), then.float()
+
+        viability, efficiency = self._critic_losses(rows, now, then)
+        self.critic_learner.step(whole(critic_loss(viability, efficiency)))
+
+        # The weights are the new critic's.
+        raw, mean_g = self._raw_weights(step, rows, now, then)
+        weight = normalise_batch(raw, self.experience.demo[rows]).astype(np.float32)
+        loss = flow_loss(elementwise, windows.mask, torch.from_numpy(weight).to(self.device), len(rows))
+        taken = self.policy_learner.step(whole(loss))
+        return {
+            "step": step + 1,
+            "lr": taken.lr,
+            "grad_norm": taken.grad_norm.item(),
+            "mean_g": mean_g,
+            "loss": loss.item(),
+            "loss_viability": viability.item(),
+            "loss_efficiency": efficiency.item(),
+        }
+
+    def _critic_losses(
+        self,
+        rows: Int64[np.ndarray, "B"],
+        now: Tensor,
+        then: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """The two terms of Eq. 4 on this batch; V_e by pure TD (Eq. 3)."""
-        labels = self.replay.labels
+        labels, device = self.experience.labels, self.device
         z_v, v_e = self.critic(now)
-        labelled = torch.from_numpy(labels.viability_mask[rows])
-        outcome = torch.from_numpy(np.nan_to_num(labels.viability_target[rows]))
         with torch.no_grad():
             _, v_then = self.critic(then)
-        gain, discount = (torch.from_numpy(a[rows]).float() for a in (self.ahead.gain, self.ahead.discount))
-        progressing = torch.from_numpy(labels.efficiency_mask[rows]) & torch.isfinite(gain)
+
+        labelled = torch.from_numpy(labels.viability_mask[rows]).to(device)
+        outcome = torch.from_numpy(np.nan_to_num(labels.viability_target[rows])).to(device)
+        viability = viability_loss(z_v, outcome, labelled, int(labelled.sum()))
+
+        gain = torch.from_numpy(self.ahead.gain[rows]).float().to(device)
+        discount = torch.from_numpy(self.ahead.discount[rows]).float().to(device)
+        progressing = torch.from_numpy(labels.efficiency_mask[rows]).to(device) & torch.isfinite(gain)
         target = bootstrap(gain, discount, v_then)
-        return (
-            viability_loss(z_v, outcome, labelled, int(labelled.sum())),
-            efficiency_loss(v_e, target, progressing, int(progressing.sum()), unit=self.schedule.unit),
-        )
+        count = int(progressing.sum())
+        return viability, efficiency_loss(v_e, target, progressing, count, unit=self.schedule.unit)
 
     @torch.no_grad()
-    def _raw_weights(self, step: int, rows: Int64[np.ndarray, "B"], now: Tensor, then: Tensor) -> tuple[Float[np.ndarray, "B"], float]:
+    def _raw_weights(
+        self,
+        step: int,
+        rows: Int64[np.ndarray, "B"],
+        now: Tensor,
+        then: Tensor,
+    ) -> tuple[Float[np.ndarray, "B"], float]:
         """The rule on this batch, and the mean g on its successful rollouts (NaN without any)."""
-        values = [self.critic(torch.cat([now, then]))[i].numpy() for i in (0, 1)]
+        z_v, v_e = self.critic(torch.cat([now, then]))
         both = np.concatenate([rows, rows])
         evidence = gather_evidence(
-            route=self.replay.labels.route[both],
-            outcome=self.replay.frames.outcome[both],
-            intervention=self.replay.frames.intervention[both],
-            values=Values(z_v=values[0], v_e=values[1]),
+            route=self.experience.labels.route[both],
+            outcome=self.experience.frames.outcome[both],
+            intervention=self.experience.frames.intervention[both],
+            values=Values(z_v=z_v.cpu().numpy(), v_e=v_e.cpu().numpy()),
             strides=_within_batch(self.strides, rows),
         )
         if not warmed_up(step, self.schedule.warm_up):
             evidence = hide_advantages(evidence)
+
         raw = self.weighing.rule(evidence)[: len(rows)]
         succeeded = evidence.route[: len(rows)] == "rollout_success"
         return raw, float(raw[succeeded].mean()) if succeeded.any() else float("nan")
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly."""
-        parts = {"actor": self.actor_optimiser, "critic": self.critic_optimiser}
-        return {f"{name}/{key}": value for name, part in parts.items() for key, value in part.state().items()}
+        tensors = {f"policy/{name}": tensor for name, tensor in self.policy_learner.state().items()}
+        return tensors | {f"critic/{name}": tensor for name, tensor in self.critic_learner.state().items()}
 
     def load(self, tensors: dict[str, Tensor] | None) -> None:
         """Go on from what `state` returned."""
-        for name, part in (("actor", self.actor_optimiser), ("critic", self.critic_optimiser)):
-            if tensors is not None:
-                part.load({key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")})
-
-    def lines_of(self, log: Path) -> list[str]:
-        """Metrics up to the step from which this goes on."""
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [line for line in lines if json.loads(line)["step"] <= self.done]
+        if tensors is not None:
+            self.policy_learner.load(under("policy/", tensors))
+            self.critic_learner.load(under("critic/", tensors))
 
     def finish(self, critic_out: Path, actor_out: Path, lines: list[str]) -> None:
-        """Write the averaged actor, and the critic with the final features and its quality."""
-        self.actor_optimiser.apply_average()
-        self.actor.eval()
-        features = compute_features(self.replay, self.actor)
-        settings = replace(self.critic_fit, target=replace(self.critic_fit.target, stride=self.weighing.stride), held_out=0.0)
-        x = torch.from_numpy(features)
-        panel, fold = Panel(((self.critic.eval(),),)), np.zeros(len(features), np.int64)
+        """Write the averaged policy, and the critic with the final features and its quality."""
+        self.policy_learner.apply_average()
+        x = torch.from_numpy(compute_features(self.experience, self.policy, self.compute))
+        panel, fold = Panel(((self.critic.eval(),),)), np.zeros(len(x), np.int64)
         values = panel.values(x, fold)
-        problem = CriticProblem.of(self.replay, self.critic.standardise(x), settings.target, held_out=0.0, seed=self.seed)
+
+        target = replace(self.critic_fit.target, stride=self.weighing.stride)
+        settings = replace(self.critic_fit, target=target, held_out=0.0)
+        standardised = self.critic.standardise(x.to(self.device)).cpu()
+        problem = CriticProblem.of(self.experience, standardised, target, held_out=0.0, seed=self.seed)
         quality = assess(values.z_v, values.v_e, problem)
+
         with whole_folder(critic_out) as folder:
             save_panel(folder, panel, settings, self.t_max)
-            save_file({"features": x, "fold": torch.from_numpy(fold)}, folder / "features.safetensors")
+            kept = {
+                "features": x,
+                "fold": torch.from_numpy(fold),
+                "fingerprint": torch.from_numpy(self.experience.fingerprint),
+            }
+            save_file(kept, folder / "features.safetensors")
             (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
             write_json(folder / "quality.json", quality | {"schedule": "interleaved", "in_sample": True})
         with whole_folder(actor_out) as folder:
-            self.actor.save(folder)
+            self.policy.save(folder)
             (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
 
 

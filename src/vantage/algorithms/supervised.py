@@ -1,18 +1,23 @@
-"""Supervised fine-tuning, which every algorithm here begins with: demonstrations, and the policy that imitates them.
+"""Supervised fine-tuning, with which every algorithm begins: a policy that imitates demonstrations.
 
     worlds, operator ──collect──> 1-episodes ──label──> weigh (all 1) ──fit──> 5-actor
 
-Its control is the same policy trained for more steps on the same demonstrations: what extra gradient steps alone are worth.
+Its control is the same policy trained for more steps on the same demonstrations: it shows what extra gradient
+steps alone are worth.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vantage import ranks
+from vantage.algorithms.made import note_made
 from vantage.collect.observe import interface_in
 from vantage.collect.pool import Pool
 from vantage.core.weights import Uniform
 from vantage.disk.layout import Round, Source
 from vantage.learn.start import FromCheckpoint, FromScratch
+from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
@@ -33,7 +38,7 @@ class Supervision:
 
 
 def supervise_policy(
-    here: Round,
+    current: Round,
     worlds: tuple[WorldSpec, ...],
     spec: PolicySpec,
     settings: Supervision,
@@ -41,31 +46,79 @@ def supervise_policy(
     seed: int,
     pool: Pool,
     labelling: Labelling = Labelling(),
+    compute: Compute = Compute(),
 ) -> None:
-    """Do whatever of round 0 is not on disk yet: demonstrations, labels, weights, and the policy that imitates them."""
+    """Do whatever of round 0 is not on disk yet: demonstrations, labels, weights, supervised policy."""
     interface = interface_in(spec, worlds[0])
-    collect_demonstrations(here, worlds, settings.demonstrations, seed=seed, cameras=interface.cameras, pool=pool)
-    if not here.labels.exists():
-        label(here.episodes, here.labels, demos=True, settings=labelling)
-    weigh_demonstrations(here, interface)
-    fit_supervised(here, spec, interface, settings.supervised, seed=seed)
+    demonstrations = settings.demonstrations
+    collect_demonstrations(current, worlds, demonstrations, seed=seed, cameras=interface.cameras, pool=pool)
+    note_made(current)
+
+    label_round(current, labelling)
+    weigh_demonstrations(current, interface)
+    fit_supervised(current, spec, interface, settings.supervised, seed=seed, compute=compute)
 
 
-def weigh_demonstrations(here: Round, interface: Interface) -> None:
+def label_round(current: Round, labelling: Labelling) -> None:
+    """2-labels.parquet, where it is not there yet."""
+    _label(current, labelling)
+    note_made(current)
+
+
+@ranks.first_alone
+def _label(current: Round, labelling: Labelling) -> None:
+    if not current.labels.exists():
+        label(current.episodes, current.labels, demos=current.number == 0, settings=labelling)
+
+
+def weigh_demonstrations(current: Round, interface: Interface) -> None:
     """4-weights.parquet of round 0: every demonstration counts 1."""
-    sources = sources_up_to(here, interface)
-    weigh(sources, None, here.weights, Weighing(rule=Uniform()), horizon=interface.chunk, policy_version=0)
+    weigh_sources(sources_up_to(current, interface), current.weights, interface)
+    note_made(current)
 
 
-def fit_supervised(here: Round, spec: PolicySpec, interface: Interface, fit: PolicyFit, *, seed: int) -> None:
+def weigh_sources(sources: Sequence[Source], out: Path, interface: Interface) -> None:
+    """Weights for imitation: every frame of a demonstration counts 1."""
+    weigh(sources, None, out, Weighing(rule=Uniform()), horizon=interface.chunk, policy_version=0)
+
+
+def fit_supervised(
+    current: Round,
+    spec: PolicySpec,
+    interface: Interface,
+    fit: PolicyFit,
+    *,
+    seed: int,
+    compute: Compute = Compute(),
+) -> None:
     """5-actor of round 0: a new policy, trained on the demonstrations."""
-    start = FromScratch(spec, seed_for("initial weights", seed))
-    sources = sources_up_to(here, interface)
-    fit_policy(sources, here.weights, start, here.actor, fit, seed=train_seed(here, seed), title="supervised policy")
+    fit_policy(
+        sources_up_to(current, interface),
+        current.weights,
+        FromScratch(spec, seed_for("initial weights", seed)),
+        current.actor,
+        fit,
+        seed=train_seed(current, seed),
+        title="supervised policy",
+        compute=compute,
+    )
+    note_made(current)
 
 
-def train_control_policy(start: Round, out: Path, interface: Interface, fit: PolicyFit, *, rounds: int, seed: int) -> None:
-    """`out`: the policy of round 0 after as many further steps on its demonstrations as `rounds` rounds of `fit` have."""
+def train_control_policy(
+    start: Round,
+    out: Path,
+    interface: Interface,
+    fit: PolicyFit,
+    *,
+    rounds: int,
+    seed: int,
+    compute: Compute = Compute(),
+) -> None:
+    """Train the policy of round 0 further on its demonstrations, as long as `rounds` rounds of `fit` do.
+
+    `out`: the checkpoint that is written.
+    """
     fit_policy(
         sources_up_to(start, interface),
         start.weights,
@@ -74,16 +127,25 @@ def train_control_policy(start: Round, out: Path, interface: Interface, fit: Pol
         replace(fit, steps=fit.steps * rounds),
         seed=seed_for("control", seed),
         title="control: more SFT",
+        compute=compute,
     )
+    note_made(Round(out.parent))
 
 
-def sources_up_to(here: Round, interface: Interface) -> list[Source]:
-    """Everything that a round may train on: the demonstrations, and every round up to this one, with the pictures that are looked at."""
+def sources_up_to(current: Round, interface: Interface) -> list[Source]:
+    """Everything that a round may train on: the demonstrations, and every round up to this one.
+
+    With the pictures that the policy looks at.
+    """
     cameras = interface.cameras
-    rounds = [Round.of(here.run, number) for number in range(here.number + 1)]
-    return [Source(past.number, past.episodes, past.labels, past.frames(cameras) if cameras else None) for past in rounds]
+    sources: list[Source] = []
+    for number in range(current.number + 1):
+        past = Round.of(current.run, number)
+        frames = past.frames(cameras) if cameras else None
+        sources.append(Source(number, past.episodes, past.labels, frames))
+    return sources
 
 
-def train_seed(here: Round, seed: int) -> int:
+def train_seed(current: Round, seed: int) -> int:
     """Seed of everything learned in a round."""
-    return seed_for("training", seed, here.number)
+    return seed_for("training", seed, current.number)

@@ -1,4 +1,4 @@
-"""Worlds, a policy and operators -> nothing, or one sentence about what does not fit, before the first episode is played."""
+"""Worlds, a policy and operators -> one sentence about what does not fit, before the first episode."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,11 +14,17 @@ from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec
 
 
-def check_compatible(policy: PolicySpec, worlds: Sequence[WorldSpec], operators: Iterable[OperatorSpec]) -> None:
-    """Raise VantageError where the policy cannot look at a world or act in it, where two worlds differ in what a policy must know, or where
-    an operator does not know a task. Nothing is built but the operators."""
+def check_compatible(
+    policy: PolicySpec, worlds: Sequence[WorldSpec], operators: Iterable[OperatorSpec]
+) -> None:
+    """Check that a policy and operators fit the worlds that they are to act in.
+
+    Raises VantageError where the policy cannot look at a world or act in it, where two worlds differ in what
+    a policy must know, or where an operator does not know a task. Nothing is built but the operators.
+    """
     if not worlds:
         raise VantageError("there is no world to play in; name at least one with --worlds")
+
     for world in worlds:
         _check_policy(interface_in(policy, world), world)
     for operator in operators:
@@ -32,12 +38,14 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
     for camera, size in interface.cameras.items():
         if camera not in facts.cameras:
             shown = ", ".join(facts.cameras) or "no camera"
-            raise VantageError(f"the policy looks at camera {camera!r}, and {world.task} shows {shown}; name its cameras in the policy")
+            fault = f"the policy looks at camera {camera!r}, and {world.task} shows {shown}"
+            raise VantageError(f"{fault}; name its cameras in the policy")
         have = facts.cameras[camera]
         if size is not None and not divides(have, size):
+            fault = f"camera {camera!r} of {world.task} is {have[1]} x {have[0]} px"
             raise VantageError(
-                f"camera {camera!r} of {world.task} is {have[1]} x {have[0]} px, no multiple of the {size[1]} x {size[0]} that the policy "
-                "looks at; change one of them"
+                f"{fault}, no multiple of the {size[1]} x {size[0]} that the policy looks at; "
+                "change one of them"
             )
 
     dimensions = (
@@ -47,20 +55,17 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
     )
     for name, wanted, offered, setting in dimensions:
         if wanted is not None and wanted != offered:
-            raise VantageError(
-                f"the policy has {wanted} dimensions of {name}, and {world.task} has {offered}; for a policy on the small network set "
-                f"policy.net.{setting}"
-            )
+            fault = f"the policy has {wanted} dimensions of {name}, and {world.task} has {offered}"
+            raise VantageError(f"{fault}; for a policy on the small network set policy.net.{setting}")
 
 
 def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
-    """Let the operator come for one episode, which is when it finds out that it does not know the task."""
+    """Build the operator of one episode, which raises VantageError where it does not know the task."""
     if isinstance(operator, Rescue):
         operator = replace(operator, permission=1.0)
+
     try:
         operator(world.task, world.limit, np.random.default_rng(0))
     except VantageError as error:
-        raise VantageError(
-            f"{error}; MetaWorld's own policies demonstrate all of its tasks (the operator DemonstrateStock), and with the operator NoOne "
-            "nobody rescues"
-        ) from error
+        stock = "MetaWorld's own policies demonstrate all of its tasks (the operator DemonstrateStock)"
+        raise VantageError(f"{error}; {stock}, and with the operator NoOne nobody rescues") from error

@@ -3,7 +3,8 @@
     watch ─> who drives? ─> policy: next step of its chunk ──┐
                         └─> human: the operator's action ────┴─> world.step ─> record
 
-Every episode is a pure function of (world spec, policy weights, operator setting, seed): it runs alone, at batch size one, on one thread.
+Every episode is a pure function of (world spec, policy weights, operator setting, seed): it runs alone, at
+batch size one, on one thread.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from vantage.collect.handover import Phase, human_drives, next_phase
-from vantage.collect.observe import observe
+from vantage.collect.observe import Memory, observe
 from vantage.collect.operators import OperatorSpec
 from vantage.data.episodes import Episode
 from vantage.policies.protocol import Policy
@@ -47,20 +48,22 @@ def run_episode(
 ) -> Episode:
     """Play one episode until success or the limit, and return all of it.
 
-    `policy` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit` in control steps; human time
-    extends it by at most the operator's `extension`. `pictures`: render and keep every frame; otherwise only what the policy looks at.
-    Raises VantageError if policy and world differ in action dimensions.
+    `policy` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit`
+    in control steps; human time extends it by at most the operator's `extension`. `pictures`: render and keep
+    every frame; otherwise only what the policy looks at. Raises VantageError if policy and world differ in
+    action dimensions.
     """
     if policy is not None and policy.action_dim != len(world.action_low):
-        raise VantageError(
-            f"the policy has {policy.action_dim} action dimensions and {task} has {len(world.action_low)}; use a checkpoint of this robot"
-        )
+        fault = f"the policy has {policy.action_dim} action dimensions and {task} has {len(world.action_low)}"
+        raise VantageError(f"{fault}; use a checkpoint of this robot")
+
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
     world.reset(seed)
     watcher = operator(task, limit, rng)
     driver = None if policy is None else _ChunkedPolicy(policy, generator)
     recorder = _Recorder(pictures)
+
     phase, success, human_steps, t = Phase.AUTONOMOUS, False, 0, 0
     while not success and t < limit + min(human_steps, operator.extension):
         truth, state = world.environment_state(), world.proprioception()
@@ -68,6 +71,8 @@ def run_episode(
         human = human_drives(phase)
         if driver is not None and human != human_drives(before):
             driver.forget()
+
+        # The policy proposes on human steps too: what it would have done is recorded beside what was done.
         images = world.images() if pictures else None
         proposed = None if driver is None else driver.next_action(world, images)
         if human:
@@ -75,11 +80,13 @@ def run_episode(
         else:
             assert proposed is not None, "without a policy the operator must drive"
             action = proposed
+
         action = np.clip(action, world.action_low, world.action_high).astype(np.float32)
         _record(recorder, state, truth, action, action if proposed is None else proposed, human, images)
         success = world.step(action)
         human_steps += human
         t += 1
+
     return _episode(recorder, world.prompt, task, seed, success, policy_version)
 
 
@@ -89,18 +96,26 @@ class _ChunkedPolicy:
     def __init__(self, policy: Policy, generator: torch.Generator) -> None:
         self._policy, self._generator = policy, generator
         self._queue: list[np.ndarray] = []
+        self._memory = Memory(policy.interface.history)
 
     def forget(self) -> None:
-        """Drop what is left of the chunk: the other driver has changed the world."""
+        """Drop what is left of the chunk and what was seen: the other driver has changed the world, and
+        windows end here too."""
         self._queue.clear()
+        self._memory.forget()
 
     def next_action(
         self,
         world: World,
         images: dict[str, UInt8[np.ndarray, "_h _w 3"]] | None,
     ) -> Float32[np.ndarray, "A"]:
+        # A policy that looks back needs to see every step, also those at which it decides nothing.
+        if self._queue and self._policy.interface.history == 1:
+            return self._queue.pop(0)
+
+        present = observe(self._policy.interface, [world], None if images is None else [images])
+        observation = self._memory.recall(present)
         if not self._queue:
-            observation = observe(self._policy.interface, [world], None if images is None else [images])
             predicted = self._policy.act(observation.to(self._policy.device), self._generator)
             chunk = predicted[0, : self._policy.execute].cpu().numpy()
             self._queue = [np.clip(a, world.action_low, world.action_high).astype(np.float32) for a in chunk]
@@ -125,9 +140,13 @@ def _record(
         recorder.images.setdefault(camera, []).append(picture)
 
 
-def _episode(recorder: _Recorder, prompt: str, task: str, seed: int, success: bool, policy_version: int) -> Episode:
+def _episode(
+    recorder: _Recorder, prompt: str, task: str, seed: int, success: bool, policy_version: int
+) -> Episode:
+    """The rows of a recorder as columns."""
     steps = len(recorder.action)
     last = np.arange(steps) == steps - 1
+
     return Episode(
         state=np.stack(recorder.state).astype(np.float32),
         environment_state=np.stack(recorder.environment_state).astype(np.float32),

@@ -1,17 +1,20 @@
-"""Worlds as they are now -> one batch of what a policy may see of them."""
+"""Worlds as they are now -> one batch of what a policy may see of them, and what it saw before."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from vantage.batch import Observation
 from vantage.core.images import area_downsample, divides
 from vantage.policies.build import PolicySpec, interface_of
 from vantage.policies.protocol import Interface
 from vantage.policies.spec import DataFacts, Scale
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 from vantage.worlds.protocol import World
 from vantage.worlds.spec import WorldSpec
 
@@ -22,7 +25,8 @@ Pictures = Mapping[str, UInt8[np.ndarray, "_h _w 3"]]
 def facts_of_world(world: WorldSpec) -> DataFacts:
     """What a world will offer to a policy, before anything has been recorded in it.
 
-    Cameras and dimensions are the world's. Nothing is known of scales yet: the statistics are placeholders of the right shape.
+    Cameras and dimensions are the world's. Nothing is known of scales yet: the statistics are placeholders of
+    the right shape.
     """
     side = world.image_size
     return DataFacts(
@@ -36,15 +40,21 @@ def facts_of_world(world: WorldSpec) -> DataFacts:
 
 @lru_cache(maxsize=64)
 def interface_in(spec: PolicySpec, world: WorldSpec) -> Interface:
-    """What a policy will look at in a world, and what it will return there. Raises VantageError where the two do not fit."""
+    """What a policy will look at in a world, and what it will return there.
+
+    Raises VantageError where the two do not fit.
+    """
     return interface_of(spec, facts_of_world(world))
 
 
-def observe(interface: Interface, worlds: Sequence[World], pictures: Sequence[Pictures] | None = None) -> Observation:
+def observe(
+    interface: Interface, worlds: Sequence[World], pictures: Sequence[Pictures] | None = None
+) -> Observation:
     """Observe B worlds through the eyes of a policy, on the CPU.
 
-    `pictures`: what each world's cameras show now, where that has been rendered already; otherwise it is rendered here, and only for a
-    policy that looks at pictures. Raises VantageError for a camera that a world lacks.
+    `pictures`: what each world's cameras show now, where that has been rendered already; otherwise it is
+    rendered here, and only for a policy that looks at pictures. Raises VantageError for a camera that a world
+    lacks.
     """
     if interface.cameras and pictures is None:
         pictures = [world.images() for world in worlds]
@@ -61,13 +71,42 @@ def observe(interface: Interface, worlds: Sequence[World], pictures: Sequence[Pi
     )
 
 
+class Memory:
+    """What a policy saw at the last control steps: a policy that looks back is shown it again.
+
+    Kept as LeRobot's `select_action` keeps its queue of observations: it must see every control step, and the
+    first observation after it was emptied stands for those before it.
+    """
+
+    def __init__(self, history: int) -> None:
+        """`history`: observations that the policy looks at, the present one among them."""
+        self._before: deque[Observation] = deque(maxlen=history - 1)
+
+    def recall(self, present: Observation) -> Observation:
+        """The present observation with the earlier ones; it is remembered for the next step."""
+        while len(self._before) < (self._before.maxlen or 0):
+            self._before.append(present)
+        shown = replace(present, earlier=tuple(self._before))
+        self._before.append(present)
+        return shown
+
+    def forget(self) -> None:
+        """Empty it: a new segment begins."""
+        self._before.clear()
+
+
 def _sized(shown: Pictures, camera: str, size: tuple[int, int] | None) -> UInt8[np.ndarray, "_h _w 3"]:
-    """One camera's picture at the size that the policy asks for; as it is for a policy that resizes by itself."""
+    """One camera's picture at the size that the policy asks for; as it is where `size` is None."""
     if camera not in shown:
-        raise VantageError(f"the policy looks at camera {camera!r} and the world shows {', '.join(shown)}; rename one of them")
+        fault = f"the policy looks at camera {camera!r} and the world shows {', '.join(shown)}"
+        raise VantageError(f"{fault}; rename one of them")
+
     picture = shown[camera]
     if size is None or picture.shape[:2] == size:
         return picture
     if not divides((picture.shape[0], picture.shape[1]), size):
-        raise VantageError(f"camera {camera!r} is {picture.shape[1]} x {picture.shape[0]} px and the policy wants {size[1]} x {size[0]}")
+        height, width = picture.shape[:2]
+        raise VantageError(
+            f"camera {camera!r} is {width} x {height} px and the policy wants {size[1]} x {size[0]}"
+        )
     return area_downsample(picture, size)

@@ -1,7 +1,8 @@
 """Operators: who may take the controls from the policy, when, and what they do with them.
 
-A setting (`NoOne`, `Demonstrate`, `Rescue`) builds, for one episode, an `Operator` that watches every control step, says what it notices,
-and acts while it drives. Scripted operators may look at the world's true state; the policy never does.
+A setting (`NoOne`, `Demonstrate`, `Rescue`) builds, for one episode, an `Operator` that watches every control
+step, says what it notices, and acts while it drives. Scripted operators may look at the world's true state;
+the policy never does.
 """
 
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ class DemonstrateStock:
 
 class _StockDemonstrator:
     def __init__(self, task: str) -> None:
-        from vantage.worlds.metaworld.experts.stock import StockExpert  # the simulator is an extra, and slow to import
+        # The simulator is an extra, and slow to import.
+        from vantage.worlds.metaworld.experts.stock import StockExpert
 
         self._expert = StockExpert(task)
 
@@ -112,7 +114,10 @@ class _StockDemonstrator:
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """A human stands by and rescues a policy in trouble (docs/habc.md, 17; paper Appendix E: about half of the failures)."""
+    """A human stands by and rescues a policy in trouble.
+
+    Source: docs/habc.md, 17; the paper's Appendix E, where about half of the failures were rescued.
+    """
 
     permission: Share = 0.5
     """Probability, drawn per episode, that the operator may act at all."""
@@ -125,7 +130,8 @@ class Rescue:
     reaction: tuple[Whole, Whole] = (5, 15)
     """Delay between trouble and taking over, in control steps, drawn evenly (ends included)."""
     hand_back: Share = 0.35
-    """Probability, drawn per take-over, that control goes back once a further stage is reached; else the operator finishes."""
+    """Probability, drawn per take-over, that control goes back once a further stage is reached; else the
+    operator finishes."""
     hold: Whole = 12
     """Least control steps at the controls."""
     at_most: Whole = 3
@@ -144,7 +150,8 @@ class Rescue:
 
 @runtime_checkable
 class OwnOperator(Protocol):
-    """What an operator of one's own must offer: a frozen dataclass in a file that the command line or a script names."""
+    """What an operator of one's own must offer: a frozen dataclass in a file that the command line or a
+    script names."""
 
     @property
     def extension(self) -> int:
@@ -176,6 +183,7 @@ class _Rescuer:
         gained = progress > self._best + 0.02
         if gained:
             self._best, self._since = progress, t
+
         match phase:
             case Phase.AUTONOMOUS:
                 return self._watch_policy(t, progress)
@@ -198,6 +206,7 @@ class _Rescuer:
             return Event.CLEARED
         if t < self._take_over_at:
             return None
+
         self._left -= 1
         self._took_over = t
         self._stage = int(self._expert.stage(state))

@@ -1,18 +1,13 @@
 """Jobs in, results out, on every core: worker processes that play whole episodes and return only a summary.
 
-The episodes themselves go to the journal on disk, written by the process that played them. Results do not depend on the number of
-workers, nor on which worker played what.
+The episodes themselves go to the journal on disk, written by the process that played them. Results do not
+depend on the number of workers, nor on which worker played what, nor on whether one of them died on the way.
 """
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -22,6 +17,7 @@ from jaxtyping import Bool
 
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import OperatorSpec
+from vantage.collect.workers import Workers, open_workers
 from vantage.data.episodes import save_episode
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
@@ -34,7 +30,7 @@ class Job:
     """One episode to play."""
 
     number: int
-    """Its place in the data set or in the suite."""
+    """Its row in the data set or in the suite."""
     world: WorldSpec
     actor: Path | None
     """Folder of the checkpoint that drives; None: the operator alone."""
@@ -45,6 +41,8 @@ class Job:
     """Control steps by which the record of who drives is shifted."""
     noise: float | None = None
     """Scale of the noise that a flow acts from; None: what the checkpoint says."""
+    device: str = "cpu"
+    """Where the policy acts, in torch's words; every worker holds a policy of its own there."""
     journal: Path | None = None
     """Folder that keeps the episode; None: only the summary survives."""
     pictures: bool = False
@@ -70,7 +68,7 @@ def play(job: Job) -> Played:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        actor = None if job.actor is None else _actor(job.actor, stamp(job.actor), job.noise)
+        actor = None if job.actor is None else _actor(job.actor, stamp(job.actor), job.noise, job.device)
         episode = run_episode(
             _world(job.world),
             actor,
@@ -83,10 +81,12 @@ def play(job: Job) -> Played:
         )
     finally:
         torch.set_num_threads(threads)
+
     if job.recorded_late:
         episode = replace(episode, intervention=shift(episode.intervention, job.recorded_late))
     if job.journal is not None:
         save_episode(job.journal, job.number, episode)
+
     return Played(
         number=job.number,
         task=job.world.task,
@@ -105,7 +105,10 @@ def shift(drove: Bool[np.ndarray, "T"], late: int) -> Bool[np.ndarray, "T"]:
 
 
 def stamp(checkpoint: Path) -> int:
-    """When a checkpoint was written, so that a new one under an old name is read again; 0 where there is none."""
+    """When a checkpoint was written, in nanoseconds; 0 where there is none.
+
+    A key of caches, so that a new checkpoint under an old name is read again.
+    """
     config = checkpoint / "config.json"
     return config.stat().st_mtime_ns if config.exists() else 0
 
@@ -116,8 +119,8 @@ def _world(spec: WorldSpec) -> World:
 
 
 @lru_cache(maxsize=2)
-def _actor(folder: Path, _stamp: int, noise: float | None) -> Policy:
-    policy = load_policy(folder)
+def _actor(folder: Path, _stamp: int, noise: float | None, device: str) -> Policy:
+    policy = load_policy(folder).to(device)
     return policy if noise is None else policy.with_noise(noise)
 
 
@@ -152,36 +155,17 @@ def open_pool(workers: int) -> Generator[Pool]:
     if workers <= 1:
         yield play_here
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.collect.pool", "vantage.worlds.metaworld.world"])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent) as executor:
-        try:
-            yield _Processes(executor)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def leave_with_parent() -> None:
-    """End this worker when the process that started it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_outlive, args=(parent.sentinel,), daemon=True).start()
-
-
-def _outlive(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+    preload = ("vantage.collect.pool", "vantage.worlds.metaworld.world")
+    with open_workers(workers, preload=preload) as processes:
+        yield _Processes(processes)
 
 
 class _Processes:
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
-        self._executor = executor
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
         return self.each(play, jobs)
 
     def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        futures = [self._executor.submit(function, item) for item in items]
-        for future in as_completed(futures):
-            yield future.result()
+        return self._workers.each(function, items)

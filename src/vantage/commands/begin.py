@@ -1,20 +1,32 @@
 """Commands to start with: a recipe becomes a run, a run becomes a page, a checkpoint becomes a score.
 
-Every command is a function; its docstring is its help, and the first line of it stands in the overview. What is slow to import is
-imported where it is needed, so that help stays quick.
+Every command is a function; its docstring is its help, and the first line of it stands in the overview. What
+is slow to import is imported where it is needed, so that help stays quick.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from vantage.commands.options import AsJson, Changed, Folder, RecipeName, Workers, print_json, usually
+from vantage.commands.options import (
+    AsJson,
+    Changed,
+    Folder,
+    RecipeName,
+    Workers,
+    print_json,
+    print_line,
+    usually,
+)
+
+if TYPE_CHECKING:
+    from vantage.disk.record import Verified
 
 
 def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Workers = 0) -> None:
     """From nothing to a better policy and a report, in ten minutes.
 
-    The recipe `quickstart`: demonstrations, a supervised policy, two rounds of HABC with rescues. `vantage run quickstart` is the same
-    with every setting to change.
+    The recipe `quickstart`: demonstrations, a supervised policy, two rounds of HABC with rescues. `vantage
+    run quickstart` is the same with every setting to change.
 
     Args:
         out: Folder of the run; an interrupted one goes on.
@@ -28,26 +40,32 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Work
     start("quickstart", out, workers=workers, settings=replace(named_recipe("quickstart").value, seed=seed))
 
 
-def run(recipe: RecipeName, /, out: Path, workers: Workers = 0, settings: Changed = None) -> None:
+def run(
+    recipe: RecipeName, /, out: Path, workers: Workers = 0, verify: bool = False, settings: Changed = None
+) -> None:
     """Run a recipe with any setting changed, or go on with a run.
 
-    `vantage recipes` lists the recipes, and `vantage run RECIPE --help` every setting of one. A recipe of one's own is a function in a
-    Python file (my_recipe.py:make); the JSON form of one is a file, too (runs/NAME/recipe.json). Started again, it goes on where it was.
+    `vantage recipes` lists the recipes, and `vantage run RECIPE --help` every setting of one. A recipe of
+    one's own is a function in a Python file (my_recipe.py:make); the JSON form of one is a file, too
+    (runs/NAME/recipe.json). Started again, it goes on where it was.
 
     Args:
         recipe: Name of a recipe, my_recipe.py:make, or a recipe.json.
         out: Folder of the run.
         workers: Processes that play episodes.
+        verify: Before going on, hold every byte of what is there against its checksum; else only what differs
+            in size or time.
     """
     from vantage.commands.runs import start
 
-    start(recipe, out, workers=workers, settings=settings)
+    start(recipe, out, workers=workers, settings=settings, verify=verify)
 
 
 def recipes(recipe: RecipeName = "", /, json: AsJson = False, settings: Changed = None) -> None:
     """List recipes and studies, or print one as JSON.
 
-    What is printed can be kept in a file, changed there, and run: `vantage recipes debug > mine.json`, `vantage run mine.json --out r`.
+    What is printed can be kept in a file, changed there, and run: `vantage recipes debug > mine.json`,
+    `vantage run mine.json --out r`.
 
     Args:
         recipe: Name of a recipe or of a study; without it all are listed.
@@ -83,7 +101,34 @@ def report(
     if json:
         print_json({"page": page, **run_numbers(run)})
     else:
-        print(page)
+        print_line(page)
+
+
+def explain(run: Folder, episode: int, /, round: int | None = None, json: AsJson = False) -> None:
+    """Say in words why the frames of an episode count as they do.
+
+    One paragraph for every stretch that one driver drove: what it teaches, how much it counts, and where
+    the critic moved the weight.
+
+    Args:
+        run: Folder of the run.
+        episode: Number of the episode in its round.
+        round: Whose recordings; None: the last round's that were weighed. In a run of `vantage finetune`
+            every data set is a round.
+    """
+    from vantage.report.explain import explain as explain_episode
+    from vantage.report.folder import read_run
+
+    told = explain_episode(read_run(run), episode, round)
+    if json:
+        print_json(told)
+        return
+    print_line(told.title)
+    for stretch in told.stretches:
+        print_line("")
+        print_line(f"frames {stretch.first} to {stretch.last}, {stretch.driver}")
+        for sentence in stretch.sentences:
+            print_line(f"  {sentence}")
 
 
 def metaworld(
@@ -137,4 +182,49 @@ def metaworld(
         )
     else:
         print_table(protocol.score_table(trials))
-        print(f"starts: {suite}, {starts}, {per_task} a task, sha256 {digest}")
+        print_line(f"starts: {suite}, {starts}, {per_task} a task, sha256 {digest}")
+
+
+def verify(run: Folder, /, json: AsJson = False) -> None:
+    """Hold every file of a run against the checksums kept with it.
+
+    Exits with 1 where something was changed or is gone, and says what to delete so that the run
+    makes it again.
+
+    Args:
+        run: Folder of the run.
+    """
+    from vantage.disk.record import verify as verify_round
+    from vantage.errors import VantageError
+
+    folders = sorted(path.parent for path in run.glob("*/round.json"))
+    if not folders:
+        raise VantageError(
+            f"{run} holds no finished round; name the folder that `vantage run` or `vantage finetune` wrote"
+        )
+    verified = [result for folder in folders if (result := verify_round(folder)) is not None]
+    if json:
+        print_json(verified)
+    else:
+        for result in verified:
+            for line in _findings(result):
+                print_line(line)
+    if not all(result.whole for result in verified):
+        raise SystemExit(1)
+
+
+def _findings(result: "Verified") -> list[str]:
+    """One line for a whole round; for any other, one for every product that is not as it was made."""
+    if result.whole:
+        return [f"{result.folder}: as it was made"]
+    lines = [f"{result.folder / name}: changed since it was made" for name in result.changed]
+    lines += [f"{result.folder / name}: gone" for name in result.gone]
+    lines += [f"{result.folder / name}: was not there" for name in result.new]
+    own = [name for name in (*result.changed, *result.gone, *result.new) if not name.startswith("..")]
+    if own:
+        first = min(own)
+        lines.append(
+            f"delete {result.folder / 'round.json'}, {result.folder / first} and what stands behind it "
+            "there, and later rounds; then start the run again"
+        )
+    return lines

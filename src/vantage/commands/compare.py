@@ -1,4 +1,7 @@
-"""Commands of a study: methods x tasks x seeds become rows, rows become tables and figures. Each function is a command (see begin.py)."""
+"""Commands of a study: methods x tasks x seeds become rows, rows become tables and figures.
+
+Each function is a command (see begin.py).
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +13,12 @@ from vantage.commands.options import (
     AsJson,
     Changed,
     Folder,
+    OwnRecipe,
     Seed,
     StudyName,
     TaskName,
     print_json,
+    print_line,
     usually,
 )
 
@@ -27,7 +32,9 @@ def study(
     first_seed: int = 0,
     out: Annotated[Path | None, usually("runs/study-NAME")] = None,
     results: Rows = None,
-    workers: Annotated[int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")] = 0,
+    workers: Annotated[
+        int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")
+    ] = 0,
     arms: Annotated[tuple[str, ...], usually("all", "ARM [ARM ...]")] = (),
     tasks: Annotated[tuple[str, ...], usually("all", "TASK [TASK ...]")] = (),
     json: AsJson = False,
@@ -35,9 +42,10 @@ def study(
 ) -> None:
     """Compare methods on identical data and budget, cell by cell.
 
-    Runs the cells that are not stored yet: every arm on every task with every seed. Started again, it goes on. `vantage recipes` lists the
-    studies, and `vantage study NAME --help` every setting of one; those of one arm are typed with its name (--arms.habc.rounds 2). A study
-    of one's own is a function in a Python file (my_study.py:make).
+    Runs the cells that are not stored yet: every arm on every task with every seed. Started again, it goes
+    on. `vantage recipes` lists the studies, and `vantage study NAME --help` every setting of one; those of
+    one arm are typed with its name (--arms.habc.rounds 2). A study of one's own is a function in a Python
+    file (my_study.py:make).
 
     Args:
         study: Name of a study, my_study.py:make, or a study.json.
@@ -50,14 +58,21 @@ def study(
         tasks: Only these tasks.
     """
     from vantage.commands.studies import start_study
+    from vantage.config import classes_of
 
     plan, work, rows = _plan_and_folders(study, out, results, settings)
     start_study(plan, work, rows, seeds=seeds, first_seed=first_seed, workers=workers, arms=arms, tasks=tasks)
     if json:
-        _print_study(rows)
+        _print_study(rows, classes_of(plan))
 
 
-def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/STUDY-report")] = None, json: AsJson = False) -> None:
+def study_report(
+    results: Folder,
+    /,
+    out: Annotated[Path | None, usually("runs/STUDY-report")] = None,
+    json: AsJson = False,
+    recipe: OwnRecipe = "",
+) -> None:
     """Draw a study again from its stored rows.
 
     Writes results.md, one figure per file, and a page.
@@ -65,7 +80,10 @@ def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/S
     Args:
         results: Folder of the rows (docs/results/study-NAME).
         out: Folder to draw into.
+        recipe: The function that made the study, where it has classes of your own (a world, an operator).
     """
+    from vantage.commands.studies import named_study
+    from vantage.config import classes_of
     from vantage.disk.files import check_writable
     from vantage.progress import say
     from vantage.study.page import write_study
@@ -73,11 +91,12 @@ def study_report(results: Folder, /, out: Annotated[Path | None, usually("runs/S
     out = out or Path("runs") / f"{results.resolve().name}-report"
     check_writable(out, folder=True)
     say(f"drawing into {out}; a study of a thousand cells takes a minute")
-    page = write_study(results, out)
+    own = classes_of(named_study(recipe).value) if recipe else {}
+    page = write_study(results, out, own)
     if json:
-        _print_study(results)
+        _print_study(results, own)
     else:
-        print(page)
+        print_line(page)
 
 
 def study_merge(
@@ -95,12 +114,14 @@ def study_merge(
         others: Folders of rows.
         results: Folder of the rows that grows.
     """
+    from vantage.config import classes_of
     from vantage.study.rows import Results
 
     plan, _, rows = _plan_and_folders(study, None, results, None)
     growing = Results.open(rows, plan)
     for other in others:
-        print(f"{growing.merge(Results.read(other))} cells from {other}")
+        cells = growing.merge(Results.read(other, classes_of(plan)))
+        print_line(f"{cells} cells from {other}")
 
 
 def study_exhibits(
@@ -125,7 +146,7 @@ def study_exhibits(
     from vantage.study.exhibits import make_exhibits
 
     plan, work, rows = _plan_and_folders(study, out, results, None)
-    print(make_exhibits(plan, work, rows, task, seed))
+    print_line(make_exhibits(plan, work, rows, task, seed))
 
 
 def study_cell(
@@ -139,7 +160,8 @@ def study_cell(
 ) -> None:
     """Run one cell again and hold it against the stored one.
 
-    It begins from nothing but the plan and the seed. Exits with 0 if it lands in the stored interval, else with 1.
+    It begins from nothing but the plan and the seed. Exits with 0 if it lands in the stored interval, else
+    with 1.
 
     Args:
         study: Name of a study.
@@ -157,7 +179,9 @@ def study_cell(
     raise SystemExit(0 if inside else 1)
 
 
-def _plan_and_folders(name: str, out: Path | None, results: Path | None, settings: Any) -> tuple[Any, Path, Path]:
+def _plan_and_folders(
+    name: str, out: Path | None, results: Path | None, settings: Any
+) -> tuple[Any, Path, Path]:
     """The study, the folder to work in and the folder of its rows."""
     from vantage.commands.studies import named_study
 
@@ -167,7 +191,7 @@ def _plan_and_folders(name: str, out: Path | None, results: Path | None, setting
     return settings or named.value, work, rows
 
 
-def _print_study(folder: Path) -> None:
+def _print_study(folder: Path, own: dict[str, type[Any]]) -> None:
     from vantage.commands.numbers import study_numbers
 
-    print_json(study_numbers(folder))
+    print_json(study_numbers(folder, own))

@@ -16,7 +16,7 @@ from vantage.study.plan import Study
 
 
 def list_recipes(*, as_json: bool) -> None:
-    """Print every recipe and study with the first line of its docstring."""
+    """Print every recipe and study with the first paragraph of its docstring."""
     recipes = {name: _line(make.__doc__) for name, make in RECIPES.items()}
     studies = {name: _line(make.__doc__) for name, make in STUDIES.items()}
     if as_json:
@@ -39,9 +39,13 @@ def show_recipe(name: str, settings: Any = None) -> None:
 
 
 def named_settings(name: str) -> Named[Recipe | Study]:
-    """The recipe or the study of that name, of that file's function, or in that JSON file. A name that both have is the recipe's."""
+    """The recipe or the study of that name, of that file's function, or in that JSON file.
+
+    A name that both have is the recipe's.
+    """
     return find(name, {**STUDIES, **RECIPES}, (HABCRun, ChunkedPPORun, Study), "recipe")
 
 
 def _line(document: str | None) -> str:
-    return (document or "").strip().splitlines()[0] if document else ""
+    """The first paragraph of a docstring, as one line."""
+    return " ".join((document or "").strip().split("\n\n")[0].split())

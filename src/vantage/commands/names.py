@@ -1,10 +1,12 @@
-"""A name typed in -> what goes by it: something built in, something of one's own from a Python file, or a JSON file.
+"""A name typed in -> what goes by it: built in, of one's own from a Python file, or from a JSON file.
 
     debug                    one of those built in
-    my_recipe.py:make        a function without arguments in a file of one's own (or a value), or `package.module:make`
+    my_recipe.py:make        a function without arguments, or a value, in a file of one's own
+    package.module:make      the same in a module that is installed
     runs/a/recipe.json       the settings that another run was made by
 
-A Python file named on the command line is trusted and executed. A JSON file is read, and nothing it says is ever imported.
+A Python file named on the command line is trusted and executed. A JSON file is read, and nothing it says is
+ever imported.
 """
 
 import difflib
@@ -40,7 +42,9 @@ class Named[T]:
 def look_up[T](known: Mapping[str, T], name: str, what: str) -> T:
     """The entry of that name. Raises VantageError with the nearest name for a typo."""
     if name not in known:
-        raise VantageError(f"there is no {what} {name!r}; {nearest(name, known) or 'there are ' + ', '.join(known)}")
+        raise VantageError(
+            f"there is no {what} {name!r}; {nearest(name, known) or 'there are ' + ', '.join(known)}"
+        )
     return known[name]
 
 
@@ -50,8 +54,13 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def find[T](name: str, known: Mapping[str, Callable[[], T]], kinds: tuple[type[T], ...], what: str) -> Named[T]:
-    """What `name` stands for, one of `kinds`; `what` it is called in errors. Raises VantageError where there is no such thing."""
+def find[T](
+    name: str, known: Mapping[str, Callable[[], T]], kinds: tuple[type[T], ...], what: str
+) -> Named[T]:
+    """What `name` stands for, one of `kinds`; `what` it is called in errors.
+
+    Raises VantageError where there is no such thing.
+    """
     if ":" in name:
         return _from_python(name, kinds, what)
     if name.endswith(".py"):
@@ -67,29 +76,40 @@ def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T
     module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
     if not hasattr(module, attribute):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise VantageError(f"{source} has no {attribute!r}; {nearest(attribute, known) or 'name a function that is in it'}")
+        hint = nearest(attribute, known) or "name a function that is in it"
+        raise VantageError(f"{source} has no {attribute!r}; {hint}")
 
-    made: Any = getattr(module, attribute)
-    if callable(made) and not is_dataclass(made):
-        made = _run_own_code(source, cast(Callable[[], Any], made))
-    if not isinstance(made, kinds):
+    # A function that makes the settings, or the settings themselves.
+    entry: Any = getattr(module, attribute)
+    is_function = callable(entry) and not is_dataclass(entry)
+    value: Any = entry
+    if is_function:
+        value = _run_own_code(str(module.__file__), cast(Callable[[], Any], entry))
+    if not isinstance(value, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
-        raise VantageError(f"{name} is no {what}: it gives a {type(made).__name__}, and {expected} is needed")
+        raise VantageError(
+            f"{name} is no {what}: it gives a {type(value).__name__}, and {expected} is needed"
+        )
 
-    document = getattr(getattr(module, attribute), "__doc__", "") if callable(getattr(module, attribute)) else ""
-    return Named(name=f"{Path(source).name}:{attribute}", value=made, about=document or "")
+    about = entry.__doc__ if is_function else ""
+    return Named(name=f"{Path(source).name}:{attribute}", value=value, about=about or "")
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file as the module of its name, so that worker processes can import what it defines by that name, too."""
+    """Import a file as the module of its name, by which worker processes can import its classes too."""
     if not path.is_file():
         raise VantageError(f"{path} does not exist")
     path = path.resolve()
     name = path.stem
+    if not name.isidentifier():
+        raise VantageError(f"{path} cannot be imported; give the file a name of letters, digits and _")
+
     other = sys.modules.get(name) or importlib.util.find_spec(name)
     origin = getattr(other, "__file__", None) or getattr(other, "origin", None)
     if other is not None and origin != str(path):
-        raise VantageError(f"{path} has the name of a module that Python has already ({name}); give the file another name")
+        raise VantageError(
+            f"{path} has the name of a module that Python has already ({name}); give the file another name"
+        )
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     return _run_own_code(str(path), lambda: importlib.import_module(name))
@@ -101,7 +121,9 @@ def _import_module(name: str) -> ModuleType:
     except (ImportError, ValueError):
         missing = True
     if missing:
-        raise VantageError(f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed")
+        raise VantageError(
+            f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed"
+        )
     return _run_own_code(name, lambda: importlib.import_module(name))
 
 
@@ -130,4 +152,6 @@ def _from_json[T](path: Path, kinds: tuple[type[T], ...], what: str) -> Named[T]
     for kind in kinds:
         if kind.__name__ == is_a:
             return Named(name=name, value=from_json(kind, settings, path.name), about=f"As {path} says.")
-    raise VantageError(f"{path} holds no {what} ({' or '.join(kind.__name__ for kind in kinds)}); name the JSON form of one")
+    raise VantageError(
+        f"{path} holds no {what} ({' or '.join(kind.__name__ for kind in kinds)}); name the JSON form of one"
+    )

@@ -1,13 +1,16 @@
 """What several commands have in common: how options are typed, and how a result is printed as JSON."""
 
 import dataclasses
+import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import tyro
+
+from vantage.progress import printable
 
 RecipeName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
 StudyName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
@@ -31,14 +34,27 @@ def usually(default: str, kind: str = "PATH") -> Any:
 OwnRecipe = Annotated[str, usually("none", "FILE.py:FUNCTION")]
 
 
+def about(command: Callable[..., Any]) -> str:
+    """The help of a command without its options: its docstring up to "Args:"."""
+    return inspect.cleandoc(command.__doc__ or "").partition("Args:")[0].rstrip()
+
+
 def print_json(record: object) -> None:
-    """Print a record of dataclasses, mappings, sequences and numpy values as JSON. What is not a number is null."""
-    print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a record of dataclasses, mappings, sequences and numpy values as JSON.
+
+    What is not a number is null.
+    """
+    print_line(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_line(text: object) -> None:
+    """Print a text or a path on standard output, without characters that a terminal would obey."""
+    print(printable(str(text)))
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in cast(Mapping[Any, Any], value).items()}
     if type(value).__module__ == "numpy":  # not imported here, because help must stay quick

@@ -1,49 +1,132 @@
-"""Commands for data sets of one's own: what is in them, and what an outcome says about every frame (see begin.py)."""
+"""Commands for data sets of one's own: what is in them, and what an outcome says about every frame.
 
+Each function is a command (see begin.py).
+"""
+
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from vantage.commands.options import AsJson, Folder, print_json, usually
+from vantage.commands.options import AsJson, Folder, print_json, print_line, usually
 from vantage.errors import VantageError
+
+if TYPE_CHECKING:
+    from vantage.types import Labels
+
+
+Demonstrations = Annotated[str, usually("none", "[EPISODES]")]
+DrivenBy = Literal["recorded", "policy", "human"]
+ColumnName = Annotated[str | None, usually("intervention, or another name that is known", "NAME")]
+
+
+ALL = "all"
+"""What `--demos` without numbers means."""
+
+
+def spelled(words: Sequence[str]) -> list[str]:
+    """The words with `--demos` followed by what it means where nothing does: it may stand alone."""
+    completed: list[str] = []
+    for position, word in enumerate(words):
+        completed.append(word)
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if word == "--demos" and following != ALL and not _NUMBERS.fullmatch(following):
+            completed.append(ALL)
+    return completed
+
+
+_NUMBERS = re.compile(r"[\d,\s-]+")
+
+
+def episodes_named(text: str) -> bool | frozenset[int]:
+    """The numbers in a text such as `0-4,9`; True for all episodes, False for none.
+
+    Raises VantageError for anything else.
+    """
+    if text in ("", ALL):
+        return text == ALL
+    numbers = set[int]()
+    for part in text.split(","):
+        matched = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if matched is None or int(matched[2] or matched[1]) < int(matched[1]):
+            raise VantageError(
+                f"--demos {text}: `{part}` names no episodes; write numbers and ranges such as 0-4,9"
+            )
+        numbers |= set(range(int(matched[1]), int(matched[2] or matched[1]) + 1))
+    return frozenset(numbers)
 
 
 def audit(
     dataset: Folder,
     /,
-    outcomes: Annotated[Path | None, usually("next.success of the data set")] = None,
+    outcomes: Annotated[
+        Path | None, usually("what was said on the page of `vantage outcomes`, or the data set records")
+    ] = None,
     labels: Annotated[Path | None, usually("none")] = None,
     weights: Annotated[Path | None, usually("none")] = None,
-    demos: bool = False,
+    demos: Demonstrations = "",
+    driver: DrivenBy = "recorded",
+    intervention_column: ColumnName = None,
+    pictures: bool = False,
+    html: Annotated[Path | None, usually("none")] = None,
     json: AsJson = False,
 ) -> None:
-    """Say what is in a data set: drivers, outcomes, problems.
+    """Say what is in a data set, and all that is wrong with it.
 
-    Counts hand-overs, outcomes, label coverage and weights of a LeRobotDataset, and names every problem that it finds.
+    Counts hand-overs and outcomes, says what each head of the critic would learn from and what to record
+    next, and names every failure and every oddity of a LeRobotDataset. Exit code 1 where there is a failure:
+    a later stage would refuse it, or learn something wrong.
 
     Args:
         dataset: Folder of a LeRobotDataset v3.
-        outcomes: csv with the columns episode_index,success.
+        outcomes: csv with the columns episode_index,success (and from,to: several attempts in an episode).
         labels: 2-labels.parquet of this data set.
         weights: 4-weights.parquet that covers it.
-        demos: It holds demonstrations.
+        demos: It holds demonstrations; with numbers such as 0-4,9: those episodes are.
+        driver: Who drove: as recorded, or the policy alone (recordings without take-overs have no
+            such column).
+        intervention_column: The column that says who drove, if it is not called intervention.
+        pictures: Decode every video, to find cameras that are stuck.
+        html: A page to hand around.
     """
     from vantage.data import audit as auditing
+    from vantage.disk.files import check_writable
     from vantage.progress import print_table
-    from vantage.report.audit_view import render_audit
+    from vantage.report.audit_view import render_audit, write_audit_page
+    from vantage.types import Reading
 
-    facts = auditing.audit(dataset, outcomes, labels, weights, demos=demos)
+    if html is not None:
+        check_writable(html, folder=False)
+    found = auditing.audit(
+        dataset,
+        outcomes,
+        labels,
+        weights,
+        demos=episodes_named(demos),
+        reading=Reading(driver, intervention_column),
+        pictures=pictures,
+    )
+    if html is not None:
+        write_audit_page(found, html)
+
     if json:
-        print_json(facts)
+        print_json(found)
     else:
-        print_table(render_audit(facts))
+        print_table(render_audit(found))
+    if found.failures:
+        raise SystemExit(1)
 
 
 def label(
     what: Folder,
     /,
-    outcomes: Annotated[Path | None, usually("next.success of the data set")] = None,
+    outcomes: Annotated[
+        Path | None, usually("what was said on the page of `vantage outcomes`, or the data set records")
+    ] = None,
     out: Annotated[Path | None, usually("ROUND/2-labels.parquet")] = None,
-    demos: bool = False,
+    demos: Demonstrations = "",
+    driver: DrivenBy = "recorded",
+    intervention_column: ColumnName = None,
 ) -> None:
     """Turn outcomes, one bit an episode, into labels for every frame.
 
@@ -51,26 +134,63 @@ def label(
 
     Args:
         what: Folder of a LeRobotDataset v3, or of a round (runs/NAME/round-NN).
-        outcomes: csv with the columns episode_index,success.
+        outcomes: csv with the columns episode_index,success (and from,to: several attempts in an episode).
         out: Where to write the labels (required for a data set).
-        demos: The data set holds demonstrations.
+        demos: It holds demonstrations; with numbers such as 0-4,9: those episodes are.
+        driver: Who drove: as recorded, or the policy alone (recordings without take-overs have no
+            such column).
+        intervention_column: The column that says who drove, if it is not called intervention.
     """
     from vantage.disk.layout import Round
     from vantage.stages.label import Labelling
     from vantage.stages.label import label as label_stage
+    from vantage.types import Reading
 
     if (what / "1-episodes").is_dir():
         from vantage.commands.rounds import labelling_of
 
         round = Round.at(what.resolve())
-        out, demos, settings = out or round.labels, demos or round.number == 0, labelling_of(round.run)
+        out, settings = out or round.labels, labelling_of(round.run)
+        demos = demos or (ALL if round.number == 0 else "")
         if out == round.labels and out.exists():
-            raise VantageError(f"{out} is there already; delete it (and what was made from it) to make it again")
+            raise VantageError(
+                f"{out} is there already; delete it (and what was made from it) to make it again"
+            )
         episodes = round.episodes
     elif out is None:
         raise VantageError("where should the labels go? Say --out LABELS.parquet")
     else:
         episodes, settings = what, Labelling()
 
-    labels = label_stage(episodes, out, outcomes=outcomes, demos=demos, settings=settings)
-    print(f"{out}: {len(labels.route):,} frames labelled, {int(labels.viability_mask.sum()):,} of them with an outcome")
+    reading = Reading(driver, intervention_column)
+    labels = label_stage(
+        episodes,
+        out,
+        outcomes=outcomes,
+        demos=episodes_named(demos),
+        settings=settings,
+        reading=reading,
+    )
+    if (out.parent / "1-episodes").is_dir():
+        from vantage.algorithms.made import note_made
+
+        note_made(Round(out.parent))
+    for line in describe_labels(labels, out):
+        print_line(line)
+
+
+def describe_labels(labels: "Labels", out: Path) -> list[str]:
+    """What was labelled, in three lines: outcomes, what every frame may teach, and what teaches nothing."""
+    import numpy as np
+
+    outcome = labels.outcome
+    routes, counts = np.unique(labels.route, return_counts=True)
+    share = ", ".join(f"{route} {count:,}" for route, count in zip(routes, counts, strict=True))
+    judged = int(np.isfinite(outcome).sum())
+    silent = int((labels.route == "unlabelled").sum())
+    viable, efficient = int(labels.viability_mask.sum()), int(labels.efficiency_mask.sum())
+    return [
+        f"{out}: {len(outcome):,} frames labelled, {judged:,} of them in episodes with an outcome",
+        f"routes: {share}",
+        f"{viable:,} frames teach viability and {efficient:,} efficiency; {silent:,} teach nothing",
+    ]

@@ -1,18 +1,24 @@
-"""The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run, everything else from files."""
+"""The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run,
+everything else from files."""
 
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vantage import ranks
 from vantage.algorithms.habc import HABCRun, collect_round, evaluate_round, improver
 from vantage.algorithms.improvement import Improver
 from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.made import check_run, note_made
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
-from vantage.commands.runs import named_recipe, worker_count
+from vantage.commands.runs import REMEDY, named_recipe, worker_count
 from vantage.config import classes_of, from_json
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
+from vantage.disk.lock import alone
 from vantage.errors import VantageError
 from vantage.stages.collect import collect_demonstrations
 from vantage.stages.label import Labelling
@@ -20,53 +26,65 @@ from vantage.stages.label import Labelling
 
 def collect(folder: Path, *, workers: int, recipe: str) -> None:
     """1-episodes: demonstrations in round 0, rollouts of the policy of the round before in every other."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.episodes)
-    with open_pool(worker_count(workers)) as pool:
-        if here.number:
-            collect_round(here, settings, pool)
-        else:
-            demonstrations, cameras = settings.supervision.demonstrations, settings.interface.cameras
-            collect_demonstrations(here, settings.worlds, demonstrations, seed=settings.seed, cameras=cameras, pool=pool)
+    with _opened(folder, recipe) as (current, settings):
+        _must_be_new(current.episodes)
+        with open_pool(worker_count(workers)) as pool:
+            if current.number:
+                collect_round(current, settings, pool)
+            else:
+                demonstrations, cameras = settings.supervision.demonstrations, settings.interface.cameras
+                collect_demonstrations(
+                    current, settings.worlds, demonstrations, seed=settings.seed, cameras=cameras, pool=pool
+                )
+                note_made(current)
 
 
 def fit_critic(folder: Path, *, recipe: str) -> None:
     """3-critic."""
-    here, settings = _open(folder, recipe)
-    if here.number == 0:
-        raise VantageError(f"{here.folder} is supervised and has no critic; name round-01 or a later one")
-    _must_be_new(here.critic)
-    _staged(here, settings, "critic").fit_critic()
+    with _opened(folder, recipe) as (current, settings):
+        if current.number == 0:
+            raise VantageError(
+                f"{current.folder} is supervised and has no critic; name round-01 or a later one"
+            )
+        _must_be_new(current.critic)
+        _staged(current, settings, "critic").fit_critic()
 
 
 def weigh(folder: Path, *, recipe: str) -> None:
     """4-weights.parquet."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.weights)
-    if here.number:
-        improver(here, settings).weigh()
-    else:
-        weigh_demonstrations(here, settings.interface)
+    with _opened(folder, recipe) as (current, settings):
+        _must_be_new(current.weights)
+        if current.number:
+            improver(current, settings).weigh()
+        else:
+            weigh_demonstrations(current, settings.interface)
 
 
 def fit_policy(folder: Path, *, recipe: str) -> None:
     """5-actor."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.actor)
-    if here.number:
-        _staged(here, settings, "policy").fit_policy()
-    else:
-        fit_supervised(here, settings.policy, settings.interface, settings.supervision.supervised, seed=settings.seed)
+    with _opened(folder, recipe) as (current, settings):
+        _must_be_new(current.actor)
+        if current.number:
+            _staged(current, settings, "policy").fit_policy()
+        else:
+            fit_supervised(
+                current,
+                settings.policy,
+                settings.interface,
+                settings.supervision.supervised,
+                seed=settings.seed,
+                compute=settings.compute,
+            )
 
 
 def evaluate(folder: Path, *, workers: int, videos: int, recipe: str) -> None:
     """6-eval.parquet; `videos`: trials per world whose video is kept beside it."""
-    here, settings = _open(folder, recipe)
-    _must_be_new(here.evaluation)
-    if videos:
-        settings = replace(settings, evaluation=replace(settings.evaluation, videos=videos))
-    with open_pool(worker_count(workers)) as pool:
-        evaluate_round(here, settings, pool)
+    with _opened(folder, recipe) as (current, settings):
+        _must_be_new(current.evaluation)
+        if videos:
+            settings = replace(settings, evaluation=replace(settings.evaluation, videos=videos))
+        with open_pool(worker_count(workers)) as pool:
+            evaluate_round(current, settings, pool)
 
 
 def labelling_of(run: Path) -> Labelling:
@@ -81,44 +99,72 @@ def labelling_of(run: Path) -> Labelling:
 def settings_of(run: Path, recipe: str = "") -> HABCRun:
     """What made a run of HABC, whose rounds have stages.
 
-    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a rule): they are taken from
-    there, the settings from recipe.json. Raises VantageError for any other folder.
+    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a
+    rule): they are taken from there, the settings from recipe.json. Raises VantageError for any other folder.
     """
     path = run / "recipe.json"
     if not path.exists():
-        raise VantageError(f"{run} is no run of Vantage (recipe.json is missing); start one with `vantage run RECIPE --out {run}`")
+        raise VantageError(
+            f"{run} is no run of Vantage (recipe.json is missing); "
+            f"start one with `vantage run RECIPE --out {run}`"
+        )
+
     record = read_json(path)
     settings = record.get("settings") if isinstance(record, dict) else None
     if not isinstance(settings, dict):
         raise VantageError(f"{path} holds no settings; restore it")
+
     if settings.get("is") == "ChunkedPPORun":
-        raise VantageError(f"{run} was made by chunked PPO, which has no stages to run alone; go on with `vantage run RECIPE --out {run}`")
+        raise VantageError(
+            f"{run} was made by chunked PPO, which has no stages to run alone; "
+            f"go on with `vantage run RECIPE --out {run}`"
+        )
+    if settings.get("is") == "FineTune":
+        raise VantageError(
+            f"{run} was made by `vantage finetune`, which has no stages to run alone; "
+            "give its own command again"
+        )
+
     own = classes_of(named_recipe(recipe).value) if recipe else {}
     return from_json(HABCRun, settings, "recipe.json", own)
 
 
-def _open(folder: Path, recipe: str) -> tuple[Round, HABCRun]:
-    """The round in a folder, and what made its run. Raises VantageError for a round that comes after one that is not there."""
-    here = Round.at(folder.resolve())
-    settings = settings_of(here.run, recipe)
-    before = Round.of(here.run, here.number - 1)
-    if here.number and not before.folder.is_dir():
-        last = max((Round.at(path).number for path in here.run.glob("round-[0-9][0-9]*") if path.is_dir()), default=None)
+@contextmanager
+def _opened(folder: Path, recipe: str) -> Generator[tuple[Round, HABCRun]]:
+    """The round in a folder, and what made its run, with nobody else writing there meanwhile.
+
+    Raises VantageError for a round that comes after one that is not there.
+    """
+    current = Round.at(folder.resolve())
+    settings = settings_of(current.run, recipe)
+    before = Round.of(current.run, current.number - 1)
+    if current.number and not before.folder.is_dir():
+        last = max(
+            (Round.at(path).number for path in current.run.glob("round-[0-9][0-9]*") if path.is_dir()),
+            default=None,
+        )
         rounds = "no round yet" if last is None else f"rounds up to {last}"
-        raise VantageError(f"{here.folder} cannot be next: {here.run} has {rounds}; name the round after that, or an earlier one")
-    return here, settings
+        raise VantageError(
+            f"{current.folder} cannot be next: {current.run} has {rounds}; "
+            "name the round after that, or an earlier one"
+        )
+    with alone(current.run, REMEDY) if ranks.is_first() else nullcontext():
+        check_run(current.run)
+        yield current, settings
 
 
-def _staged(here: Round, settings: HABCRun, what: str) -> Improver:
+def _staged(current: Round, settings: HABCRun, what: str) -> Improver:
     """The improvement of a round whose schedule trains critic and policy one after the other."""
     if isinstance(settings.improvement.schedule, Interleaved):
         raise VantageError(
-            f"{here.run} trains critic and policy together (the interleaved schedule), so the {what} cannot be trained alone; go on with "
-            f"`vantage run RECIPE --out {here.run}`"
+            f"{current.run} trains critic and policy together (the interleaved schedule), so the {what} "
+            f"cannot be trained alone; go on with `vantage run RECIPE --out {current.run}`"
         )
-    return improver(here, settings)
+    return improver(current, settings)
 
 
 def _must_be_new(product: Path) -> None:
     if product.exists():
-        raise VantageError(f"{product} is there already; delete it (and what was made from it) to make it again")
+        raise VantageError(
+            f"{product} is there already; delete it (and what was made from it) to make it again"
+        )

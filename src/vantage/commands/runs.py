@@ -1,68 +1,123 @@
 """A recipe's name and a folder in, a finished run out."""
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.text import Text
 
-from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
-from vantage.algorithms.habc import HABCRun, run_habc
+from vantage import ranks
+from vantage.algorithms.chunked_ppo import ChunkedPPORun
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.made import check_run
+from vantage.algorithms.run import run_algorithm
 from vantage.commands.names import Named, find
 from vantage.config import first_difference, to_json
 from vantage.disk.files import check_writable, read_json, write_json
+from vantage.disk.lock import LOCK, alone
 from vantage.progress import console, printable
 from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
 from vantage.types import VantageError
 
+RECIPE = "recipe.json"
+"""In a run folder: what made it."""
 
-def start(name: str, out: Path, *, workers: int, settings: Recipe | None = None) -> None:
-    """Run a recipe into `out`, or go on with it, and draw the report. `settings`: the recipe with what was changed in it."""
+
+def start(
+    name: str, out: Path, *, workers: int, settings: Recipe | None = None, verify: bool = False
+) -> None:
+    """Run a recipe into `out`, or go on with it, and draw the report.
+
+    `settings`: the recipe with what was changed in it. `verify`: before going on, hold every byte of what is
+    there against its checksum.
+    """
     recipe = named_recipe(name)
     settings, processes = settings or recipe.value, worker_count(workers)
     settings.check_compatible()
-    claim(out, recipe.name, settings)
-    match settings:
-        case HABCRun():
-            run_habc(out, settings, workers=processes)
-        case ChunkedPPORun():
-            run_chunked_ppo(out, settings, workers=processes)
+    with claimed(out, recipe.name, settings):
+        if verify:
+            check_run(out, thorough=True)
+        run_algorithm(out, settings, workers=processes)
+        draw_report(out)
+
+
+@ranks.first_alone
+def draw_report(out: Path) -> None:
+    """The page of a run, and where it is."""
     page = write_report(out)
     console.print(Text.assemble(("done", "bold green"), "  ", printable(str(page))))
 
 
 def named_recipe(name: str) -> Named[Recipe]:
-    """The recipe of that name, of that file's function, or in that JSON file. Raises VantageError where there is none."""
+    """The recipe of that name, of that file's function, or in that JSON file.
+
+    Raises VantageError where there is none.
+    """
     return find(name, RECIPES, (HABCRun, ChunkedPPORun), "recipe")
 
 
-def claim(out: Path, name: str, settings: Recipe) -> None:
-    """Write recipe.json into a new run folder, or check that the folder was made by just this recipe.
+REMEDY = "wait for it, or name another folder with --out"
 
-    A folder in which nothing has been made yet may still change its mind. Raises VantageError for any other folder.
+
+@contextmanager
+def claimed(out: Path, name: str, settings: object) -> Generator[None]:
+    """Hold a run folder for one writer, with the settings in its recipe.json; of several processes of one
+    run, the first holds it.
+
+    Raises VantageError for a folder that something else has made, or that another process is writing to.
+    """
+    if not ranks.is_first():
+        claim(out, name, settings)
+        yield
+        return
+
+    check_ours(out, name, settings)
+    with alone(out, REMEDY):
+        claim(out, name, settings)
+        yield
+
+
+@ranks.first_alone
+def claim(out: Path, name: str, settings: object) -> None:
+    """Write recipe.json into a run folder that is new, or in which nothing has been made yet."""
+    if check_ours(out, name, settings):
+        write_json(out / RECIPE, {"recipe": name, "settings": to_json(settings)})
+
+
+def check_ours(out: Path, name: str, settings: object) -> bool:
+    """Whether a folder has still to be given its recipe.json.
+
+    A folder in which nothing has been made yet may still change its mind. Raises VantageError for a folder
+    that something else, or other settings, have made.
     """
     check_writable(out, folder=True)
-    path = out / "recipe.json"
+    path = out / RECIPE
     wanted = {"recipe": name, "settings": to_json(settings)}
-    inside = {each.name for each in out.iterdir()} if out.exists() else set[str]()
+    inside = {path.name for path in out.iterdir()} - {LOCK} if out.exists() else set[str]()
     if path.name not in inside and inside:
         raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
 
-    found = read_json(path) if path.name in inside else wanted
-    if found != wanted and inside != {path.name}:
-        was = found.get("recipe") if isinstance(found, dict) else None
-        difference = first_difference(found, wanted)
+    recorded = read_json(path) if path.name in inside else wanted
+    if recorded != wanted and inside != {path.name}:
+        was = recorded.get("recipe") if isinstance(recorded, dict) else None
+        difference = first_difference(recorded, wanted)
         what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
         raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
-    if found != wanted or not inside:
-        write_json(path, wanted)
+    return recorded != wanted or not inside
 
 
 def worker_count(workers: int) -> int:
-    """How many processes: what was asked for, or one per core for 0. Raises VantageError for a number that no machine has room for."""
+    """How many processes: what was asked for, or one per core for 0.
+
+    Raises VantageError for a number that no machine has room for.
+    """
     most = 64 * cores()
     if not 0 <= workers <= most:
-        raise VantageError(f"--workers is {workers}; say 0 (one per core, {cores()} here) or a number up to {most}")
+        raise VantageError(
+            f"--workers is {workers}; say 0 (one per core, {cores()} here) or a number up to {most}"
+        )
     return workers or cores()
 
 

@@ -1,12 +1,15 @@
 """A settings value and the words of a command line -> the settings, with what was asked for changed.
 
     --rounds 1                     a number, text, path, true or false, none, or several of them
-    --weighing.rule HABCV          another member of a union, named as in recipe.json; groups of settings that both have stay
+    --weighing.rule HABCV          another member of a union, named as in recipe.json
     --worlds push-v3 reach-v3      the named parts of a list, in place of those of the recipe
-    --worlds.limit 80              a setting of every part; of one: --worlds.push-v3.limit 80, or --worlds.0.limit 80
+    --worlds.limit 80              a setting of every part of a list
+    --worlds.push-v3.limit 80      a setting of one part, by name or by number (--worlds.0.limit 80)
 
-The settings become a draft (a tree that can be changed). The draft becomes a form (dataclasses that tyro turns into options, their help
-and their errors). What tyro reads goes back into the draft, and the draft is built. An option that was not typed changes nothing.
+Groups of settings that two members of a union share stay as they were. The settings become a draft (a tree
+that can be changed). The draft becomes a form (dataclasses that tyro turns into options, their help and their
+errors). What tyro reads goes back into the draft, and the draft is built. An option that was not typed
+changes nothing.
 """
 
 import ast
@@ -72,7 +75,10 @@ def draft(hint: Any, value: Any) -> Node:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         hints = typing.get_type_hints(kind, include_extras=True)
-        parts = {each.name: draft(hints[each.name], getattr(value, each.name)) for each in _fields(kind)}
+        parts = {
+            setting.name: draft(hints[setting.name], getattr(value, setting.name))
+            for setting in _fields(kind)
+        }
         return Draft(kind, members if kind in members else (kind,), parts, _unnamed(kind, hints))
 
     if value is None and len(members) > 1:
@@ -87,24 +93,27 @@ def draft(hint: Any, value: Any) -> Node:
 
 
 def fresh(kind: type[Any], members: tuple[type[Any], ...], past: Draft | None = None) -> Draft:
-    """A draft of `kind` at its defaults. Groups of settings that `past` has too (a policy's `net`, say) stay as they are there."""
+    """A draft of `kind` at its defaults.
+
+    Groups of settings that `past` has too (a policy's `net`, say) stay as they are there.
+    """
     if kind is types.NoneType:
         return Draft(kind, members)
     hints = typing.get_type_hints(kind, include_extras=True)
     parts: dict[str, Node] = {}
 
-    for each in _fields(kind):
-        hint, _ = _bare(hints[each.name])
-        if each.default is not MISSING:
-            part = draft(hint, each.default)
-        elif each.default_factory is not MISSING:
-            part = draft(hint, each.default_factory())
+    for setting in _fields(kind):
+        hint, _ = _bare(hints[setting.name])
+        if setting.default is not MISSING:
+            part = draft(hint, setting.default)
+        elif setting.default_factory is not MISSING:
+            part = draft(hint, setting.default_factory())
         elif inner := _members(hint):
             part = fresh(inner[0], inner)
         else:
             part = Leaf(hint, MISSING)
-        earlier = past.parts.get(each.name) if past else None
-        parts[each.name] = earlier if earlier is not None and _alike(earlier, part) else part
+        earlier = past.parts.get(setting.name) if past else None
+        parts[setting.name] = earlier if earlier is not None and _alike(earlier, part) else part
 
     return Draft(kind, members, parts, _unnamed(kind, hints))
 
@@ -116,12 +125,14 @@ def build(node: Node) -> Any:
             return value
         case Several(_, items):
             return tuple(build(item) for item in items)
+        case Draft(types.NoneType):
+            return None
         case Draft(kind, _, parts):
-            return None if kind is types.NoneType else kind(**{name: build(part) for name, part in parts.items()})
+            return kind(**{name: build(part) for name, part in parts.items()})
 
 
 def _fields(kind: type[Any]) -> Iterator[dataclasses.Field[Any]]:
-    return (each for each in dataclasses.fields(kind) if each.init)
+    return (setting for setting in dataclasses.fields(kind) if setting.init)
 
 
 def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -133,21 +144,27 @@ def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _members(hint: Any) -> tuple[type[Any], ...]:
-    """The dataclasses that may stand where `hint` is expected, with NoneType where None may; none if anything else may, too.
+    """The dataclasses that `hint` allows, with NoneType where it allows None; empty if it allows more.
 
     A protocol stands for classes of one's own, which cannot be typed by name and are left out.
     """
     hint, _ = _bare(hint)
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
     options = tuple(option for option in options if not is_protocol(option))
-    classes = tuple(option for option in options if dataclasses.is_dataclass(option) or option is types.NoneType)
-    known = len(classes) == len(options) and any(dataclasses.is_dataclass(option) for option in classes)
-    return typing.cast(tuple[type[Any], ...], classes) if known else ()
+
+    settings = [option for option in options if dataclasses.is_dataclass(option)]
+    known = settings and all(option in settings or option is types.NoneType for option in options)
+    return typing.cast(tuple[type[Any], ...], options) if known else ()
 
 
 def _unnamed(kind: type[Any], hints: Mapping[str, Any]) -> frozenset[str]:
     """Parts that are annotated with `tyro.conf.arg(name="")`."""
-    return frozenset(each.name for each in _fields(kind) if any(getattr(note, "name", None) == "" for note in _bare(hints[each.name])[1]))
+    unnamed: set[str] = set()
+    for setting in _fields(kind):
+        _, notes = _bare(hints[setting.name])
+        if any(getattr(note, "name", None) == "" for note in notes):
+            unnamed.add(setting.name)
+    return frozenset(unnamed)
 
 
 def _alike(one: Node, other: Node) -> bool:
@@ -172,7 +189,7 @@ def _title(item: Draft) -> Leaf | None:
     """The text that a part of a list goes by: its first setting, or that of its first setting."""
     first = next(iter(item.parts.values()), None)
     match first:
-        case Leaf(hint, str()) if hint is str:
+        case Leaf(hint) if hint is str:
             return first
         case Draft():
             return _title(first)
@@ -183,8 +200,13 @@ def _title(item: Draft) -> Leaf | None:
 class Form:
     """Options for some drafts of one kind that are changed together (often just one)."""
 
-    def __init__(self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()) -> None:
-        """`prefix` stands before every option's name. `typed`: options of the command line. `hidden`: options left out here."""
+    def __init__(
+        self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()
+    ) -> None:
+        """`prefix` stands before every option's name.
+
+        `typed`: options of the command line. `hidden`: options left out here.
+        """
         self._typed = tuple(typed)
         self._hidden = frozenset(hidden)
         self._fields: list[tuple[str, Any, Any]] = []
@@ -198,7 +220,7 @@ class Form:
             self._add(
                 prefix,
                 name,
-                [each.parts[name] for each in drafts],
+                [draft.parts[name] for draft in drafts],
                 documents.get(name, ""),
                 unnamed=name in drafts[0].unnamed,
             )
@@ -209,19 +231,26 @@ class Form:
     @property
     def choices(self) -> dict[str, list[Draft]]:
         """Option -> the unions whose member it names."""
-        return self._own_choices | {name: nodes for form in self._groups.values() for name, nodes in form.choices.items()}
+        choices = dict(self._own_choices)
+        for form in self._groups.values():
+            choices |= form.choices
+        return choices
 
     @property
     def lists(self) -> dict[str, Several]:
         """Option -> the list whose parts it names."""
-        return self._own_lists | {name: node for form in self._groups.values() for name, node in form.lists.items()}
+        lists = dict(self._own_lists)
+        for form in self._groups.values():
+            lists |= form.lists
+        return lists
 
     def fill(self, filled: Any) -> None:
         """Write what was typed into the drafts; `filled` is an instance of `kind`."""
         for name, (option, leaves) in self._leaves.items():
             if option in self._typed:
+                value = getattr(filled, name)
                 for leaf in leaves:
-                    leaf.value = getattr(filled, name)
+                    leaf.value = dict(value) if _is_mapping(leaf.hint) else value
         for name, group in self._groups.items():
             group.fill(getattr(filled, name))
 
@@ -229,39 +258,54 @@ class Form:
         """Options for one part of the drafts."""
         option = prefix + _dashed(name)
         first = nodes[0]
+
         match first:
             case Leaf():
                 if option not in self._hidden and _readable(first.hint):
                     leaves = [node for node in nodes if isinstance(node, Leaf)]
                     self._leaves[name] = (option, leaves)
-                    self._add_option(name, _spelled(first.hint), first.value, document)
+                    default = tuple(first.value.items()) if isinstance(first.value, Mapping) else first.value
+                    self._add_option(name, _spelled(first.hint), default, document)
+
             case Draft():
                 drafts = [node for node in nodes if isinstance(node, Draft)]
-                self._add_draft(prefix if unnamed else f"{option}.", option, name, drafts, document, unnamed=unnamed)
+                below = prefix if unnamed else f"{option}."
+                self._add_draft(below, option, name, drafts, document, unnamed=unnamed)
+
             case Several():
                 if len(nodes) == 1:
                     self._add_several(option, name, first, document)
 
-    def _add_draft(self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool) -> None:
-        if any(each.kind is not drafts[0].kind for each in drafts):
+    def _add_draft(
+        self, prefix: str, option: str, name: str, drafts: list[Draft], document: str, *, unnamed: bool
+    ) -> None:
+        """The choice among the members of a union, and the settings of the member that is chosen."""
+        if any(node.kind is not drafts[0].kind for node in drafts):
             return
+
         if len(drafts[0].members) > 1 and option not in self._hidden:
             names = Literal[tuple(_name(member) for member in drafts[0].members)]
             self._own_choices[option] = drafts
             self._add_option(name, names, _name(drafts[0].kind), document)
+
         if drafts[0].parts:
             hidden = self._hidden if unnamed else ()
-            self._add_group(f"{name}_parts", "" if unnamed else name, Form(prefix, drafts, self._typed, hidden))
+            form = Form(prefix, drafts, self._typed, hidden)
+            self._add_group(f"{name}_parts", "" if unnamed else name, form)
 
     def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
+        """The names of a list's parts, and their settings: of all parts at once, and of one."""
+        kinds = {item.kind for item in several.items} or set(several.members)
         titles = [title.value for item in several.items if (title := _title(item))]
-        if len(titles) == len(several.items) and len(several.members) == 1 and option not in self._hidden:
+
+        pattern = several.items[0] if several.items else fresh(several.members[0], several.members)
+        named = len(kinds) == 1 and _title(pattern) is not None and len(titles) == len(several.items)
+        if named and option not in self._hidden:
             self._own_lists[option] = several
             self._add_option(name, tuple[str, ...], tuple(titles), document)
 
         # One setting of all parts.
-        kinds = {item.kind for item in several.items}
-        if len(kinds) == 1:
+        if len(kinds) == 1 and several.items:
             self._add_group(f"{name}_all", name, Form(f"{option}.", several.items, self._typed))
 
         # Settings of one part: there may be hundreds, so only what is typed becomes an option.
@@ -269,8 +313,13 @@ class Form:
         for key in keys:
             start = f"{option}.{_dashed(key)}"
             if any(word == start or word.startswith(f"{start}.") for word in self._typed):
-                items = [item for number, item in enumerate(several.items) if key == str(number) or (titles and titles[number] == key)]
-                self._add_group(f"{name}_{len(self._fields)}", f"{name}.{key}", Form(f"{start}.", items, self._typed))
+                items = [
+                    item
+                    for number, item in enumerate(several.items)
+                    if key == str(number) or (titles and titles[number] == key)
+                ]
+                form = Form(f"{start}.", items, self._typed)
+                self._add_group(f"{name}_{len(self._fields)}", f"{name}.{key}", form)
 
     def _add_option(self, name: str, hint: Any, default: Any, document: str) -> None:
         note = tyro.conf.arg(name=name, help=document)  # an empty help keeps tyro from looking for one
@@ -279,7 +328,8 @@ class Form:
 
     def _add_group(self, name: str, shown: str, form: "Form") -> None:
         self._groups[name] = form
-        self._fields.append((name, Annotated[form.kind, tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")], field()))
+        note = tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")
+        self._fields.append((name, Annotated[form.kind, note], field()))
 
 
 def _dashed(name: str) -> str:
@@ -298,13 +348,20 @@ def _readable(hint: Any) -> bool:
     if origin is Literal:
         return True
     if origin in (Union, types.UnionType, tuple, list, dict, Mapping):
-        return all(each is Ellipsis or _readable(each) for each in inner)
-    return isinstance(hint, type) and (hint is types.NoneType or issubclass(hint, int | float | str | Path | Enum))
+        return all(part is Ellipsis or _readable(part) for part in inner)
+    return isinstance(hint, type) and issubclass(hint, types.NoneType | int | float | str | Path | Enum)
+
+
+def _is_mapping(hint: Any) -> bool:
+    return typing.get_origin(hint) in (dict, Mapping)
 
 
 def _spelled(hint: Any) -> Any:
-    """The type as tyro should read it: true and false are words, as in JSON."""
+    """The type as tyro should read it: true and false as words, as in JSON, and a mapping as pairs of
+    words."""
     hint, notes = _bare(hint)
+    if _is_mapping(hint):
+        return tuple[tuple[typing.get_args(hint)], ...]
     if hint is bool:
         return Annotated[bool, _TRUTH, *notes]
     return Annotated[hint, *notes] if notes else hint
@@ -329,22 +386,24 @@ _TRUTH = PrimitiveConstructorSpec(
 @functools.cache
 def _documents(kind: type[Any]) -> dict[str, str]:
     """Field -> the text below it in the source."""
-    found: dict[str, str] = {}
+    documents: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
+
         try:
             source = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         except (OSError, TypeError, SyntaxError):  # made by hand, without a file
             continue
+
         body = source.body if isinstance(source, ast.ClassDef) else []
         for line, below in itertools.pairwise(body):
             match line, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = " ".join(text.split())
+                    documents[name] = " ".join(text.split())
                 case _:
                     pass
-    return found
+    return documents
 
 
 def _first_paragraph(text: str | None) -> str:
@@ -353,23 +412,32 @@ def _first_paragraph(text: str | None) -> str:
 
 def typed_options(words: Sequence[str]) -> dict[str, list[str]]:
     """Option (without its dashes, `_` as `-`) -> the words that follow it."""
-    found: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     values: list[str] = []
+
     for word in words:
         if word.startswith("--"):
             option, equals, value = word[2:].partition("=")
-            values = found[_dashed(option)] = [value] if equals else []
+            values = options[_dashed(option)] = [value] if equals else []
         else:
             values.append(word)
-    return found
+
+    return options
 
 
-def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, prog: str, about: str) -> tuple[T, dict[str, Any]]:
+def change[T](
+    value: T,
+    words: Sequence[str],
+    command: Callable[..., Any],
+    *,
+    prog: str,
+    about: str,
+) -> tuple[T, dict[str, Any]]:
     """Read options of `command` and of the settings `value` from `words`.
 
-    Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`). A parameter of the command
-    hides a setting of the same name. Help and mistakes of the pen end in SystemExit, as tyro does; settings that cannot mean anything in
-    VantageError.
+    Returns the changed settings, and the arguments for the keyword parameters of `command` (but `settings`).
+    A parameter of the command hides a setting of the same name. Help and words that tyro cannot read end in
+    SystemExit, settings that cannot be in VantageError.
     """
     root = draft(type(value), value)
     assert isinstance(root, Draft), f"{type(value).__name__} is no dataclass"
@@ -384,7 +452,7 @@ def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, pr
         structural = form.choices.keys() | form.lists.keys()
         waiting = sorted(
             (option for option in options if option in structural and option not in done),
-            key=lambda o: o.count("."),
+            key=lambda option: option.count("."),
         )
         if not waiting:
             break
@@ -406,15 +474,19 @@ def change[T](value: T, words: Sequence[str], command: Callable[..., Any], *, pr
 
 
 def _choose(option: str, values: Sequence[str], drafts: Sequence[Draft], words: Sequence[str]) -> list[str]:
-    """Put the named member into the drafts. Returns the words with its name spelled as it is; a name that is none is left to tyro."""
+    """Put the named member into the drafts.
+
+    Returns the words with its name spelled as it is; a name that is none is left to tyro.
+    """
     plain = "".join(values).lower().replace("-", "").replace("_", "")
     kind = next((member for member in drafts[0].members if _name(member).lower() == plain), None)
     if kind is None or len(values) != 1:
         return list(words)
-    for each in drafts:
-        if each.kind is not kind:
-            changed = fresh(kind, each.members, each)
-            each.kind, each.parts, each.unnamed = changed.kind, changed.parts, changed.unnamed
+
+    for node in drafts:
+        if node.kind is not kind:
+            changed = fresh(kind, node.members, node)
+            node.kind, node.parts, node.unnamed = changed.kind, changed.parts, changed.unnamed
 
     spelled: list[str] = []
     for before, word in zip(("", *words), words, strict=False):
@@ -430,6 +502,7 @@ def _rename(several: Several, names: Sequence[str]) -> None:
     """Make the list hold the named parts: those of that name as they are, others like the first one."""
     pattern = several.items[0] if several.items else fresh(several.members[0], several.members)
     by_name = {title.value: item for item in several.items if (title := _title(item))}
+
     items: list[Draft] = []
     for name in names:
         item = typing.cast(Draft, _copy(by_name.get(name, pattern)))
@@ -438,16 +511,26 @@ def _rename(several: Several, names: Sequence[str]) -> None:
             raise VantageError(f"a {item.kind.__name__} has no name that could be typed; change it in Python")
         title.value = name
         items.append(item)
+
     several.items = items
 
 
 def _own_parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Parameters of a command that are options, without its settings."""
-    parameters = inspect.signature(command).parameters.values()
-    return {p.name: p for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name != "settings"}
+    parameters = inspect.signature(command).parameters
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind is not parameter.POSITIONAL_ONLY and name != "settings"
+    }
 
 
-def _with_own_options(command: Callable[..., Any], own: Mapping[str, inspect.Parameter], settings: type[Any], about: str) -> type[Any]:
+def _with_own_options(
+    command: Callable[..., Any],
+    own: Mapping[str, inspect.Parameter],
+    settings: type[Any],
+    about: str,
+) -> type[Any]:
     """A dataclass with the options of `command`, and with those of its settings in the field `settings`."""
     fields: list[tuple[str, Any, Any]] = []
     for name, parameter in own.items():

@@ -11,7 +11,7 @@ def collect(round: Folder, /, workers: Workers = 0, recipe: OwnRecipe = "") -> N
     Args:
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
-        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
     """
     from vantage.commands import rounds
 
@@ -23,7 +23,7 @@ def fit_critic(round: Folder, /, recipe: OwnRecipe = "") -> None:
 
     Args:
         round: Folder of the round, inside a run.
-        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
     """
     from vantage.commands import rounds
 
@@ -35,7 +35,7 @@ def weigh(round: Folder, /, recipe: OwnRecipe = "") -> None:
 
     Args:
         round: Folder of the round, inside a run.
-        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
     """
     from vantage.commands import rounds
 
@@ -47,7 +47,7 @@ def fit_policy(round: Folder, /, recipe: OwnRecipe = "") -> None:
 
     Args:
         round: Folder of the round, inside a run.
-        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
     """
     from vantage.commands import rounds
 
@@ -61,7 +61,7 @@ def evaluate(round: Folder, /, workers: Workers = 0, videos: int = 0, recipe: Ow
         round: Folder of the round, inside a run.
         workers: Processes that play episodes.
         videos: Trials per world whose video is kept in ROUND/videos.
-        recipe: Where the run has classes of your own (a world, an operator): the function that returned its recipe.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
     """
     from vantage.commands import rounds
 

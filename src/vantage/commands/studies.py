@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from vantage.commands.names import Named, find
 from vantage.commands.runs import worker_count
 from vantage.core.stats import wilson
@@ -9,6 +11,7 @@ from vantage.disk.files import check_writable
 from vantage.progress import console
 from vantage.recipes import STUDIES
 from vantage.study.cells import Cell, forget, run_cell
+from vantage.study.measure import Table
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
 from vantage.study.run import run_study
@@ -21,7 +24,10 @@ def find_study(name: str) -> Study:
 
 
 def named_study(name: str) -> Named[Study]:
-    """The study of that name, of that file's function, or in that JSON file. Raises VantageError where there is none."""
+    """The study of that name, of that file's function, or in that JSON file.
+
+    Raises VantageError where there is none.
+    """
     return find(name, STUDIES, (Study,), "study")
 
 
@@ -52,24 +58,36 @@ def start_study(
 
 
 def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> bool:
-    """Run one cell again, from nothing but the plan and its seed, and hold it against the stored one. True if it lands in its interval."""
+    """Run one cell again, from nothing but the plan and its seed, and hold it against the stored one.
+
+    True if it lands in its interval.
+    """
     arm = study.arm(cell.arm)
     if isinstance(arm, Gathered):
         raise VantageError(f"arm {cell.arm!r} only gathers rollouts and is not evaluated; name another")
-    for each in study.ancestry(arm):
-        one = Cell(task=cell.task, arm=each.name, seed=cell.seed)
-        forget(one, out)
-        rows = run_cell(study, one, out)
-        console.print(f"{each.name:<20} {rows.seconds:5.0f} s")
-    wins, n = int(rows.trials["success"].sum()), len(rows.trials["success"])  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    # The cell's ancestors first; the last one is the cell itself.
+    trials: Table = {}
+    for ancestor in study.ancestry(arm):
+        part = Cell(task=cell.task, arm=ancestor.name, seed=cell.seed)
+        forget(part, out, starts=True)
+        rows = run_cell(study, part, out)
+        trials = rows.trials
+        console.print(f"{ancestor.name:<20} {rows.seconds:5.0f} s")
+    wins, n = int(trials["success"].sum()), len(trials["success"])
     console.print(f"again:  {wilson(wins, n)}")
     if results is None:
         return True
+
     stored = Results.open(results, study).tables["trials"]
-    mine = (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed) if stored else None
-    if mine is None or not mine.any():
-        raise VantageError(f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}; run the study first")
-    before = wilson(int(stored["success"][mine].sum()), int(mine.sum()))
+    own = np.zeros(0, bool)
+    if stored:
+        own = (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed)
+    if not own.any():
+        fault = f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}"
+        raise VantageError(f"{fault}; run the study first")
+
+    before = wilson(int(stored["success"][own].sum()), int(own.sum()))
     inside = before.low <= wins / n <= before.high
     console.print(f"stored: {before}\n{'inside' if inside else 'OUTSIDE'} its 95 % interval")
     return inside

@@ -1,7 +1,8 @@
 """Scalar returns <-> probabilities over bins, for the distributional parent head (App. A).
 
-Two projections of a scalar target onto the bins, each a value: `TwoHot` splits it between its two neighbours, `HLGauss` smears it with a
-Gaussian (Imani and White 2018; Farebrother et al. 2024, arXiv 2403.03950). Both keep the mean away from the support's ends.
+Two projections of a scalar target onto the bins, each a value: `TwoHot` splits it between its two neighbours,
+`HLGauss` smears it with a Gaussian (Imani and White 2018; Farebrother et al. 2024, arXiv 2403.03950). Both
+keep the mean away from the support's ends.
 """
 
 from dataclasses import dataclass
@@ -41,18 +42,25 @@ class Bins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoHot:
-    """All mass on the two centres around the value, so that the mean is the value; values off the support go to its end."""
+    """All mass on the two centres around the value, so that the mean is the value.
+
+    Values off the support go to its nearest end.
+    """
 
     def __call__(self, value: Float[Tensor, "*B"], bins: Bins) -> Float[Tensor, "*B K"]:
         """Probabilities over the bins."""
         position = (value.clamp(bins.low, bins.high) - bins.low) / bins.width
-        distance = (position[..., None] - torch.arange(bins.count, device=value.device, dtype=value.dtype)).abs()
+        number = torch.arange(bins.count, device=value.device, dtype=value.dtype)
+        distance = (position[..., None] - number).abs()
         return (1 - distance).clamp(min=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HLGauss:
-    """The mass that a Gaussian around the value puts on each bin, cut off at the support's ends and renormalised."""
+    """The mass that a Gaussian around the value puts on each bin.
+
+    Cut off at the support's ends and renormalised.
+    """
 
     sigma: Positive = 0.75
     """Standard deviation in bin widths; 0.75 is Farebrother et al.'s."""
@@ -63,7 +71,8 @@ class HLGauss:
 
     def __call__(self, value: Float[Tensor, "*B"], bins: Bins) -> Float[Tensor, "*B K"]:
         """Probabilities over the bins."""
-        edges = torch.cat([bins.centres(value) - bins.width / 2, value.new_tensor([bins.high + bins.width / 2])])
+        last = value.new_tensor([bins.high + bins.width / 2])
+        edges = torch.cat([bins.centres(value) - bins.width / 2, last])
         scaled = (edges - value.clamp(bins.low, bins.high)[..., None]) / (self.sigma * bins.width)
         mass = torch.special.ndtr(scaled).diff(dim=-1)
         return mass / mass.sum(dim=-1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Flow matching on action chunks: noise and data in, points and velocities on the straight path between them out.
+"""Flow matching on action chunks: noise and data -> points and velocities on the straight path between them.
 
-Time runs from 0 (noise) to 1 (data), as in Lipman et al. (arXiv 2210.02747) and Liu et al. (arXiv 2209.03003). LeRobot's VLAs run it
-the other way; their adapters convert, nothing else does.
+Time runs from 0 (noise) to 1 (data), as in Lipman et al. (arXiv 2210.02747) and Liu et al. (arXiv
+2209.03003). LeRobot's VLAs run it the other way; their adapters convert, nothing else does.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,8 @@ def integrate_euler(
 ) -> Float[Tensor, "B H A"]:
     """Carry noise along the velocity field from t = 0 to t = 1 in equal Euler steps.
 
-    Exact for a field of straight paths: if velocity(x, t) is the constant u, the result is noise + u for every `steps`.
+    Exact for a field of straight paths: if velocity(x, t) is the constant u, the result is noise + u for
+    every `steps`.
     """
     x = noise
     for i in range(steps):
@@ -39,9 +40,10 @@ def integrate_euler(
 
 
 def draw_time(batch_size: int, generator: torch.Generator) -> Float[Tensor, "B"]:
-    """Times for one loss evaluation: uniform on [0, 1), stratified over the batch (each 1/B of the interval is hit once).
+    """Times for one loss evaluation: uniform on [0, 1), stratified over the batch of B.
 
-    Stratifying leaves every marginal uniform and lowers the variance of the batch mean.
+    Every B-th part of the interval holds one of them. Stratifying leaves every marginal uniform and lowers
+    the variance of the batch mean.
     """
     strata = torch.randperm(batch_size, generator=generator)
     return (strata + torch.rand(batch_size, generator=generator)) / batch_size

@@ -1,11 +1,16 @@
-"""Pictures -> smaller pictures, by whole factors and exactly; acting and training must see the same
-pixels."""
+"""Pictures -> smaller pictures, by whole factors and exactly.
+
+Acting and training must see the same pixels.
+"""
 
 import numpy as np
 from jaxtyping import UInt8
 
 
-def area_downsample(images: UInt8[np.ndarray, "*lead _h _w 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "*lead _rows _columns 3"]:
+def area_downsample(
+    images: UInt8[np.ndarray, "*lead _h _w 3"],
+    size: int | tuple[int, int],
+) -> UInt8[np.ndarray, "*lead _rows _columns 3"]:
     """Mean of each block of f pixels, rounded half up: floor((sum + f / 2) / f), in whole numbers.
 
     `size`: (height, width) of the result; one number for a square. The factor of the height may differ from
@@ -17,6 +22,7 @@ def area_downsample(images: UInt8[np.ndarray, "*lead _h _w 3"], size: int | tupl
     rows, columns = (size, size) if isinstance(size, int) else size
     if not divides((height, width), (rows, columns)):
         raise ValueError(f"{width} x {height} pixels do not shrink to {columns} x {rows} by whole factors")
+
     down, across = height // rows, width // columns
     if down == across == 1:
         return images

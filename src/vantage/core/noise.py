@@ -1,9 +1,11 @@
-"""Independent noise <-> noise that is correlated along a chunk, so that exploration pushes one way for several steps.
+"""Independent noise <-> noise that is correlated along a chunk.
+
+Exploration then pushes one way for several steps:
 
 e_0 = z_0,   e_i = rho e_{i-1} + sqrt(1 - rho^2) z_i   (an AR(1) process with unit variance)
 
-The map is lower triangular: the first n steps of one side are a function of the first n of the other, so the density of an executed
-prefix of a chunk is exact whatever was never executed.
+The map is lower triangular: the first n steps of one side are a function of the first n of the other, so the
+density of an executed prefix of a chunk is exact whatever was never executed.
 """
 
 import torch

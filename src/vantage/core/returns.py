@@ -1,11 +1,12 @@
 """Rewards and the critic's own values -> regression targets for the critic.
 
-    Monte-Carlo     count to the end that really came           steps_to_success, discounted_returns
-    TD              k steps of fact, then the critic's word      stride_rows -> LookAhead
-    mix             a share of each                              mix
+    Monte-Carlo     the steps or rewards to the recorded end     steps_to_success, discounted_returns
+    TD              k recorded steps, then the critic's value    stride_rows -> LookAhead
+    mix             a weighted mean of the two                   mix
 
-One look-ahead serves both heads: y(t) = gain(t) + discount(t) * V(s_row(t)). V_e has gain -1 per step and discount 1 (Eq. 3); the parent
-head has its rewards and gamma (Eq. 9). Everything is in control steps; `losses.efficiency_loss` divides by a unit.
+One look-ahead serves both heads: y(t) = gain(t) + discount(t) * V(s_row(t)). V_e has gain -1 per step and
+discount 1 (Eq. 3); the parent head has its rewards and gamma (Eq. 9). Everything is in control steps;
+`losses.efficiency_loss` divides by a unit.
 """
 
 from dataclasses import dataclass
@@ -35,22 +36,25 @@ class Strides:
 
     @property
     def defined(self) -> Bool[np.ndarray, "N"]:
-        """False on the last frame of a stretch that does not terminate: nothing is known of what comes next."""
+        """False on the last frame of a stretch that does not terminate: what comes next is not known."""
         return self.terminal | (self.steps > 0)
 
 
 def stride_rows(starts: Bool[np.ndarray, "N"], terminal: Bool[np.ndarray, "N"], stride: int) -> Strides:
     """Look `stride` control steps ahead of every frame without leaving its stretch.
 
-    `starts` opens every stretch (`Timeline.stretch_starts`: never across a cut in time or the end of an episode); `terminal` marks the
-    frames at which an episode terminates (`Timeline.success` for V_e, `Timeline.last` for the parent head). k = 1 is the paper: only the
-    terminal frame itself has no successor. Raises `VantageError` for a stride below 1.
+    `starts` opens every stretch (`Timeline.stretch_starts`: never across a cut in time or the end of an
+    episode); `terminal` marks the frames at which an episode terminates (`Timeline.success` for V_e,
+    `Timeline.last` for the parent head). k = 1 is the paper: only the terminal frame itself has no successor.
+    Raises `VantageError` for a stride below 1.
     """
     if stride < 1:
         raise VantageError(f"the stride is {stride}; choose at least 1 control step")
-    here, last = np.arange(len(starts)), last_of_run(starts)
-    steps = np.minimum(last - here, stride)
-    return Strides(row=here + steps, steps=steps, terminal=terminal[last] & (last - here < stride), stride=stride)
+
+    row, last = np.arange(len(starts)), last_of_run(starts)
+    left = last - row
+    steps = np.minimum(left, stride)
+    return Strides(row=row + steps, steps=steps, terminal=terminal[last] & (left < stride), stride=stride)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,34 +75,48 @@ class LookAhead:
 
 
 def bootstrap[X: (np.ndarray, Tensor)](gain: X, discount: X, value_ahead: X) -> X:
-    """y = gain + discount * V(s_row), elementwise, for arrays and tensors; `value_ahead` carries no gradient (stopgrad of Eq. 3)."""
+    """y = gain + discount * V(s_row), elementwise, for arrays and tensors.
+
+    `value_ahead` must carry no gradient (stopgrad of Eq. 3).
+    """
     return gain + discount * value_ahead
 
 
 def efficiency_ahead(strides: Strides) -> LookAhead:
-    """TD targets of V_e at stride k (Eq. 3): -k + V_e(s_{t+k}), and -(T - 1 - t) within k steps of the success frame T - 1.
+    """TD targets of V_e at stride k (Eq. 3): -k + V_e(s_{t+k}).
 
-    At k = 1 that is the paper's: 0 at the success step, else -1 + V_e(s_{t+1}). Larger k is the n-step (chunk) target.
+    Within k steps of the success frame T - 1 they are -(T - 1 - t). At k = 1 that is the paper's: 0 at the
+    success step, else -1 + V_e(s_{t+1}). Larger k is the n-step (chunk) target.
     """
     gain = np.where(strides.defined, -strides.steps.astype(np.float64), np.nan)
     return LookAhead(row=strides.row, gain=gain, discount=np.where(strides.terminal, 0.0, 1.0))
 
 
-def parent_ahead(strides: Strides, reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray, "N"], gamma: float) -> LookAhead:
-    """TD targets of the parent head at stride k (the TD half of Eq. 9): sum_{i<k} gamma^i r_{t+i} + gamma^k V(s_{t+k}).
+def parent_ahead(
+    strides: Strides, reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray, "N"], gamma: float
+) -> LookAhead:
+    """TD targets of the parent head at stride k: sum_{i<k} gamma^i r_{t+i} + gamma^k V(s_{t+k}).
 
-    `starts` as given to `stride_rows`, with every end as `terminal`. Without an outcome, rewards and targets are NaN.
+    The TD half of Eq. 9. `starts` as given to `stride_rows`, with every end as `terminal`. Without an
+    outcome, rewards and targets are NaN.
     """
     to_go = discounted_returns(reward, starts, gamma)
     decay = gamma ** strides.steps.astype(np.float64)
     gain = np.where(strides.terminal, to_go, to_go - decay * to_go[strides.row])
-    return LookAhead(row=strides.row, gain=np.where(strides.defined, gain, np.nan), discount=np.where(strides.terminal, 0.0, decay))
+    return LookAhead(
+        row=strides.row,
+        gain=np.where(strides.defined, gain, np.nan),
+        discount=np.where(strides.terminal, 0.0, decay),
+    )
 
 
-def discounted_returns(reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray, "N"], gamma: float) -> Float64[np.ndarray, "N"]:
-    """Monte-Carlo return R_t = sum_i gamma^i r_{t+i} to the end of t's run (App. A), by doubling: log2(longest run) passes over the table.
+def discounted_returns(
+    reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray, "N"], gamma: float
+) -> Float64[np.ndarray, "N"]:
+    """Monte-Carlo return R_t = sum_i gamma^i r_{t+i} to the end of t's run (App. A).
 
-    After a pass with shift s every entry holds the first 2s terms of its sum: S_2s(t) = S_s(t) + gamma^s S_s(t + s).
+    By doubling, in log2(longest run) passes over the table: after a pass with shift s every entry holds the
+    first 2s terms of its sum, S_2s(t) = S_s(t) + gamma^s S_s(t + s).
     """
     room = last_of_run(starts) - np.arange(len(starts))
     total, shift = reward.copy(), 1
@@ -109,16 +127,22 @@ def discounted_returns(reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray
 
 
 def mix[X: (np.ndarray, Tensor)](td: X, mc: X, mc_share: float) -> X:
-    """(1 - mc_share) * TD + mc_share * MC: 0 is the paper's pure TD, 1 is Monte-Carlo (and does not look at `td`, which may be NaN)."""
+    """(1 - mc_share) * TD + mc_share * MC.
+
+    0 is the paper's pure TD; 1 is Monte-Carlo, which does not look at `td`, so that it may be NaN.
+    """
     return mc if mc_share == 1 else (1 - mc_share) * td + mc_share * mc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EfficiencyTarget:
-    """How V_e is taught. The defaults are the paper's; ``mc_share=0.5, stride=chunk`` is what a prototype found to converge."""
+    """How V_e is taught. The defaults are the paper's.
+
+    With ``mc_share=0.5`` and the chunk as stride, a prototype converged.
+    """
 
     stride: Count = 1
-    """k, control steps of fact before the bootstrap."""
+    """k, recorded control steps before the bootstrap."""
     mc_share: Share = 0.0
     """Share of the Monte-Carlo target."""
     across_handover: bool = True
@@ -134,7 +158,7 @@ class EfficiencyTarget:
         return efficiency_ahead(stride_rows(starts, frames.success, self.stride))
 
     def supervised(self, mask: Bool[np.ndarray, "N"], ahead: LookAhead) -> Bool[np.ndarray, "N"]:
-        """Frames with a target: `efficiency_mask`, less those just before a cut, where a TD target does not exist."""
+        """Frames with a target: `mask`, less the frames just before a cut, which have no TD target."""
         return mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)
 
 
@@ -145,7 +169,8 @@ class ParentReward:
     failure_penalty: NotNegative = 100.0
     """C."""
     per_transition: bool = False
-    """True: -C on every transition of a failed episode, as printed. False: -C once, at the failing end (docs/habc.md, deviation 13)."""
+    """True: -C on every transition of a failed episode, as printed. False: -C once, at the failing end
+    (docs/habc.md, deviation 13)."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -159,7 +184,10 @@ class ParentReward:
         return np.where(np.isnan(frames.outcome), np.nan, np.where(frames.outcome == 1, success, failure))
 
     def lowest_return(self, gamma: float) -> float:
-        """A bound below every return, for the support of the distributional head: -1 or -C for ever, and -C at the end."""
+        """A bound below every return: -1 or -C for ever, and -C at the end.
+
+        For the support of the distributional head.
+        """
         per_step = self.failure_penalty if self.per_transition else 1.0
         return -per_step / (1 - gamma) - (0.0 if self.per_transition else self.failure_penalty)
 
@@ -171,7 +199,7 @@ class ParentTarget:
     gamma: Share = 0.99
     """Discount per control step."""
     stride: Count = 1
-    """k, control steps of fact before the bootstrap."""
+    """k, recorded control steps before the bootstrap."""
     mc_share: Share = 0.0
     """Share of the Monte-Carlo return away from the boundary; 0 is the paper."""
     reward: ParentReward = ParentReward()
@@ -182,9 +210,13 @@ class ParentTarget:
         check(self)
 
     def ahead(self, frames: Timeline) -> LookAhead:
-        """TD targets for a table of frames; at an episode's boundary (c_t = 1) they are the Monte-Carlo return, as Eq. 9 wants."""
+        """TD targets for a table of frames.
+
+        At an episode's boundary (c_t = 1) they are the Monte-Carlo return, as in Eq. 9.
+        """
         starts = frames.stretch_starts()
-        return parent_ahead(stride_rows(starts, frames.last, self.stride), self.reward(frames), starts, self.gamma)
+        strides = stride_rows(starts, frames.last, self.stride)
+        return parent_ahead(strides, self.reward(frames), starts, self.gamma)
 
     def monte_carlo(self, frames: Timeline) -> Float64[np.ndarray, "N"]:
         """R_t of every frame, to the episode's end."""

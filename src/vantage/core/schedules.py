@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 
 def half_cosine(progress: float, *, floor: float = 0.0) -> float:
-    """From 1 at `progress` 0 to `floor` at 1, along half a cosine: floor + (1 - floor) (1 + cos(pi
-    progress)) / 2."""
+    """From 1 at `progress` 0 to `floor` at 1: floor + (1 - floor) (1 + cos(pi progress)) / 2."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -70,7 +70,10 @@ class RampBC:
 
 @dataclass(frozen=True, slots=True)
 class SuccessBC:
-    """L = L_PPO + beta_task L_BC with beta_task = beta_max max(floor, 1 - success of the task): it fades where the task is solved."""
+    """L = L_PPO + beta_task L_BC with beta_task = beta_max max(floor, 1 - success of the task).
+
+    It fades where the task is solved.
+    """
 
     beta_max: NotNegative = 0.3
     floor: Share = 0.0

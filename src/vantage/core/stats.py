@@ -99,11 +99,15 @@ def t_interval(sample: Float[np.ndarray, "N"], *, level: float = 0.95) -> Interv
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927). n = 0: the estimate is NaN, the interval [0, 1]."""
+    """Wilson's score interval of a proportion (Wilson 1927).
+
+    n = 0: the estimate is NaN, the interval [0, 1]. Raises VantageError for impossible counts.
+    """
     if not 0 <= successes <= n:
         raise VantageError(f"{successes} successes of {n} trials make no proportion; count again")
     if n == 0:
         return Interval(estimate=float("nan"), low=0.0, high=1.0, n=0)
+
     p, z = successes / n, normal_quantile(0.5 + level / 2)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
@@ -121,22 +125,24 @@ def paired_difference(
     *,
     level: float = 0.95,
 ) -> Interval:
-    """Success rate of `ours` minus that of `theirs` on the same N starts, with Newcombe's score interval for paired proportions.
+    """Success rate of `ours` minus that of `theirs` on the same N starts, with Newcombe's score interval.
 
-    Method 10 of Newcombe (1998), Statistics in Medicine 17:2635-2650: the Wilson limits of both rates, combined with the (continuity
-    corrected) correlation phi of the pairs. Pairs narrow it; with phi = 0 it is his interval for independent samples.
+    For paired proportions: method 10 of Newcombe (1998), Statistics in Medicine 17:2635-2650: the Wilson
+    limits of both rates, combined with the (continuity corrected) correlation phi of the pairs. Pairs narrow
+    it; with phi = 0 it is his interval for independent samples.
     """
     if len(ours) != len(theirs) or len(ours) == 0:
         raise VantageError(
-            f"{len(ours)} and {len(theirs)} trials cannot be paired; evaluate both policies on the same starts",
+            f"{len(ours)} and {len(theirs)} trials cannot be paired; "
+            "evaluate both policies on the same starts",
         )
+
     n = len(ours)
-    both, only_ours, only_theirs = (
-        int((ours & theirs).sum()),
-        int((ours & ~theirs).sum()),
-        int((~ours & theirs).sum()),
-    )
+    both = int((ours & theirs).sum())
+    only_ours = int((ours & ~theirs).sum())
+    only_theirs = int((~ours & theirs).sum())
     neither = n - both - only_ours - only_theirs
+
     p, q = wilson(both + only_ours, n, level=level), wilson(both + only_theirs, n, level=level)
     margins = (both + only_ours) * (only_theirs + neither) * (both + only_theirs) * (only_ours + neither)
     covariance = both * neither - only_ours * only_theirs
@@ -162,7 +168,10 @@ def bootstrap_mean(
     level: float = 0.95,
     draws: int = 10_000,
 ) -> Interval:
-    """Mean with a percentile bootstrap interval (Efron 1979), a pure function of the seed. One value: no interval (NaN); none: all NaN."""
+    """Mean with a percentile bootstrap interval (Efron 1979), a pure function of the seed.
+
+    One value: no interval (NaN); none: all NaN.
+    """
     n, nan = len(sample), float("nan")
     if n < 2:
         return Interval(estimate=float(sample[0]) if n else nan, low=nan, high=nan, n=n)
@@ -172,19 +181,27 @@ def bootstrap_mean(
 
 
 def auc(score: Float[np.ndarray, "N"], positive: Bool[np.ndarray, "N"]) -> float:
-    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney). NaN where one class is missing."""
+    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney).
+
+    NaN where one class is missing.
+    """
     n_pos = int(positive.sum())
     n_neg = len(positive) - n_pos
     if n_pos == 0 or n_neg == 0:
         return float("nan")
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+
+    # Equal scores share the mean of the ranks that they would have one after the other.
+    _, distinct, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[distinct]
     return float((rank[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
-    """K equal bins of predicted probability: what was predicted in each and what came true. NaN in empty bins."""
+    """K equal bins of predicted probability: what was predicted in each, and the share that came true.
+
+    NaN in empty bins.
+    """
 
     count: Int64[np.ndarray, "K"]
     predicted: Float64[np.ndarray, "K"]
@@ -196,20 +213,26 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: sum_k count_k / N |predicted_k - observed_k|; NaN without predictions."""
+        """Expected calibration error: sum_k count_k / N |predicted_k - observed_k|; NaN if N is 0."""
+        if not self.count.any():
+            return float("nan")
         gap = np.abs(np.nan_to_num(self.predicted) - np.nan_to_num(self.observed))
-        return float((self.count * gap).sum() / self.count.sum()) if self.count.any() else float("nan")
+        return float((self.count * gap).sum() / self.count.sum())
 
 
 def reliability(p: Float[np.ndarray, "N"], outcome: Bool[np.ndarray, "N"], *, bins: int = 10) -> Reliability:
-    """Sort predictions p in [0, 1] into `bins` equal bins; a prediction on an edge belongs to the bin above it, 1 to the last."""
-    place = np.minimum((p * bins).astype(np.int64), bins - 1)
-    count = np.bincount(place, minlength=bins)
+    """Sort predictions p in [0, 1] into `bins` equal bins.
+
+    A prediction on an edge belongs to the bin above it; 1 belongs to the last.
+    """
+    bin_of = np.minimum((p * bins).astype(np.int64), bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
     total = np.where(count > 0, count, np.nan)
+
     return Reliability(
         count=count.astype(np.int64),
-        predicted=np.bincount(place, weights=p, minlength=bins) / total,
-        observed=np.bincount(place, weights=outcome, minlength=bins) / total,
+        predicted=np.bincount(bin_of, weights=p, minlength=bins) / total,
+        observed=np.bincount(bin_of, weights=outcome, minlength=bins) / total,
         edges=np.linspace(0.0, 1.0, bins + 1),
     )
 
@@ -220,7 +243,10 @@ def calibration_error(p: Float[np.ndarray, "N"], outcome: Bool[np.ndarray, "N"],
 
 
 def explained_variance(prediction: Float[np.ndarray, "N"], target: Float[np.ndarray, "N"]) -> float:
-    """1 - Var(target - prediction) / Var(target): 1 perfect, 0 no better than a constant, below 0 worse. NaN for a constant target."""
+    """1 - Var(target - prediction) / Var(target): 1 perfect, 0 no better than a constant, below 0 worse.
+
+    NaN for a constant target.
+    """
     spread = float(np.var(target)) if len(target) else 0.0
     return 1.0 - float(np.var(target - prediction)) / spread if spread > 0 else float("nan")
 
@@ -229,10 +255,57 @@ def effective_sample_size(
     weight: Float[np.ndarray, "N"],
     sampling: Float[np.ndarray, "N"] | None = None,
 ) -> float:
-    """Kish's (sum w)^2 / sum w^2: how many equally weighted frames these are worth. N for equal weights, 1 if one holds all, 0 for none.
+    """Kish's (sum w)^2 / sum w^2: how many equally weighted frames these are worth.
 
-    With `sampling`, the probability of each draw: the frames' expected contributions ``sampling * weight`` take the weights' place.
+    N for equal weights, 1 if one frame holds all weight, 0 for none. With `sampling`, the probability of each
+    draw: the frames' expected contributions ``sampling * weight`` take the weights' place.
     """
     contribution = weight.astype(np.float64) if sampling is None else weight.astype(np.float64) * sampling
     square = float(np.square(contribution).sum())
     return float(contribution.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def difference(ours: int, n_ours: int, theirs: int, n_theirs: int, *, level: float = 0.95) -> Interval:
+    """Success rate of one sample minus that of another, with Newcombe's score interval.
+
+    For independent proportions: method 10 of Newcombe (1998), Statistics in Medicine 17:873-890: the Wilson
+    limits of both rates. n is that of the smaller sample. Raises VantageError for impossible counts.
+    """
+    p, q = wilson(ours, n_ours, level=level), wilson(theirs, n_theirs, level=level)
+    estimate = p.estimate - q.estimate
+    return Interval(
+        estimate=estimate,
+        low=estimate - math.hypot(p.estimate - p.low, q.high - q.estimate),
+        high=estimate + math.hypot(p.high - p.estimate, q.estimate - q.low),
+        n=min(n_ours, n_theirs),
+    )
+
+
+def trials_needed(p: float, q: float, *, level: float = 0.95, power: float = 0.8) -> int | None:
+    """Trials of each of two policies after which their rates differ significantly with chance `power`.
+
+    `p`, `q`: the true rates. The usual normal approximation for two independent proportions (Fleiss, Levin
+    and Paik 2003, eq. 4.14). None where the rates are equal.
+    """
+    if p == q:
+        return None
+    mean = (p + q) / 2
+    reach = normal_quantile(0.5 + level / 2) * math.sqrt(2 * mean * (1 - mean))
+    reach += normal_quantile(power) * math.sqrt(p * (1 - p) + q * (1 - q))
+    return math.ceil((reach / (p - q)) ** 2)
+
+
+def pairs_needed(
+    only_ours: float, only_theirs: float, *, level: float = 0.95, power: float = 0.8
+) -> int | None:
+    """Paired starts after which two policies differ significantly with chance `power`.
+
+    `only_ours`, `only_theirs`: the true shares of starts that only one of them solves. McNemar's test by the
+    normal approximation (Connor 1987, Biometrics 43:207-211). None where the shares are equal.
+    """
+    apart, differ = only_ours - only_theirs, only_ours + only_theirs
+    if apart == 0:
+        return None
+    reach = normal_quantile(0.5 + level / 2) * math.sqrt(differ)
+    reach += normal_quantile(power) * math.sqrt(max(differ - apart * apart, 0.0))
+    return math.ceil((reach / apart) ** 2)

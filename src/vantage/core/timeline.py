@@ -1,4 +1,4 @@
-"""Traces of many episodes -> one table of frames, end to end, that every other function of `core` can work on at once."""
+"""Traces of many episodes -> one table of frames, end to end, for every other function of `core`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,10 @@ class Timeline:
         return self.last & (self.outcome == 1)
 
     def stretch_starts(self, *, across_handover: bool = True) -> Bool[np.ndarray, "N"]:
-        """First frame of every stretch that a look ahead may not leave: episodes, cuts in time, hand-overs if not `across_handover`."""
+        """First frame of every stretch that a look ahead may not leave.
+
+        A stretch ends with its episode, at a cut in time, and at a hand-over if not `across_handover`.
+        """
         starts = (self.frame == 0) | self.cut
         if not across_handover:
             starts[1:] |= self.intervention[1:] != self.intervention[:-1]
@@ -57,7 +60,8 @@ def check_trace(trace: Trace) -> None:
     if lengths == {0}:
         raise VantageError("an episode has no frames; leave it out of the dataset")
     if len(lengths) > 1:
-        raise VantageError(f"the columns of one episode have different lengths {sorted(lengths)}; record one value per frame in each")
+        fault = f"the columns of one episode have different lengths {sorted(lengths)}"
+        raise VantageError(f"{fault}; record one value per frame in each")
 
 
 def timeline(traces: Sequence[Trace]) -> Timeline:
@@ -66,9 +70,11 @@ def timeline(traces: Sequence[Trace]) -> Timeline:
         raise VantageError("there are no episodes; collect some first")
     for trace in traces:
         check_trace(trace)
+
     lengths = np.array([len(trace.cut) for trace in traces])
     outcomes = np.array([np.nan if trace.outcome is None else float(trace.outcome) for trace in traces])
     frame = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
+
     return Timeline(
         episode=np.repeat(np.arange(len(traces), dtype=np.int64), lengths),
         frame=frame,

@@ -1,9 +1,10 @@
 """What the critic says -> how much each frame counts in the actor's loss. All rules side by side.
 
-    values, strides ──> a_v, a_e (Eq. 5, 6) ──> gate g (Eq. 7) ──> Rule ──> raw weight ──> normalise (Eq. 8) ──> weight
+    values, strides ──> a_v, a_e (Eq. 5, 6) ──> gate g (Eq. 7) ──> rule ──> raw weight
+    raw weight ──normalise (Eq. 8)──> weight
 
-A rule is a value: what you configure, print and call. It also says whose routes it goes by (`credit`) and which heads it reads.
-Rules give 1 to demonstrations and 0 to policy frames without a label.
+A rule is a value: what you configure, print and call. It also says whose routes it goes by (`credit`) and
+which heads it reads. Rules give 1 to demonstrations and 0 to policy frames without a label.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,10 @@ def sigmoid(z: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
 
 
 def viability_advantage(z_v: Float[np.ndarray, "N"], strides: Strides) -> Float64[np.ndarray, "N"]:
-    """A_v = z_v(s_{t+k}) - z_v(s_t), in logits (Eq. 5 at k = 1). Near a success up to its frame, so 0 on it; NaN where nothing follows."""
+    """A_v = z_v(s_{t+k}) - z_v(s_t), in logits (Eq. 5 at k = 1).
+
+    Near a success up to its frame, so 0 on it; NaN where nothing follows.
+    """
     z = z_v.astype(np.float64)
     return np.where(strides.defined, z[strides.row] - z, np.nan)
 
@@ -31,8 +35,8 @@ def viability_advantage(z_v: Float[np.ndarray, "N"], strides: Strides) -> Float6
 def efficiency_advantage(v_e: Float[np.ndarray, "N"], strides: Strides) -> Float64[np.ndarray, "N"]:
     """A_e = (-k + V_e(s_{t+k}) - V_e(s_t)) / k: steps gained per control step (Eq. 6 at k = 1).
 
-    Fewer than k steps before the success frame T - 1: (-(T - 1 - t) - V_e(s_t)) / k. Where a stretch ends otherwise, k shrinks to the k'
-    steps that are left, and so does the divisor; NaN where k' = 0.
+    Fewer than k steps before the success frame T - 1: (-(T - 1 - t) - V_e(s_t)) / k. Where a stretch ends
+    otherwise, k shrinks to the k' steps that are left, and so does the divisor; NaN where k' = 0.
     """
     v = v_e.astype(np.float64)
     divisor = np.where(strides.terminal, strides.stride, np.maximum(strides.steps, 1))
@@ -40,12 +44,20 @@ def efficiency_advantage(v_e: Float[np.ndarray, "N"], strides: Strides) -> Float
 
 
 def parent_advantage(v_parent: Float[np.ndarray, "N"], ahead: LookAhead) -> Float64[np.ndarray, "N"]:
-    """TD residual of the parent head (App. B): A = r + gamma (1 - d) V(s') - V(s), over `ParentTarget.stride` steps; NaN where unknown."""
+    """TD residual of the parent head (App. B): A = r + gamma (1 - d) V(s') - V(s).
+
+    Over `ParentTarget.stride` steps; NaN where unknown.
+    """
     return ahead(v_parent) - v_parent
 
 
-def gate(p_v: Float[np.ndarray, "N"], a_v: Float[np.ndarray, "N"], a_e: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
-    """g = 1 + tanh((1 - p_v) A_v + p_v A_e), in (0, 2) (Eq. 7). No advantage: 1. p_v = 0: HABC-V's. NaN where an advantage is."""
+def gate(
+    p_v: Float[np.ndarray, "N"], a_v: Float[np.ndarray, "N"], a_e: Float[np.ndarray, "N"]
+) -> Float64[np.ndarray, "N"]:
+    """g = 1 + tanh((1 - p_v) A_v + p_v A_e), in (0, 2) (Eq. 7).
+
+    1 where both advantages are 0; HABC-V's gate at p_v = 0; NaN where an advantage is NaN.
+    """
     p = p_v.astype(np.float64)
     return 1.0 + np.tanh((1.0 - p) * a_v + p * a_e)
 
@@ -59,8 +71,14 @@ def gather_evidence(
     strides: Strides,
     parent: LookAhead | None = None,
 ) -> Evidence:
-    """Everything a rule may look at, from the critic's values at stride k. Without a parent head `a_parent` is NaN."""
-    unknown = np.full(len(route), np.nan)
+    """Everything a rule may look at, from the critic's values at stride k.
+
+    Without a parent head `a_parent` is NaN.
+    """
+    a_parent = np.full(len(route), np.nan)
+    if parent is not None and values.v_parent is not None:
+        a_parent = parent_advantage(values.v_parent, parent)
+
     return Evidence(
         route=route,
         outcome=outcome,
@@ -68,7 +86,7 @@ def gather_evidence(
         p_v=sigmoid(values.z_v),
         a_v=viability_advantage(values.z_v, strides),
         a_e=efficiency_advantage(values.v_e, strides),
-        a_parent=unknown if parent is None or values.v_parent is None else parent_advantage(values.v_parent, parent),
+        a_parent=a_parent,
     )
 
 
@@ -78,13 +96,21 @@ def warmed_up(step: int, n_wu: int = 500) -> bool:
 
 
 def hide_advantages(evidence: Evidence) -> Evidence:
-    """The evidence during warm-up: no A_v, no A_e, hence g = 1 everywhere; failures keep weight 0. The parent head enters pretrained."""
+    """The evidence during warm-up: no A_v, no A_e, hence g = 1 everywhere; failures keep weight 0.
+
+    The parent head enters pretrained.
+    """
     unknown = np.full(len(evidence.route), np.nan)
     return replace(evidence, a_v=unknown, a_e=unknown)
 
 
-def fresh(policy_version: Int64[np.ndarray, "N"], current_version: int, cutoff: int = 10_000) -> Bool[np.ndarray, "N"]:
-    """Frames that may still be sampled: demonstrations (version -1), and those whose policy is fewer than `cutoff` actor updates old."""
+def fresh(
+    policy_version: Int64[np.ndarray, "N"], current_version: int, cutoff: int = 10_000
+) -> Bool[np.ndarray, "N"]:
+    """Frames that may still be sampled.
+
+    Demonstrations (version -1), and those whose policy is fewer than `cutoff` actor updates old.
+    """
     return (policy_version < 0) | (current_version - policy_version < cutoff)
 
 
@@ -96,10 +122,11 @@ def normalise(
     *,
     eps: float = 1e-6,
 ) -> Float64[np.ndarray, "N"]:
-    """Unit-mean weights (Eq. 8): raw / max(c, eps), c the mean raw weight of the non-demonstration windows *as the sampler draws them*.
+    """Unit-mean weights (Eq. 8): raw / max(c, eps), with c the mean raw weight as the sampler draws.
 
-    c = sum(sampling * raw) / sum(sampling) over non-demonstration frames; where none is ever drawn, c = 1. Demonstrations stay 1. Frames
-    that are not `valid` anchors get 0 (their `sampling` is 0, so they are not in c).
+    c = sum(sampling * raw) / sum(sampling) over non-demonstration frames; where none is ever drawn, c = 1.
+    Demonstrations stay 1. Frames that are not `valid` anchors get 0 (their `sampling` is 0, so they are not
+    in c).
     """
     drawn = np.where(demo, 0.0, sampling)
     total = drawn.sum()
@@ -108,19 +135,25 @@ def normalise(
     return weight if valid is None else np.where(valid, weight, 0.0)
 
 
-def normalise_batch(raw: Float[np.ndarray, "B"], demo: Bool[np.ndarray, "B"], *, eps: float = 1e-6) -> Float64[np.ndarray, "B"]:
-    """Eq. 8 as printed, for one batch that the sampler has drawn: c is the plain mean over its non-demonstration windows."""
+def normalise_batch(
+    raw: Float[np.ndarray, "B"], demo: Bool[np.ndarray, "B"], *, eps: float = 1e-6
+) -> Float64[np.ndarray, "B"]:
+    """Eq. 8 as printed, for one batch that the sampler has drawn.
+
+    c is the plain mean over its non-demonstration windows.
+    """
     return normalise(raw, np.ones(len(raw)), demo, eps=eps)
 
 
 def passing_threshold(a_parent: Float[np.ndarray, "N"], share: float = 0.25) -> float:
-    """The eps that lets `share` of these advantages pass (NaN ignored). Give it a held-out set, as App. B selects eps.
+    """The eps that lets `share` of these advantages pass (NaN ignored).
 
-    Raises `VantageError` if there is no advantage to rank.
+    Give it a held-out set, as App. B selects eps. Raises `VantageError` if there is no advantage to rank.
     """
     known = a_parent[~np.isnan(a_parent)]
     if len(known) == 0:
-        raise VantageError("no frame has a parent advantage, so no share of them can pass; fit the parent head on labelled rollouts first")
+        fault = "no frame has a parent advantage, so no share of them can pass"
+        raise VantageError(f"{fault}; fit the parent head on labelled rollouts first")
     return float(np.quantile(known, 1.0 - share))
 
 
@@ -133,7 +166,8 @@ def _by_route(
 ) -> Float64[np.ndarray, "N"]:
     """Raw weights of a rule that goes by the route: demonstrations 1, unlabelled 0."""
     route = evidence.route
-    cases = [route == Route.DEMO, route == Route.ROLLOUT_SUCCESS, route == Route.ROLLOUT_FAILURE, route == Route.INTERVENTION]
+    routes = (Route.DEMO, Route.ROLLOUT_SUCCESS, Route.ROLLOUT_FAILURE, Route.INTERVENTION)
+    cases = [route == name for name in routes]
     return np.select(cases, [1.0, success, failure, intervention], default=0.0)
 
 
@@ -181,7 +215,10 @@ class FilteredBC(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImitDAgger(_Rule):
-    """Demonstrations and interventions count 1, rollouts 0; the paper draws them half and half (`PoolShares`)."""
+    """Demonstrations and interventions count 1, rollouts 0.
+
+    The paper draws them half and half (`PoolShares`).
+    """
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights."""
@@ -190,18 +227,24 @@ class ImitDAgger(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HABC(_Rule):
-    """The method: g on successful rollouts, 0 on failed ones, 1 on demonstrations and interventions (paper, "Training Procedure")."""
+    """The method: g on successful rollouts, 0 on failed ones, 1 on demonstrations and interventions.
+
+    Source: the paper's "Training Procedure".
+    """
 
     reads_critic: ClassVar[bool] = True
 
     reweight_interventions: bool = False
     """IR: g on interventions too. Only after a first HABC phase has trained the critic."""
     self_normalised: bool = False
-    """Beyond the paper: divide A_v and A_e by their standard deviation over successful rollouts before they enter the gate."""
+    """Beyond the paper: divide A_v and A_e by their standard deviation over successful rollouts before they
+    enter the gate."""
     rising_failures: bool = False
-    """Beyond the paper: a failed frame whose viability was still rising counts p_v max(0, tanh A_v) instead of 0."""
+    """Beyond the paper: a failed frame whose viability was still rising counts p_v max(0, tanh A_v) instead
+    of 0."""
     certainty_price: float = 0.0
-    """Beyond the paper: subtracted from A_e, so that states whose success is certain count less, and the doubtful ones more (docs/log)."""
+    """Beyond the paper: subtracted from A_e, so that states whose success is certain count less, and the
+    doubtful ones more (docs/log)."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -213,9 +256,11 @@ class HABC(_Rule):
         if self.self_normalised:
             succeeded = evidence.route == Route.ROLLOUT_SUCCESS
             a_v, a_e = a_v / _spread(a_v[succeeded]), a_e / _spread(a_e[succeeded])
+
         g = _neutral(gate(evidence.p_v, a_v, a_e - self.certainty_price))
         rising = np.nan_to_num(evidence.p_v * np.maximum(np.tanh(a_v), 0.0)) if self.rising_failures else 0.0
-        return _by_route(evidence, success=g, failure=rising, intervention=g if self.reweight_interventions else 1.0)
+        correction = g if self.reweight_interventions else 1.0
+        return _by_route(evidence, success=g, failure=rising, intervention=correction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +281,10 @@ class HABCV(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A threshold at the quantile that lets this share of the autonomous windows pass (the paper's passed 22, 27 and 19 of 100)."""
+    """A threshold at the quantile that lets this share of the autonomous windows pass.
+
+    The paper's thresholds passed 22, 27 and 19 of 100.
+    """
 
     share: Share = 0.25
 
@@ -266,10 +314,11 @@ class Above:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImitRecap(_Rule):
-    """Hard filter: 1[A_parent >= eps] on every autonomous window, success or failure; 1 on human ones (App. B).
+    """Hard filter (App. B): 1[A_parent >= eps] on every autonomous window, 1 on human ones.
 
-    No intervention-aware credit: it looks at the driver and the whole episode's outcome, never at the route (demonstrations excepted).
-    A window without a parent advantage does not pass; nor does one of an episode without an outcome.
+    No intervention-aware credit: it looks at the driver and the whole episode's outcome, never at the route
+    (demonstrations excepted). A window without a parent advantage does not pass; nor does one of an episode
+    without an outcome.
     """
 
     credit: ClassVar[Credit] = Credit.WHOLE
@@ -280,8 +329,8 @@ class ImitRecap(_Rule):
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights."""
-        imitated = (evidence.route == Route.DEMO) | evidence.intervention
-        autonomous = ~imitated & ~np.isnan(evidence.outcome)
+        imitated = (evidence.route == Route.DEMO) | (evidence.route == Route.INTERVENTION)
+        autonomous = ~evidence.intervention & ~imitated & ~np.isnan(evidence.outcome)
         a = np.where(autonomous, evidence.a_parent, np.nan)
         passing = a >= self.threshold.eps(a) if autonomous.any() else autonomous
         return np.where(imitated | passing, 1.0, 0.0)
@@ -289,9 +338,10 @@ class ImitRecap(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AWR(_Rule):
-    """Advantage-weighted regression (Peng et al. 2019) on one scalar advantage: min(exp(A_parent / temperature), clip) on rollouts.
+    """Advantage-weighted regression: min(exp(A_parent / temperature), clip) on rollouts.
 
-    Failures count too, by their advantage; human frames 1. Like Imit-Recap it credits whole episodes, so it is HABC without its two ideas.
+    Source: Peng et al. 2019, on one scalar advantage. Failures count too, by their advantage; human frames 1.
+    Like Imit-Recap it credits whole episodes, so it is HABC without its two ideas.
     """
 
     credit: ClassVar[Credit] = Credit.WHOLE
@@ -308,9 +358,10 @@ class AWR(_Rule):
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
         """Raw weights."""
-        imitated = (evidence.route == Route.DEMO) | evidence.intervention
+        imitated = (evidence.route == Route.DEMO) | (evidence.route == Route.INTERVENTION)
         tilted = np.exp(np.minimum(evidence.a_parent / self.temperature, np.log(self.clip)))
-        return np.where(imitated, 1.0, np.where(np.isnan(evidence.outcome), 0.0, _neutral(tilted)))
+        autonomous = ~evidence.intervention & ~np.isnan(evidence.outcome)
+        return np.where(imitated, 1.0, np.where(autonomous, _neutral(tilted), 0.0))
 
 
 Rule = Uniform | FilteredBC | HABC | HABCV | ImitRecap | ImitDAgger | AWR

@@ -1,37 +1,91 @@
-"""A dataset, and the labels and weights made from it -> what is in it, and what is wrong with it, one sentence per problem.
+"""A dataset, and the labels and weights made from it -> what is in it, everything that is wrong with it, what
+each head of the critic would learn from, and what to record next.
 
-    vantage audit DATASET    segments, hand-overs, outcomes, label coverage per head, effective sample size of the weights, problems
+    what cannot be read ──checks/reading──┐
+    episodes, motion, statistics, cameras ┼──> findings: failures, warnings, notes
+    labels, weights ──────────────────────┘
+    drivers and outcomes ──labelling──> credit per head, and why the rest has none ──> advice
 
-What would stop a later stage (docs/data.md, "Bad input") stops the audit too, as a `VantageError`; problems are what it would not notice.
+It is what `vantage audit DATASET` prints. A failure is what a later stage refuses, or would learn something
+wrong from; all of them are named, not the first alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Int64
 
 from vantage.core.segments import segment_starts
 from vantage.core.stats import effective_sample_size
-from vantage.data.outcomes import Outcomes, resolve_outcomes
-from vantage.data.v3.meta import Video, read_episodes, read_info, videos_of
+from vantage.data.checks.episodes import look_at_copies, look_at_episodes, missing_outcomes
+from vantage.data.checks.motion import look_at_handovers, look_at_values
+from vantage.data.checks.pictures import look_at_cameras, look_at_pictures
+from vantage.data.checks.reading import Faults, faults_of
+from vantage.data.checks.statistics import look_at_statistics
+from vantage.data.findings import Finding, Level, failure
+from vantage.data.fingerprints import fingerprints
+from vantage.data.labelling import labels_of
+from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, read_outcomes
+from vantage.data.sidecars import AnyLength, match, read_labels
+from vantage.data.v3.meta import INFO_FILE
 from vantage.data.v3.read import Table, read_table
-from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
-from vantage.data.v3.video import read_video
-from vantage.disk.tables import check_coverage, read_parquet
-from vantage.types import Route, VantageError
+from vantage.disk.tables import read_parquet
+from vantage.types import Controller, Labels, Reading, Route, VantageError
 
-STUCK_SECONDS = 2.0
-"""A camera that shows the same picture for longer than this while the robot moves is stuck."""
-BLOCKS = 24
-"""Pictures are compared as about this many blocks a side, which forgives a video codec its noise ..."""
-SAME = 4.0
-"""... and count as the same where no block's mean differs by this many of 255 levels."""
-MOVED = 0.1
-"""A robot has moved that crossed this share of the range of one of its state dimensions."""
-SATURATED = 0.5
-"""Report an action dimension that sits at the end of its range in more than this share of the frames."""
+ENOUGH = 5
+"""Judged attempts of each outcome below which a critic has little to tell them apart by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is in a dataset. An attempt is an episode, or one of several that a csv names in it."""
+
+    frames: int
+    fps: float
+    cameras: tuple[str, ...]
+    prompts: tuple[str, ...]
+    lengths: Int64[np.ndarray, "M"]
+    """Frames per episode."""
+    demonstrations: int
+    """Episodes."""
+    attempts: int
+    successes: int
+    failures: int
+    unrecorded: int
+    """Attempts by outcome."""
+    autonomous: int
+    """Attempts in which nobody intervened."""
+    rescued: int
+    """Attempts with an intervention that succeeded."""
+    ends_in_human_hands: int
+    """Rollouts whose attempt ends while a person drives."""
+    segments: int
+    """Intervals under one controller, without a cut in time."""
+    handovers: int
+    """Changes of the controller."""
+    cuts: int
+    """Gaps in the recording."""
+    human_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """What an outcome says about the frames, and about which it says nothing."""
+
+    routes: Mapping[str, int]
+    """Frames per route."""
+    viability_successes: int
+    """Frames that teach the viability head that it works out ..."""
+    viability_failures: int
+    """... and that it does not."""
+    efficiency: int
+    """Frames that teach the efficiency head."""
+    imitated: int
+    """Frames that a policy may be trained on."""
+    silent: Mapping[str, int]
+    """Why frames carry no outcome -> how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,94 +104,222 @@ class Weighing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What is in a dataset."""
+    """What a look through a dataset found."""
 
     root: Path
-    frames: int
-    fps: float
-    cameras: tuple[str, ...]
-    prompts: tuple[str, ...]
-    lengths: Int64[np.ndarray, "M"]
-    """Frames per episode."""
-    successes: int
-    failures: int
-    unrecorded: int
-    """Episodes by outcome."""
-    autonomous: int
-    """Episodes in which nobody intervened."""
-    rescued: int
-    """Episodes with an intervention that succeeded."""
-    ends_in_human_hands: int
-    segments: int
-    """Intervals under one controller, without a cut in time."""
-    handovers: int
-    """Changes of the controller."""
-    cuts: int
-    """Gaps in the recording."""
-    human_frames: int
-    routes: Mapping[str, int]
-    """Frames per route; empty without labels."""
-    coverage: Mapping[str, int]
-    """Frames that supervise each head; empty without labels."""
+    findings: tuple[Finding, ...]
+    """Failures first, then warnings, then notes."""
+    facts: Facts | None
+    """None where the dataset cannot be read."""
+    credit: Credit | None
+    """None where nobody says how any attempt ended, or the dataset cannot be read."""
     weighing: Weighing | None
     """None without weights."""
-    problems: tuple[str, ...]
+    advice: tuple[str, ...]
+    """What to record next."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What stops a later stage, or would mislead it."""
+        return tuple(finding.text for finding in self.findings if finding.level is Level.FAILURE)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Failures and warnings."""
+        return tuple(finding.text for finding in self.findings if finding.level is not Level.NOTE)
 
 
 def audit(
-    root: Path, outcomes: Path | None = None, labels: Path | None = None, weights: Path | None = None, *, demos: bool = False
+    root: Path,
+    outcomes: Path | None = None,
+    labels: Path | None = None,
+    weights: Path | None = None,
+    *,
+    demos: bool | Collection[int] = False,
+    reading: Reading = Reading(),
+    pictures: bool = False,
 ) -> Audit:
-    """Look through a dataset and, where given, its outcomes csv, its labels and its weights. Every video is decoded once."""
-    table = read_table(root, demos=demos)
-    found, problems = _outcomes(table, outcomes)
-    slices = table.slices
-    human = [table.intervention[rows] for rows in slices]
-    recorded = list(found.values())
-    routes, coverage = ({}, {}) if labels is None else _coverage(table, labels)
-    opens = [segment_starts(table.intervention[rows], table.cut[rows]) for rows in slices]
+    """Look through a dataset and, where given, its outcomes csv, its labels and its weights.
+
+    `demos`, `reading`: as in `stages.label.label`. `pictures`: decode every video, to find cameras that are
+    stuck. Raises VantageError only where there is no dataset at all.
+    """
+    if not (root / INFO_FILE).is_file():
+        raise VantageError(
+            f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder."
+        )
+    faults = Faults()
+    weighing = None if weights is None else faults.tried(_weighing, weights)
+    table = _read(root, demos, reading, faults)
+    if table is None:
+        if outcomes is not None:
+            faults.tried(read_outcomes, outcomes)
+        contents = _contents(root, faults)
+        findings = _in_order([*(failure(sentence) for sentence in faults.sentences), *contents])
+        return Audit(root=root, findings=findings, facts=None, credit=None, weighing=weighing, advice=())
+
+    attempts, unjudged = _attempts(table, outcomes, faults)
+    found = [
+        *unjudged,
+        *look_at_episodes(table, attempts),
+        *look_at_handovers(table),
+        *_look_at_contents(table, faults),
+    ]
+    if pictures:
+        found += faults.tried(_listed, look_at_pictures, table) or ()
+
+    described = _labels(table, attempts, labels, faults)
+    credit = None if unjudged or described is None else _credit(described)
+    facts = _facts(table, attempts)
     return Audit(
         root=root,
+        findings=_in_order([*(failure(sentence) for sentence in faults.sentences), *found]),
+        facts=facts,
+        credit=credit,
+        weighing=weighing,
+        advice=tuple(advice(facts, credit)),
+    )
+
+
+def _read(root: Path, demos: bool | Collection[int], reading: Reading, faults: Faults) -> Table | None:
+    """The dataset, even where its videos are not what they should be; None where its columns are not."""
+    try:
+        return read_table(root, demos=demos, reading=reading)
+    except VantageError as error:
+        for sentence in (*faults_of(root, demos, reading), str(error)):
+            faults.add(sentence)
+    try:
+        return read_table(root, demos=demos, reading=reading, videos=False)
+    except VantageError:
+        return None
+
+
+def _contents(root: Path, faults: Faults) -> list[Finding]:
+    """What can be said of a dataset of which nobody knows who drove."""
+    try:
+        return _look_at_contents(read_table(root, reading=Reading("policy"), videos=False), faults)
+    except VantageError:
+        return []
+
+
+def _look_at_contents(table: Table, faults: Faults) -> list[Finding]:
+    """What is strange about the values themselves, whoever drove."""
+    looks = (look_at_values, look_at_statistics, look_at_cameras, look_at_copies)
+    return [finding for look in looks for finding in faults.tried(_listed, look, table) or ()]
+
+
+def _listed(look: Callable[[Table], Iterator[Finding]], table: Table) -> list[Finding]:
+    return list(look(table))
+
+
+def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Failures first, then warnings, then notes."""
+    order = list(Level)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
+
+
+def _attempts(table: Table, outcomes: Path | None, faults: Faults) -> tuple[list[Attempt], list[Finding]]:
+    """The attempts, and what is said where nobody says how any of them ended."""
+    whole = [
+        Attempt(episode=episode, number=0, rows=rows, outcome=None, source=None)
+        for episode, rows in enumerate(table.slices)
+    ]
+    try:
+        return attempts_of(table, outcomes), []
+    except NoOutcomes:
+        return whole, [missing_outcomes()]
+    except VantageError as error:
+        faults.add(str(error))
+        return whole, []
+
+
+def _facts(table: Table, attempts: Sequence[Attempt]) -> Facts:
+    """Counts."""
+    tried = [attempt for attempt in attempts if attempt.number != LEFT_OUT]
+    ended = [attempt.outcome for attempt in tried]
+    helped = [bool(table.intervention[attempt.rows].any()) for attempt in tried]
+    rollouts = [attempt for attempt in tried if not table.demo[attempt.episode]]
+    slices = table.slices
+
+    return Facts(
         frames=len(table),
         fps=table.fps,
         cameras=table.cameras,
         prompts=table.prompts,
         lengths=np.diff(table.starts),
-        successes=recorded.count(True),
-        failures=recorded.count(False),
-        unrecorded=recorded.count(None),
-        autonomous=sum(not driver.any() for driver in human),
-        rescued=sum(bool(driver.any()) and found[episode] is True for episode, driver in enumerate(human)),
-        ends_in_human_hands=sum(bool(driver[-1]) for driver in human),
-        segments=int(sum(each.sum() for each in opens)),
-        handovers=int(sum(np.count_nonzero(np.diff(driver)) for driver in human)),
+        demonstrations=int(table.demo.sum()),
+        attempts=len(tried),
+        successes=ended.count(True),
+        failures=ended.count(False),
+        unrecorded=ended.count(None),
+        autonomous=helped.count(False),
+        rescued=sum(
+            human and attempt.outcome is True and not table.demo[attempt.episode]
+            for human, attempt in zip(helped, tried, strict=True)
+        ),
+        ends_in_human_hands=sum(bool(table.intervention[attempt.rows.stop - 1]) for attempt in rollouts),
+        segments=int(sum(segment_starts(table.intervention[rows], table.cut[rows]).sum() for rows in slices)),
+        handovers=int(sum(np.count_nonzero(np.diff(table.intervention[rows])) for rows in slices)),
         cuts=int(table.cut.sum()),
         human_frames=int(table.intervention.sum()),
-        routes=routes,
-        coverage=coverage,
-        weighing=None if weights is None else _weighing(weights),
-        problems=(*problems, *_episode_problems(table, found, slices), *_action_problems(table), *_picture_problems(table)),
     )
 
 
-def _outcomes(table: Table, path: Path | None) -> tuple[Outcomes, list[str]]:
-    if path is None and table.success is None:
-        problem = [] if table.demos else ["no outcome is recorded (no column `next.success`); give outcomes in a csv"]
-        return dict.fromkeys(range(table.episodes)), problem
-    return resolve_outcomes(table, path)[0], []
+def _labels(
+    table: Table,
+    attempts: Sequence[Attempt],
+    path: Path | None,
+    faults: Faults,
+) -> Mapping[str, AnyLength] | None:
+    """The columns of a label table for every frame: of the file, or as they would be written."""
+    if path is None:
+        labels = labels_of(table, attempts)
+        lengths = [attempt.rows.stop - attempt.rows.start for attempt in attempts]
+        columns = {name: getattr(labels, name) for name in Labels.__dataclass_fields__}
+        return columns | {"attempt": np.repeat([attempt.number for attempt in attempts], lengths)}
+
+    contents = fingerprints(table.action, table.state, table.starts)[table.episode_index]
+    stored = faults.tried(read_labels, path)
+    if stored is None:
+        return None
+    return faults.tried(match, path, stored, table.index, contents, "run `vantage label` again")
 
 
-def _coverage(table: Table, path: Path) -> tuple[dict[str, int], dict[str, int]]:
-    columns = read_parquet(path, LABEL_COLUMNS)
-    check_coverage(path, columns[INDEX], table.index, "run `vantage label` again")
-    routes = {str(route): int((columns["route"] == route).sum()) for route in Route}
-    heads = {head: int(columns[f"{head}_mask"].sum()) for head in ("viability", "efficiency")}
-    return {route: count for route, count in routes.items() if count}, heads
+def _credit(labels: Mapping[str, AnyLength]) -> Credit:
+    """Who may be credited, from the columns of a label table."""
+    route, outcome, mask = labels["route"], labels["outcome"], labels["viability_mask"]
+    target = labels["viability_target"]
+    names, counts = np.unique(route, return_counts=True)
+    routes = dict(zip(map(str, names), counts.tolist(), strict=True))
+
+    human = labels["controller"] == Controller.HUMAN
+    unlabelled = route == Route.UNLABELLED
+    left_out = labels["attempt"] == LEFT_OUT
+    unknown = np.isnan(outcome) & ~left_out
+    reasons = {
+        "a person's, imitated": (route == Route.INTERVENTION) | (route == Route.DEMO),
+        "in no attempt": left_out,
+        "of a demonstration that failed": unlabelled & human & ~left_out,
+        "of an attempt without an outcome": unlabelled & unknown & ~human,
+        "before or between corrections": unlabelled & ~unknown & ~human & ~left_out,
+    }
+    silent = {reason: int(rows.sum()) for reason, rows in reasons.items()}
+    imitated = sum(routes.get(name, 0) for name in (Route.DEMO, Route.INTERVENTION, Route.ROLLOUT_SUCCESS))
+    return Credit(
+        routes={str(name): routes[name] for name in Route if name in routes},
+        viability_successes=int((mask & (target == 1)).sum()),
+        viability_failures=int((mask & (target == 0)).sum()),
+        efficiency=int(labels["efficiency_mask"].sum()),
+        imitated=imitated,
+        silent={reason: frames for reason, frames in silent.items() if frames},
+    )
 
 
 def _weighing(path: Path) -> Weighing:
     columns = read_parquet(path, ("weight", "sampling"))
     weight, sampling = columns["weight"].astype(np.float64), columns["sampling"].astype(np.float64)
     drawn = sampling > 0
+
     return Weighing(
         frames=len(weight),
         drawn=int(drawn.sum()),
@@ -146,108 +328,44 @@ def _weighing(path: Path) -> Weighing:
     )
 
 
-def _name(episodes: Sequence[int]) -> str:
-    """Name one episode, or count many."""
-    return f"episode {episodes[0]}" if len(episodes) == 1 else f"{len(episodes)} episodes (first {episodes[0]})"
+def advice(facts: Facts, credit: Credit | None) -> list[str]:
+    """What to record, or to say, next: the most useful first."""
+    if facts.demonstrations == len(facts.lengths):
+        return []
+    if credit is None:
+        return ["say how the episodes ended, one line each in a csv: nothing can be credited without it"]
 
+    steps: list[str] = []
+    rollouts = sum(
+        credit.routes.get(name, 0)
+        for name in (Route.ROLLOUT_SUCCESS, Route.ROLLOUT_FAILURE, Route.UNLABELLED)
+    )
+    if not rollouts:
+        steps.append(
+            "record what the policy does on its own too (lerobot-rollout --strategy.record_autonomous=true): "
+            "outcomes are about that"
+        )
+    if facts.unrecorded and rollouts:
+        steps.append(
+            f"say how the other {facts.unrecorded:,} attempts ended: "
+            "their policy frames teach nothing until then"
+        )
 
-def _episode_problems(table: Table, outcomes: Outcomes, slices: Sequence[slice]) -> list[str]:
-    silent = [episode for episode, outcome in outcomes.items() if outcome is None]
-    blips = [e for e, rows in enumerate(slices) if (_run_lengths(table.intervention[rows]) == 1).any()]
-    single = [e for e, rows in enumerate(slices) if rows.stop - rows.start == 1]
-    late = [e for e, rows in enumerate(slices) if table.success is not None and table.success[rows].any() and not table.success[rows][-1]]
-    cut = [e for e, rows in enumerate(slices) if table.cut[rows].any()]
-    said = [
-        (silent if len(silent) < len(outcomes) else [], "without an outcome: their policy frames stay unlabelled"),
-        (blips if not table.demos else [], "with an intervention of a single frame: a slip of the finger, or a flag that flickers"),
-        (single, "of a single frame"),
-        (late, "that succeeded before the end and not on the last frame: steps to success are counted to the last frame"),
-        (cut, "with a gap in the recording: nothing is carried across it"),
-    ]
-    return [f"{_name(episodes)} {text}" for episodes, text in said if episodes]
-
-
-def _run_lengths(flag: Bool[np.ndarray, "T"]) -> Int64[np.ndarray, "K"]:
-    """Lengths of the runs of True."""
-    edges = np.diff(np.concatenate([[0], flag.astype(np.int64), [0]]))
-    return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-
-
-def _action_problems(table: Table) -> list[str]:
-    problems: list[str] = []
-    low, high = table.action.min(0), table.action.max(0)
-    for dimension, (bottom, top) in enumerate(zip(low, high, strict=True)):
-        column = table.action[:, dimension]
-        if bottom == top:
-            problems.append(f"action dimension {dimension} never changes (it is {bottom:g} in every frame)")
-            continue
-        share = float(((column == bottom) | (column == top)).mean())
-        if share > SATURATED and len(np.unique(column)) > 2:
-            problems.append(
-                f"action dimension {dimension} sits at its limits ({bottom:g} or {top:g}) in {share:.0%} of the frames: clipped"
-            )
-    for name, values in (("observation.state", table.state), ("action", table.action)):
-        largest = float(np.abs(values).max())
-        if largest > 1e6:
-            problems.append(f"`{name}` reaches {largest:.3g}: check its units")
-    return problems
-
-
-def _picture_problems(table: Table) -> list[str]:
-    """Episodes in which a camera shows one picture for more than `STUCK_SECONDS` while the robot moves. Reads videos only."""
-    info = read_info(table.root)
-    problems: list[str] = []
-    if info.depth_cameras:
-        problems.append(f"{', '.join(info.depth_cameras)} holds distances (depth), which no policy here reads: left out")
-    cameras = [camera for camera in info.cameras.values() if camera.is_video]
-    if not cameras:
-        return problems
-
-    episodes = read_episodes(info)
-    for camera in cameras:
-        stuck = [episode for video in videos_of(episodes, camera) for episode in _stuck_episodes(table, video)]
-        if stuck:
-            problems.append(
-                f"{_name(sorted(stuck))} in which camera {camera.name} shows the same picture for over {STUCK_SECONDS:g} s "
-                "while the robot moves"
-            )
-    return problems
-
-
-def _stuck_episodes(table: Table, video: Video) -> list[int]:
-    seen = [_blocks(picture) for _, picture in zip(video.rows, _gray(video), strict=False)]
-    if len(seen) < len(video.rows):
-        lacking = len(video.rows) - len(seen)
-        raise VantageError(f"video {video.path} lacks {lacking:,} pictures that its dataset needs; restore it or record it again.")
-    limit = round(STUCK_SECONDS * table.fps)
-    reach = np.ptp(table.state, axis=0)
-    stuck: list[int] = []
-    for episode, first in video.first.items():
-        rows = table.slices[episode]
-        shown = np.stack(seen[first : first + rows.stop - rows.start])
-        if _stuck(shown, table.state[rows] / np.where(reach > 0, reach, 1), limit):
-            stuck.append(episode)
-    return stuck
-
-
-def _gray(video: Video) -> Iterator[UInt8[np.ndarray, "_h _w"]]:
-    return (picture for _, picture in read_video(video.path, "gray"))
-
-
-def _blocks(picture: UInt8[np.ndarray, "P Q"]) -> Float32[np.ndarray, "K L"]:
-    """Means of about BLOCKS x BLOCKS equal blocks; what is left over at the right and the bottom is not looked at."""
-    side = max(1, min(picture.shape) // BLOCKS)
-    rows, columns = (extent // side for extent in picture.shape)
-    cropped = picture[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return cropped.mean(axis=(1, 3), dtype=np.float32)
-
-
-def _stuck(shown: Float32[np.ndarray, "T K L"], state: Float32[np.ndarray, "T S"], limit: int) -> bool:
-    """Whether `limit` pictures in a row equal the one before them while the state, in shares of its range, moves."""
-    start = 0
-    for now in range(1, len(shown)):
-        if np.abs(shown[now] - shown[start]).max() >= SAME:
-            start = now
-        elif now - start >= limit and np.ptp(state[start : now + 1], axis=0).max() > MOVED:
-            return True
-    return False
+    failures, successes = facts.failures, facts.successes - facts.demonstrations
+    scarce = [name for name, count in (("failures", failures), ("successes", successes)) if count < ENOUGH]
+    if rollouts and scarce:
+        steps.append(
+            f"record on until there are {ENOUGH} {' and '.join(scarce)} or more ({max(successes, 0)} "
+            f"successes, {failures} failures now): the viability head tells one from the other"
+        )
+    if rollouts and facts.ends_in_human_hands > (facts.attempts - facts.demonstrations) / 2:
+        steps.append(
+            "give the robot back before the end: only what the policy drives after the last correction is "
+            f"credited, and {facts.ends_in_human_hands:,} attempts end in a person's hands"
+        )
+    if rollouts and failures and not facts.human_frames:
+        steps.append(
+            "take over when it errs (lerobot-rollout --strategy.type=dagger): "
+            "corrections show the way out, and are imitated"
+        )
+    return steps

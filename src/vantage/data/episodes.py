@@ -2,9 +2,9 @@
 
     runner ──Episode──> save_episode ──> journal/episode-000012.safetensors ──> load_episode ──> Episode
 
-A journal is a folder of whole files, one per episode: pixels lossless, everything else beside them. Several processes may write
-different numbers at once, and a process that is killed loses only the episode it was in. `dataset.write_dataset` assembles a
-LeRobotDataset from it.
+A journal is a folder of whole files, one per episode: pixels lossless, everything else beside them. Several
+processes may write different numbers at once, and a process that is killed loses only the episode it was in.
+`dataset.write_dataset` assembles a LeRobotDataset from it.
 """
 
 import json
@@ -47,7 +47,8 @@ class Episode:
     prompt: str
     """What the robot was told (LeRobot's `task`)."""
     images: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]] = field(default_factory=dict[str, Any])
-    """Camera name -> pictures before the action, each camera at a size of its own; empty for runs on true state."""
+    """Camera name -> pictures before the action, each camera at a size of its own; empty for runs on true
+    state."""
     task: str = ""
     """Machine name of the task, e.g. ``push-v3``."""
     seed: int = 0
@@ -56,10 +57,13 @@ class Episode:
     """Anything else that JSON can hold."""
 
     def __post_init__(self) -> None:
-        lengths = {f.name: len(value) for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
+        lengths = {name: len(value) for name, value in values.items() if isinstance(value, np.ndarray)}
         lengths |= {f"{IMAGE_PREFIX}{camera}": len(pictures) for camera, pictures in self.images.items()}
         if len(set(lengths.values())) > 1 or not len(self.action):
-            raise VantageError(f"an episode needs columns of one length above zero, and these have {lengths}.")
+            raise VantageError(
+                f"an episode needs columns of one length above zero, and these have {lengths}."
+            )
 
     def __len__(self) -> int:
         return len(self.action)
@@ -85,7 +89,16 @@ class Episode:
         )
 
 
-_COLUMNS = ("state", "environment_state", "action", "policy_action", "intervention", "policy_version", "success", "done")
+_COLUMNS = (
+    "state",
+    "environment_state",
+    "action",
+    "policy_action",
+    "intervention",
+    "policy_version",
+    "success",
+    "done",
+)
 _FILE = re.compile(r"episode-(\d{6,})\.safetensors")
 
 
@@ -95,9 +108,9 @@ def episode_path(folder: Path, number: int) -> Path:
 
 
 def save_episode(folder: Path, number: int, episode: Episode) -> Path:
-    """Put one episode on disk; when this returns it survives a kill and a power cut. The same number again replaces it.
+    """Put one episode on disk; when this returns it survives a kill and a power cut.
 
-    Raises VantageError when the disk is full.
+    The same number again replaces it. Raises VantageError when the disk is full.
     """
     columns = {name: value for name in _COLUMNS if (value := getattr(episode, name)) is not None}
     columns |= {IMAGE_PREFIX + camera: pictures for camera, pictures in episode.images.items()}
@@ -108,6 +121,7 @@ def save_episode(folder: Path, number: int, episode: Episode) -> Path:
         "cameras": list(episode.images),
         "info": dict(episode.info),
     }
+
     header = {"vantage": json.dumps(record, sort_keys=True, allow_nan=False)}
     path = episode_path(folder, number)
     write_whole(path, save({name: np.ascontiguousarray(value) for name, value in columns.items()}, header))
@@ -116,19 +130,28 @@ def save_episode(folder: Path, number: int, episode: Episode) -> Path:
 
 def journalled(folder: Path) -> set[int]:
     """Numbers of the episodes that are safe on disk."""
-    return {int(match[1]) for path in folder.glob("episode-*.safetensors") if (match := _FILE.fullmatch(path.name))}
+    matches = [_FILE.fullmatch(path.name) for path in folder.glob("episode-*.safetensors")]
+    return {int(match[1]) for match in matches if match}
 
 
 def load_episode(folder: Path, number: int, pixels: bool = True) -> Episode:
-    """Read one episode back, bit for bit; `pixels=False` leaves the pictures on disk. Raises VantageError for a missing or damaged file."""
+    """Read one episode back, bit for bit; `pixels=False` leaves the pictures on disk.
+
+    Raises VantageError for a missing or damaged file.
+    """
     path = episode_path(folder, number)
     try:
         with safe_open(path, framework="np") as file:
             record = json.loads(file.metadata()["vantage"])
-            columns = {name: file.get_tensor(name) for name in file.keys() if pixels or not name.startswith(IMAGE_PREFIX)}  # noqa: SIM118
+            names: list[str] = list(file.keys())
+            if not pixels:
+                names = [name for name in names if not name.startswith(IMAGE_PREFIX)]
+            columns = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise VantageError(f"episode {number} is not in the journal {folder}; record it first.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise VantageError(f"{path} is not a whole episode (truncated or damaged); delete it and record the episode again.") from error
+        fault = f"{path} is not a whole episode (truncated or damaged)"
+        raise VantageError(f"{fault}; delete it and record the episode again.") from error
+
     images = {camera: columns.pop(IMAGE_PREFIX + camera) for camera in record.pop("cameras") if pixels}
     return Episode(**columns, images=images, **record)

@@ -1,12 +1,13 @@
-"""Several labelled data sets in, one table of frames out: all that a round trains on, in one order that every stage agrees on.
+"""Several labelled data sets -> one table of frames: all that a round trains on, in the order of every stage.
 
 Source (round 0, demonstrations) ─┐
-Source (round 1)                 ─┼──> Experience: N frames, row by row ──> features, targets, weights, windows
+Source (round 1)                 ─┼──> Experience: N frames ──> features, targets, weights, windows
 Source (round 2)                 ─┘
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from jaxtyping import Bool, Float32, Int64
 from vantage.core.credit import join_labels
 from vantage.core.segments import last_of_segment
 from vantage.core.timeline import Timeline, timeline
+from vantage.core.windows import commanded_dims
+from vantage.data.fingerprints import fingerprints
 from vantage.data.frames import Frames, open_frames
 from vantage.data.loader import RandomShift, WindowLoader
+from vantage.data.sidecars import match, read_labels
 from vantage.data.v3.read import Table, read_table
-from vantage.data.v3.schema import INDEX, LABEL_COLUMNS
+from vantage.data.v3.schema import ATTEMPT, FINGERPRINT
 from vantage.disk.layout import Source
-from vantage.disk.tables import check_coverage, read_parquet
-from vantage.types import Labels, Route, Trace, VantageError
+from vantage.disk.tables import Column
+from vantage.types import Controller, Labels, Reading, Route, Trace, VantageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class Experience:
     """In whose `1-episodes` a frame lives."""
     index: Int64[np.ndarray, "N"]
     """Absolute frame index in that data set."""
+    fingerprint: Int64[np.ndarray, "N"]
+    """Of the content of the frame's episode (`data.fingerprints`)."""
     segment_end: Int64[np.ndarray, "N"]
     """Last row of the frame's segment."""
     stores: tuple[Frames, ...]
@@ -70,14 +76,45 @@ class Experience:
             return {}
         return dict(self.stores[0].cameras)
 
-    def loader(self, horizon: int, cameras: Mapping[str, tuple[int, int] | None], shift: int = 0) -> WindowLoader:
-        """Windows of `horizon` steps over these frames.
+    def loader(
+        self,
+        horizon: int,
+        cameras: Mapping[str, tuple[int, int] | None],
+        shift: int = 0,
+        human_actions: Sequence[str] = (),
+        history: int = 1,
+    ) -> WindowLoader:
+        """Windows of `horizon` steps over these frames, from their anchors on.
 
-        `cameras`: what the policy looks at (`policy.interface.cameras`). `shift`: random shift of the pictures by up to so many pixels.
-        Raises VantageError for a camera that a data set lacks, or holds at another size than the policy must be given.
+        `cameras`, `history`: what the policy looks at (`policy.interface`). `shift`: random shift of the
+        pictures by up to so many pixels. `human_actions`: the action dimensions that a person commands, by
+        name or number; none: all. Raises VantageError for a camera that a data set lacks, or holds at another
+        size than the policy must be given, and for a dimension that is not there.
         """
         augment = RandomShift(shift) if shift and cameras else None
-        return WindowLoader.over(self.tables, self.segment_end, horizon, self.stores if cameras else (), cameras, augment)
+        stores = self.stores if cameras else ()
+        windows = WindowLoader.over(self.tables, self.segment_end, horizon, stores, cameras, augment, history)
+        if not human_actions:
+            return windows
+        commanded = commanded_dims(self.frames.intervention, self._dimensions(human_actions))
+        return replace(windows, commanded=commanded)
+
+    def _dimensions(self, wanted: Sequence[str]) -> Bool[np.ndarray, "A"]:
+        """Which action dimensions some names or numbers mean."""
+        count = self.tables[0].action.shape[1]
+        names = self.tables[0].action_names or ()
+        known = {str(number): number for number in range(count)}
+        known |= {name: number for number, name in enumerate(names)}
+        strange = [name for name in wanted if name not in known]
+        if strange:
+            have = f"{', '.join(names)}, or " if names else ""
+            raise VantageError(
+                f"the actions have no dimension {strange[0]!r}; name some of {have}0 to {count - 1}"
+            )
+
+        chosen = np.zeros(count, np.bool_)
+        chosen[[known[name] for name in wanted]] = True
+        return chosen
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -87,8 +124,9 @@ class Experience:
     @property
     def prompt(self) -> Int64[np.ndarray, "N"]:
         """Row of `prompts` of every frame."""
-        place = {p: i for i, p in enumerate(self.prompts)}
-        return np.concatenate([np.array([place[p] for p in t.prompts], dtype=np.int64)[t.prompt] for t in self.tables])
+        number = {prompt: i for i, prompt in enumerate(self.prompts)}
+        of_table = [np.array([number[prompt] for prompt in table.prompts], np.int64) for table in self.tables]
+        return np.concatenate([own[table.prompt] for own, table in zip(of_table, self.tables, strict=True)])
 
     @property
     def demo(self) -> Bool[np.ndarray, "N"]:
@@ -100,80 +138,128 @@ def load_experience(sources: Sequence[Source]) -> Experience:
     """Read every source and lay them end to end. Raises VantageError where labels and frames do not fit."""
     if not sources:
         raise VantageError("there is nothing to train on: name at least one data set")
+
     tables: list[Table] = []
     labels: list[Labels] = []
     traces: list[Trace] = []
+    fingerprint: list[Column] = []
     for source in sources:
-        columns = read_parquet(source.labels, LABEL_COLUMNS)
-        table = read_table(source.episodes, demos=bool((columns["route"] == Route.DEMO).all()))
-        check_coverage(source.labels, columns[INDEX], table.index, f"run `vantage label {source.labels.parent}`")
-
-        # The labels may stand in any order; the frames of the dataset decide.
-        order = np.argsort(columns[INDEX])[np.searchsorted(np.sort(columns[INDEX]), table.index)]
-        own = Labels(**{name: columns[name][order] for name in Labels.__dataclass_fields__})
+        table, columns = _described(source)
+        own = Labels(**{name: columns[name] for name in Labels.__dataclass_fields__})
         tables.append(table)
         labels.append(own)
-        traces += _traces(table, own, source.labels)
+        fingerprint.append(columns[FINGERPRINT])
+        traces += _traces(table, own, columns[ATTEMPT], source.labels)
+
     tables = _alike(sources, tables)
     joined = join_labels(labels)
     whole = timeline(traces)
+    rounds = [
+        np.full(len(table), source.round, np.int64) for source, table in zip(sources, tables, strict=True)
+    ]
     return Experience(
         sources=tuple(sources),
         tables=tuple(tables),
         labels=joined,
         traces=tuple(traces),
         frames=whole,
-        round=np.concatenate([np.full(len(t.index), s.round, dtype=np.int64) for s, t in zip(sources, tables, strict=True)]),
-        index=np.concatenate([t.index for t in tables]),
+        round=np.concatenate(rounds),
+        index=np.concatenate([table.index for table in tables]),
+        fingerprint=np.concatenate(fingerprint),
         segment_end=last_of_segment(joined.segment, whole.episode),
-        stores=tuple(open_frames(s.frames) for s in sources if s.frames is not None),
+        stores=tuple(open_frames(source.frames) for source in sources if source.frames is not None),
     )
 
 
-def _traces(table: Table, labels: Labels, path: Path) -> list[Trace]:
-    """Episodes as credit assignment sees them, with the outcomes that stand in their labels.
+def _described(source: Source) -> tuple[Table, dict[str, Column]]:
+    """A data set as its labels describe it, and these, row by row as its frames.
 
-    Raises VantageError where the rows of one episode disagree about its outcome.
+    Who drove, and what is a demonstration, is what the labels say: they were told how to read the recording.
     """
-    outcomes: list[bool | None] = []
-    for episode, rows in enumerate(table.slices):
-        recorded = np.unique(labels.outcome[rows])  # NaN counts once
+    table = read_table(source.episodes, reading=Reading("policy"))
+    contents = fingerprints(table.action, table.state, table.starts)[table.episode_index]
+    remedy = f"run `vantage label {source.labels.parent}`"
+    columns = match(source.labels, read_labels(source.labels), table.index, contents, remedy)
+    columns |= {FINGERPRINT: contents}
+
+    human = columns["controller"] == Controller.HUMAN
+    # A demonstration that failed is not imitated, and is one all the same.
+    shown = (columns["route"] == Route.DEMO) | (human & (columns["route"] == Route.UNLABELLED))
+    demo = np.logical_and.reduceat(shown, table.starts[:-1])
+    version = np.where(demo[table.episode_index], -1, table.policy_version)
+    return replace(table, intervention=human, demo=demo, policy_version=version), columns
+
+
+def _traces(table: Table, labels: Labels, attempt: Column, path: Path) -> list[Trace]:
+    """Attempts as credit assignment sees them, with the outcomes that stand in their labels.
+
+    Raises VantageError where the rows of one attempt disagree about its outcome.
+    """
+    begins = np.append(True, np.diff(attempt) != 0) | (table.frame_index == 0)
+    edges = np.append(np.flatnonzero(begins), len(table))
+
+    traces: list[Trace] = []
+    for start, stop in pairwise(edges.tolist()):
+        recorded = np.unique(labels.outcome[start:stop])  # NaN counts once
         if len(recorded) != 1:
-            raise VantageError(
-                f"{path} gives episode {episode} several outcomes; one episode has one: run `vantage label {path.parent}` again"
-            )
-        outcomes.append(None if np.isnan(recorded[0]) else bool(recorded[0]))
-    return table.traces(outcomes)
+            fault = f"{path} gives episode {table.episode_index[start]} several outcomes; one attempt has one"
+            raise VantageError(f"{fault}: run `vantage label {path.parent}` again")
+        outcome = None if np.isnan(recorded[0]) else bool(recorded[0])
+        traces.append(table.trace(slice(start, stop), outcome))
+    return traces
 
 
 def _alike(sources: Sequence[Source], tables: Sequence[Table]) -> list[Table]:
-    """The tables with their columns in the order of the first one's names. Raises VantageError where they are not of one robot."""
+    """The tables with their columns in the order of the first one's names.
+
+    Raises VantageError where they are not of one robot.
+    """
     first, origin = tables[0], sources[0].episodes
     aligned: list[Table] = []
     for source, table in zip(sources, tables, strict=True):
-        if table.state.shape[1] != first.state.shape[1] or table.action.shape[1] != first.action.shape[1]:
-            described = ", ".join(f"{s.episodes}: {t.state.shape[1]} and {t.action.shape[1]}" for s, t in zip(sources, tables, strict=True))
-            raise VantageError(f"the data sets differ in state and action dimensions ({described}); train on one robot at a time")
+        if _dimensions(table) != _dimensions(first):
+            pairs = [
+                (named.episodes, *_dimensions(read)) for named, read in zip(sources, tables, strict=True)
+            ]
+            described = ", ".join(f"{episodes}: {state} and {action}" for episodes, state, action in pairs)
+            fault = f"the data sets differ in state and action dimensions ({described})"
+            raise VantageError(f"{fault}; train on one robot at a time")
         if abs(table.fps - first.fps) > 1e-3:
             raise VantageError(
-                f"{source.episodes} was recorded at {table.fps:g} control steps a second and {origin} at {first.fps:g}; "
-                "steps and chunks would mean different times: record both at one rate, or train on them apart"
+                f"{source.episodes} was recorded at {table.fps:g} control steps a second and {origin} at "
+                f"{first.fps:g}; steps and chunks would mean different times: "
+                "record both at one rate, or train on them apart"
             )
+
         state = _order("observation.state", first.state_names, table.state_names, source.episodes, origin)
         action = _order("action", first.action_names, table.action_names, source.episodes, origin)
         aligned.append(_reordered(table, state, action))
     return aligned
 
 
-def _order(column: str, wanted: tuple[str, ...] | None, names: tuple[str, ...] | None, path: Path, origin: Path) -> list[int] | None:
-    """Where the dimensions called `wanted` stand among `names`; None where they stand right, or where one side has no names."""
+def _dimensions(table: Table) -> tuple[int, int]:
+    """(S, A) of a table."""
+    return table.state.shape[1], table.action.shape[1]
+
+
+def _order(
+    column: str,
+    wanted: tuple[str, ...] | None,
+    names: tuple[str, ...] | None,
+    path: Path,
+    origin: Path,
+) -> list[int] | None:
+    """The position among `names` of every dimension of `wanted`.
+
+    None where they are in that order already, or where one side has no names. Raises VantageError where the
+    two name different dimensions.
+    """
     if wanted is None or names is None or wanted == names:
         return None
     if sorted(wanted) != sorted(names):
-        strange = sorted(set(names) ^ set(wanted))
-        raise VantageError(
-            f"column `{column}` of {path} has other dimensions than that of {origin} ({', '.join(strange)}); train on one robot at a time"
-        )
+        strange = ", ".join(sorted(set(names) ^ set(wanted)))
+        fault = f"column `{column}` of {path} has other dimensions than that of {origin} ({strange})"
+        raise VantageError(f"{fault}; train on one robot at a time")
     return [names.index(name) for name in wanted]
 
 
@@ -181,6 +267,7 @@ def _reordered(table: Table, state: list[int] | None, action: list[int] | None) 
     """A table with its state and action dimensions in another order; itself where both are None."""
     if state is not None:
         table = replace(table, state=np.ascontiguousarray(table.state[:, state]))
+
     if action is not None:
         proposed = table.policy_action
         table = replace(

@@ -2,7 +2,7 @@
 
     dataset ──make_frames(Raw())────────> one array per camera, memory-mapped: a picture costs a copy
             ──make_frames(Compressed())─> JPEG, one file per camera: a picture costs its decoding
-            ──make_frames(Direct())─────> an index into the dataset's own videos: a picture costs a few decodings
+            ──make_frames(Direct())─────> an index into the dataset's videos: a picture costs a few decodings
     journal ──frames_from_journal───────> the first of these, lossless
 
     folder ──open_frames──> Frames ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
@@ -41,8 +41,7 @@ __all__ = [
 ]
 
 RAW_LIMIT = 8 << 30
-"""Bytes up to which pictures are kept raw where nobody says how: what the file cache of an ordinary machine
-holds."""
+"""Bytes up to which pictures are kept raw by default: what the file cache of an ordinary machine holds."""
 OPEN_VIDEO = 9
 """Bytes of memory of one open video, per pixel of its pictures: 2.6 MB were measured at 480 x 640."""
 
@@ -60,7 +59,9 @@ class Frames(Protocol):
         """N."""
         ...
 
-    def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
+    def gather(
+        self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None
+    ) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
         """The pictures of these frames, in this order; of some cameras or of all.
 
         Raises IndexError for a row that is not there.
@@ -83,13 +84,17 @@ class Compressed:
     def __post_init__(self) -> None:
         """Raise `VantageError` for a quality that JPEG does not have."""
         if not 1 <= self.quality <= 100:
-            raise VantageError(f"the quality of compressed pictures is {self.quality}; give a whole number from 1 to 100.")
+            raise VantageError(
+                f"the quality of compressed pictures is {self.quality}; give a whole number from 1 to 100."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Decode from the dataset's own videos: no disk, and more processor time than `Compressed`, the more the
-    rarer key frames are."""
+    """Decode from the dataset's own videos: no disk, but more processor time than `Compressed`.
+
+    The rarer key frames are, the more of it.
+    """
 
     most_open: int = 32
     """Video files of each camera that are held open."""
@@ -116,21 +121,23 @@ class Plan:
     """Bytes free where it will be written."""
 
 
-def make_frames(root: Path, folder: Path, cameras: Mapping[str, Size | None] | None = None, storage: Storage | None = None) -> Frames:
+def make_frames(
+    root: Path, folder: Path, cameras: Mapping[str, Size | None] | None = None, storage: Storage | None = None
+) -> Frames:
     """Keep the pictures of a LeRobotDataset in `folder`, where any of them can be had at random.
 
-    A store that fits is used again.
-
-    `cameras`: name -> the (height, width) that the policy must be given, or None where it resizes by itself;
-    only these are kept. None: every camera as it is. `storage` None: raw where that is small, else compressed
-    where the disk allows it, else direct. Raises VantageError, before anything is written: for a camera that
-    is not there or holds distances (depth), a size that is no whole part of the recorded one, a meta/episodes
-    that does not describe the data, and a disk that is too full. Raises it on the way for a frame without a
-    picture and for a damaged file; nothing is left then.
+    A store that fits is used again. `cameras`: name -> the (height, width) that the policy must be given, or
+    None where it resizes by itself; only these are kept. None: every camera as it is. `storage` None: raw
+    where that is small, else compressed where the disk allows it, else direct. Raises VantageError, before
+    anything is written: for a camera that is not there or holds distances (depth), a size that is no whole
+    part of the recorded one, a meta/episodes that does not describe the data, and a disk that is too full.
+    Raises it on the way for a frame without a picture and for a damaged file; nothing is left then.
     """
     recording = read_recording(root, cameras)
     if cameras is None and recording.info.depth_cameras:
-        say(f"{root}: left out {', '.join(recording.info.depth_cameras)}, which holds distances (depth) that no policy here reads.")
+        names = ", ".join(recording.info.depth_cameras)
+        say(f"{root}: left out {names}, which holds distances (depth) that no policy here reads.")
+
     kept = _kept(folder, recording, storage)
     if kept is not None:
         return kept
@@ -176,9 +183,8 @@ def open_frames(folder: Path) -> Frames:
 def plan_frames(recording: Recording, folder: Path, storage: Storage | None) -> Plan:
     """What keeping these pictures will take; writes nothing.
 
-    The bytes of compressed ones are estimated from a sample.
-
-    `storage` None: chosen by size. Raises VantageError for `Direct` over pictures that are no video.
+    The bytes of compressed ones are estimated from a sample. `storage` None: chosen by size. Raises
+    VantageError for `Direct` over pictures that are no video.
     """
     free = _free(folder)
     frames, sizes = recording.frames, recording.kept
@@ -204,8 +210,10 @@ def _by_size(recording: Recording, free: int) -> Storage:
     raw = raw_bytes(recording.frames, recording.kept)
     if raw <= min(RAW_LIMIT, free // 2):
         return Raw()
+
     compressed = Compressed()
-    if compressed_bytes(recording, compressed.quality) <= free // 2 or not all(camera.is_video for camera in recording.cameras):
+    decodable = all(camera.is_video for camera in recording.cameras)
+    if compressed_bytes(recording, compressed.quality) <= free // 2 or not decodable:
         return compressed
     return Direct()
 
@@ -218,6 +226,7 @@ def _header(recording: Recording, storage: Storage) -> Header:
         lossless=False,
         source=recording.fingerprint,
     )
+
     match storage:
         case Raw():
             return header
@@ -228,18 +237,17 @@ def _header(recording: Recording, storage: Storage) -> Header:
 
 
 def _kept(folder: Path, recording: Recording, storage: Storage | None) -> Frames | None:
-    """The store that stands at `folder`, if it holds just these pictures, kept in the way that is asked
-    for."""
+    """The store at `folder`, if it holds just these pictures, kept in the way asked for; else None."""
     if not (folder / HEADER).is_file():
         return None
+
     try:
         header = read_header(folder)
-        same = (header.frames, header.cameras, header.source) == (
-            recording.frames,
-            dict(recording.kept),
-            recording.fingerprint,
-        )
-        if not same or list(header.cameras) != list(recording.kept):
+        wanted = (recording.frames, dict(recording.kept), recording.fingerprint)
+        if (header.frames, header.cameras, header.source) != wanted:
+            return None
+        # Equal mappings may differ in their order, by which the files are numbered.
+        if list(header.cameras) != list(recording.kept):
             return None
         if storage is not None and header != _header(recording, storage):
             return None
@@ -252,10 +260,10 @@ def _kept(folder: Path, recording: Recording, storage: Storage | None) -> Frames
 
 def _free(folder: Path) -> int:
     """Bytes free on the disk that `folder` is, or will be, on."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    return shutil.disk_usage(there).free
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def _sentence(recording: Recording, folder: Path, plan: Plan) -> str:

@@ -29,14 +29,16 @@ class Round:
 
     @classmethod
     def control(cls, run: Path) -> "Round":
-        """The supervised policy trained on for as many steps: its policy and its trials stand where a round's would."""
+        """The supervised policy trained on for as many steps: the files of its policy and of its trials."""
         return cls(run / "control-sft")
 
     @classmethod
     def at(cls, folder: Path) -> "Round":
         """The round in this folder; VantageError if its name is not ``round-NN``."""
         if not re.fullmatch(r"round-\d\d+", folder.name):
-            raise VantageError(f"{folder} is not a round folder (round-00, round-01, ...); name one inside a run")
+            raise VantageError(
+                f"{folder} is not a round folder (round-00, round-01, ...); name one inside a run"
+            )
         return cls(folder)
 
     @property
@@ -92,8 +94,9 @@ class Round:
     def frames(self, cameras: Mapping[str, tuple[int, int] | None]) -> Path:
         """The memory-mapped pictures at the policy's resolution, lossless; every later stage reads them.
 
-        `cameras`: what the policy looks at, with the sizes that it must be given. The sizes are part of the name, so that policies of
-        different eyes may read the same episodes; pictures kept as they were recorded are simply `.frames`.
+        `cameras`: what the policy looks at, with the sizes that it must be given. The sizes are part of the
+        name, so that policies of different eyes may read the same episodes; pictures kept as they were
+        recorded are simply `.frames`.
         """
         sizes = sorted({size for size in cameras.values() if size is not None})
         names = [str(height) if height == width else f"{width}x{height}" for height, width in sizes]

@@ -1,31 +1,44 @@
-"""A finished round in, `round.json` out: what made it, so that any number can be traced to code, settings and data."""
+"""A finished round in, `round.json` out: what made it.
+
+By it any number can be traced to code, settings and data.
+"""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from vantage import ranks
 from vantage.disk.files import read_json, sha256_file, sha256_folder, write_json
+from vantage.errors import VantageError
 from vantage.version import __version__
 
 
+@ranks.first_alone
 def write_record(folder: Path, seed: int) -> None:
-    """Write round.json: version, commit, recipe, seed, and the checksum of every file that was made here and of those it started from."""
+    """Write round.json: version, commit, recipe, seed, and checksums.
+
+    The checksums are of every file that was made in `folder`, and of those that it started from.
+    """
     path = folder / "round.json"
     if path.exists():
         return
+
     recipe = folder.parent / "recipe.json"
     name = read_json(recipe)["recipe"] if recipe.exists() else None
-    quality = folder / "3-critic" / "quality.json"
-    together = quality.exists() and read_json(quality).get("schedule") == "interleaved"
-    record = {
+    record: dict[str, Any] = {
         "vantage": __version__,
         "commit": git_commit(),
         "recipe": name,
-        **(
-            {"weights": "written by the final critic, for reading; the interleaved schedule weighed every batch by itself"}
-            if together
-            else {}
-        ),
+    }
+
+    quality = folder / "3-critic" / "quality.json"
+    if quality.exists() and read_json(quality).get("schedule") == "interleaved":
+        record["weights"] = (
+            "written by the final critic, for reading; the interleaved schedule weighed every batch by itself"
+        )
+
+    record |= {
         "recipe_sha256": sha256_file(recipe) if recipe.exists() else None,
         "seed": seed,
         "sha256": checksums(folder),
@@ -34,27 +47,83 @@ def write_record(folder: Path, seed: int) -> None:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Name -> sha256 of what the stages wrote, and of the policy that entered (folders: over their files; video bytes by name only)."""
+    """Name -> sha256 of what the stages wrote, and of the policy that entered the round.
+
+    Those of folders are over their files; the bytes of videos do not count, only their names.
+    """
     made = sorted(folder.glob("[1-6]-*"))
-    found = {path.name: sha256_folder(path) if path.is_dir() else sha256_file(path) for path in made}
-    entered = _entering_actor(folder)
-    return found | ({f"../{entered.parent.name}/{entered.name}": sha256_folder(entered)} if entered else {})
+    digests = {path.name: sha256_folder(path) if path.is_dir() else sha256_file(path) for path in made}
+
+    entered = entering_actor(folder)
+    if entered is not None:
+        digests[f"../{entered.parent.name}/{entered.name}"] = sha256_folder(entered)
+    return digests
 
 
-def _entering_actor(folder: Path) -> Path | None:
-    number = folder.name.removeprefix("round-")
+def entering_actor(folder: Path) -> Path | None:
+    """The checkpoint that a round began with; None for round 0."""
     if folder.name == "control-sft":
         return folder.parent / "round-00" / "5-actor"
-    return folder.parent / f"round-{int(number) - 1:02d}" / "5-actor" if number.isdigit() and int(number) else None
+
+    start = folder.parent / "start" / "5-actor"  # of a fine-tuning from recordings
+    if start.is_dir():
+        return start
+
+    number = folder.name.removeprefix("round-")
+    if not number.isdigit() or int(number) == 0:
+        return None
+    return folder.parent / f"round-{int(number) - 1:02d}" / "5-actor"
 
 
 def git_commit() -> str | None:
     """Commit of the code that runs, with a plus sign if the tree was changed; None outside a checkout."""
-    here = Path(__file__).parent
-    answers: list[Any] = []
+    outputs: list[str] = []
     for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no")):
-        done = subprocess.run(("git", *words), cwd=here, capture_output=True, text=True, check=False)
+        command = ("git", *words)
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
         if done.returncode:
             return None
-        answers.append(done.stdout.strip())
-    return answers[0] + ("+" if answers[1] else "")
+        outputs.append(done.stdout.strip())
+
+    commit, changes = outputs
+    return commit + ("+" if changes else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What stands in a finished round, held against what its round.json says was made."""
+
+    folder: Path
+    changed: tuple[str, ...]
+    """Products whose content is another than when the round was finished."""
+    gone: tuple[str, ...]
+    """Products that are not there any more."""
+    new: tuple[str, ...]
+    """Products that were not there."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is as it was made."""
+        return not (self.changed or self.gone or self.new)
+
+
+def verify(folder: Path) -> Verified | None:
+    """Compute the checksums of a round again; None for a round that is not finished.
+
+    Raises VantageError for a damaged round.json.
+    """
+    path = folder / "round.json"
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    recorded = record.get("sha256") if isinstance(record, dict) else None
+    if not isinstance(recorded, dict):
+        raise VantageError(f"{path} holds no checksums; restore it from a copy, or delete the round")
+
+    sums, now = cast(dict[str, str], recorded), checksums(folder)
+    return Verified(
+        folder=folder,
+        changed=tuple(sorted(name for name in sums.keys() & now.keys() if sums[name] != now[name])),
+        gone=tuple(sorted(sums.keys() - now.keys())),
+        new=tuple(sorted(now.keys() - sums.keys())),
+    )

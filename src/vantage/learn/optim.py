@@ -1,5 +1,7 @@
-"""Parameters and settings in, AdamW with its learning rates and its named state out; and the slow copies
-that follow a module."""
+"""Parameters and settings in, AdamW with its learning rates and its named state out.
+
+Beside it, the slow copies that follow a module.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +19,12 @@ class Rate:
 
     name: str
     """Parameters whose name contains this."""
-    lr: float
+    lr: Positive
     """Peak learning rate; warm-up and decay are those of the rest."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,75 +42,18 @@ class OptimConfig:
     """Decay of the averaged weights, which act and are saved; 0: no average, and no memory for one."""
     floor: Share = 0.0
     """Share of the peak learning rate that is left at the last step; 1: constant after the warm-up."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of Adam's two moments."""
     rates: tuple[Rate, ...] = ()
     """Parameters that learn at a rate of their own; the first that fits counts."""
-
-    def schedule(self, peak: float, total_steps: int) -> Cosine:
-        """Learning rate of every gradient step."""
-        return Cosine(peak=peak, total=total_steps, warm_up=self.warmup, floor=self.floor)
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
-
-class Optimiser:
-    """AdamW on every trainable parameter of a module, with its average beside it."""
-
-    def __init__(self, module: nn.Module, config: OptimConfig, total_steps: int) -> None:
-        """`total_steps`: where the cosine ends."""
-        self.config, self.step_count = config, 0
-        self.schedule = Cosine(peak=config.lr, total=total_steps, warm_up=config.warmup)
-        self.module = module
-        self.parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self.adam = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.average = {n: p.detach().clone() for n, p in self.parameters.items()}
-
-    def step(self, loss: Tensor) -> tuple[float, float]:
-        """Back-propagate and step once. Returns (learning rate, gradient norm before clipping)."""
-        lr = self.schedule(self.step_count)
-        for group in self.adam.param_groups:
-            group["lr"] = lr
-        self.adam.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip or float("inf"))
-        self.adam.step()
-        self.step_count += 1
-        self._average()
-        return lr, float(norm)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.config.ema, self.step_count / (self.step_count + 9))
-        average, current = list(self.average.values()), [p.detach() for p in self.parameters.values()]
-        torch._foreach_lerp_(average, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-
-    @torch.no_grad()
-    def apply_average(self) -> None:
-        """Replace the parameters by their average."""
-        for name, parameter in self.parameters.items():
-            parameter.copy_(self.average[name])
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on exactly, as named tensors."""
-        tensors = {f"param.{n}": p.detach() for n, p in self.parameters.items()} | {f"average.{n}": t for n, t in self.average.items()}
-        return tensors | adam_tensors("adam", self.adam, self.parameters) | {"step": torch.tensor(self.step_count)}
-
-    @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
-        self.step_count = int(tensors["step"])
-        for name, parameter in self.parameters.items():
-            parameter.copy_(tensors[f"param.{name}"])
-            self.average[name].copy_(tensors[f"average.{name}"])
-        load_adam("adam", self.adam, self.parameters, tensors, torch.device("cpu"))
+    def schedule(self, peak: float, total_steps: int) -> Cosine:
+        """Learning rate of every gradient step."""
+        return Cosine(peak=peak, total=total_steps, warm_up=self.warmup, floor=self.floor)
 
 
 def constant_rate(
@@ -114,8 +63,10 @@ def constant_rate(
     clip: float | None = None,
     rates: tuple[Rate, ...] = (),
 ) -> OptimConfig:
-    """AdamW at a constant learning rate from the first step, without an average; without weight decay it
-    is Adam."""
+    """AdamW at a constant learning rate from the first step, without an average.
+
+    Without weight decay it is Adam.
+    """
     return OptimConfig(
         lr=lr,
         warmup=0,
@@ -171,21 +122,3 @@ def adam_tensors(
         for name, parameter in parameters.items()
         for moment, value in adam.state.get(parameter, {}).items()
     }
-
-
-def load_adam(
-    prefix: str,
-    adam: torch.optim.Optimizer,
-    parameters: Mapping[str, nn.Parameter],
-    tensors: Mapping[str, Tensor],
-    device: torch.device,
-) -> None:
-    """Put back what `adam_tensors` returned, on the device of the parameters."""
-    moments: dict[str, dict[str, Tensor]] = {}
-    for path, value in tensors.items():
-        if path.startswith(f"{prefix}."):
-            _, moment, name = path.split(".", 2)
-            moments.setdefault(name, {})[moment] = value.to(device, copy=True)
-
-    for name, state in moments.items():
-        adam.state[parameters[name]] = state

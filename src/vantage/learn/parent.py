@@ -1,5 +1,7 @@
-"""Features and rewards in, a trained parent value head out (Appendix A): the one critic of Imit-Recap and
-AWR."""
+"""Features and rewards in, a trained parent value head out (Appendix A).
+
+It is the one critic of Imit-Recap and AWR.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +70,8 @@ def train_parent(
         slow = ParentHead(features.shape[1], settings.bins.count, settings.width, 0.0).eval()
         slow.load_state_dict(head.state_dict())
 
-        # Not fused: published heads were trained by torch's plain loop, which rounds weight decay differently.
+        # Not fused: published heads were trained by torch's plain loop, which rounds weight decay
+        # differently.
         optim = constant_rate(settings.lr, weight_decay=settings.weight_decay)
         learner = Learner(head, optim, compute=compute, whole=True, fused=False)
         device = learner.device
@@ -142,8 +145,22 @@ def parent_values(
     features: Float32[Tensor, "N D"],
     settings: ParentFit,
 ) -> Float64[np.ndarray, "N"]:
-    """V(s) of every frame, by the head that `save_parent` wrote."""
+    """V(s) of every frame, by the head that `save_parent` wrote.
+
+    Raises `VantageError` where that head is of another shape than the features and the settings say.
+    """
     with global_generator_kept():  # building it draws weights, which are replaced at once
         head = ParentHead(features.shape[1], settings.bins.count, settings.width, 0.0).eval()
-    head.load_state_dict(load_file(folder / "parent.safetensors"))
+
+    path = folder / "parent.safetensors"
+    weights = load_file(path)
+    shapes = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    if {name: tuple(tensor.shape) for name, tensor in weights.items()} != shapes:
+        raise VantageError(
+            f"{path} does not fit {features.shape[1]} features and a parent head of width {settings.width} "
+            f"over {settings.bins.count} bins; delete {folder} and train the critic again, or set back what "
+            "the head was trained with"
+        )
+
+    head.load_state_dict(weights)
     return expectation(head(features.cpu()).double(), settings.bins).numpy()

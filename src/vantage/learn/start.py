@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from vantage.config import to_json
 from vantage.data.experience import Experience
+from vantage.disk.files import sha256_folder
+from vantage.disk.made import noted_sha256
 from vantage.policies.build import PolicySpec, build_policy
 from vantage.policies.lerobot.parts import in_words, trainable
 from vantage.policies.load import load_policy
@@ -19,6 +23,10 @@ class FromCheckpoint:
     folder: Path
     """Its checkpoint."""
 
+    def described(self) -> str:
+        """By its bytes, for the record of what a fit was begun with."""
+        return noted_sha256(self.folder) or sha256_folder(self.folder)
+
 
 @dataclass(frozen=True, slots=True)
 class FromScratch:
@@ -26,6 +34,10 @@ class FromScratch:
 
     spec: PolicySpec
     seed: int
+
+    def described(self) -> dict[str, Any]:
+        """By its settings, for the record of what a fit was begun with."""
+        return {"spec": to_json(self.spec), "seed": self.seed}
 
 
 Start = FromCheckpoint | FromScratch
@@ -35,7 +47,8 @@ Start = FromCheckpoint | FromScratch
 def begin(start: Start, experience: Experience) -> Policy:
     """The policy with which training on `experience` begins. Raises VantageError where the two do not fit.
 
-    What had to be filled, changed or left uncompared is printed, and for a policy of several parts what trains.
+    What had to be filled, changed or left uncompared is printed, and for a policy of several parts what
+    trains.
     """
     if isinstance(start, FromCheckpoint):
         return load_policy(start.folder)
@@ -54,6 +67,7 @@ def begin(start: Start, experience: Experience) -> Policy:
 def facts_of(experience: Experience) -> DataFacts:
     """What these frames offer to a policy."""
     truth, first = experience.environment_state, experience.tables[0]
+
     return DataFacts(
         cameras=experience.cameras,
         action=Scale.of(experience.action),

@@ -1,4 +1,7 @@
-"""The dual-head critic: features in, viability logit and (negative) steps to success out (Eq. 2); the parent head beside it."""
+"""The dual-head critic: features -> viability logit, minus the steps to success (Eq. 2).
+
+The parent head is beside it.
+"""
 
 import torch
 from jaxtyping import Float
@@ -25,9 +28,10 @@ class DualCritic(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, viability: float, steps: float) -> None:
-        """Let both heads begin at what knowing nothing of the state would say: a success rate, and a mean time to success (control steps).
+        """Set the last biases so that both heads begin at constants.
 
-        Without it V_e begins at -T_max / 2 and spends most of its training on the way.
+        `viability`: a success rate; `steps`: a mean time to success, in control steps. Without it V_e begins
+        at -T_max / 2 and spends most of its training on the way.
         """
         for head, share in ((self.viability, viability), (self.efficiency, steps / float(self.t_max))):
             last = head[-1]
@@ -53,7 +57,10 @@ class DualCritic(nn.Module):
 
 
 class ParentHead(nn.Module):
-    """Distributional value head of Appendix A: features to logits over value bins. Used by Imit-Recap only."""
+    """Distributional value head of Appendix A: features to logits over value bins.
+
+    Used by Imit-Recap only.
+    """
 
     def __init__(self, features: int, bins: int, width: int = 128, dropout: float = 0.1) -> None:
         """`bins`: number of value bins."""

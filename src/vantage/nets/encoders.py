@@ -12,12 +12,16 @@ from vantage.nets.blocks import Standardise, mlp
 
 
 class ImageEncoder(nn.Module):
-    """One camera's pictures to vectors: a patch convolution, three small ones, and the flattened map (positions kept)."""
+    """One camera's pictures to vectors: a patch convolution, three small ones, and the flattened map.
+
+    The map is not pooled, so that positions are kept.
+    """
 
     def __init__(self, size: int, out: int, channels: tuple[int, int, int, int] = (32, 32, 48, 64)) -> None:
         """`size`: side of the square pictures in pixels, a multiple of 16; `out`: width of the vector."""
         super().__init__()
         a, b, c, d = channels
+
         self.trunk = nn.Sequential(
             nn.Conv2d(3, a, 4, stride=4), nn.ReLU(),
             nn.Conv2d(a, b, 3, padding=1), nn.ReLU(),
@@ -40,7 +44,10 @@ def hash_words(prompt: str, buckets: int) -> tuple[int, ...]:
 
 
 class TextEncoder(nn.Module):
-    """Prompts to vectors: the mean of hashed word embeddings, then a layer. No vocabulary to ship, no word unknown."""
+    """Prompts to vectors: the mean of hashed word embeddings, then a layer.
+
+    No vocabulary to ship, no word unknown.
+    """
 
     def __init__(self, out: int, buckets: int = 2048) -> None:
         """`out`: width of the vector; `buckets`: rows of the table."""
@@ -52,16 +59,19 @@ class TextEncoder(nn.Module):
     def forward(self, prompts: tuple[str, ...]) -> Float[Tensor, "B out"]:
         """B prompts; equal ones are encoded once."""
         distinct = list(dict.fromkeys(prompts))
-        words = [hash_words(p, self.buckets) or (0,) for p in distinct]
+        words = [hash_words(prompt, self.buckets) or (0,) for prompt in distinct]
+
         device = self.words.weight.device
-        offsets = torch.tensor([0] + [len(w) for w in words[:-1]], device=device).cumsum(0)
-        vectors = self.mix(self.words(torch.tensor([i for w in words for i in w], device=device), offsets))
-        place = {p: i for i, p in enumerate(distinct)}
-        return vectors[torch.tensor([place[p] for p in prompts], device=device)]
+        offsets = torch.tensor([0] + [len(numbers) for numbers in words[:-1]], device=device).cumsum(0)
+        flat = torch.tensor([number for numbers in words for number in numbers], device=device)
+        vectors = self.mix(self.words(flat, offsets))
+
+        row = {prompt: i for i, prompt in enumerate(distinct)}
+        return vectors[torch.tensor([row[prompt] for prompt in prompts], device=device)]
 
 
 class StateEncoder(nn.Module):
-    """Sensor readings or true state to vectors: standardised, clipped at 8 standard deviations, two layers."""
+    """Sensor readings or true state to vectors: standardised and clipped (at 8), then two layers."""
 
     def __init__(self, dim: int, out: int) -> None:
         """`dim` numbers in, `out` numbers out."""

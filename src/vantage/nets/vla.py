@@ -1,4 +1,4 @@
-"""A small vision-language-action network: pictures, proprioception and a prompt in, features and chunk velocities out.
+"""A small vision-language-action network: pictures, proprioception, prompt -> features, chunk velocities.
 
     camera 1 ── conv ──┐
     camera 2 ── conv ──┤
@@ -10,15 +10,17 @@ The true-state form replaces the pictures by the simulator's state; everything a
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vantage.config import Count, Whole, check
+from vantage.batch import Observation
+from vantage.config import Bounds, Count, check
+from vantage.errors import VantageError
 from vantage.nets.blocks import ResidualBlock, mlp, time_features
 from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder
-from vantage.types import Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class NetConfig:
     """Steps executed before the next prediction."""
     width: Count = 256
     """D, width of phi and of the head."""
-    depth: Whole = 3
+    depth: Annotated[int, Bounds(least=0, most=1000)] = 3
     """Residual layers of the head."""
     text: Count = 32
     """Vector of the prompt."""
@@ -73,8 +75,14 @@ class NetConfig:
     """Vector of the proprioception."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for more steps executed than
+        predicted."""
         check(self)
+        if self.execute > self.chunk:
+            raise VantageError(
+                f"NetConfig.execute is {self.execute}; it must be at most chunk, the {self.chunk} "
+                f"steps that are predicted"
+            )
 
 
 class Backbone(nn.Module):
@@ -91,6 +99,7 @@ class Backbone(nn.Module):
             case TrueState(dim, width):
                 self.truth = StateEncoder(dim, width)
                 seen = width
+
         self.text = TextEncoder(config.text)
         self.state = StateEncoder(config.state_dim, config.proprioception)
         self.mix = mlp(seen + config.text + config.proprioception, config.width, config.width)
@@ -102,8 +111,10 @@ class Backbone(nn.Module):
             case Pixels(cameras):
                 seen = [self.eyes[name](observation.images[name]) for name in cameras]
             case TrueState():
-                assert observation.environment_state is not None, "a true-state policy needs observation.environment_state"
-                seen = [self.truth(observation.environment_state)]
+                truth = observation.environment_state
+                assert truth is not None, "a true-state policy needs observation.environment_state"
+                seen = [self.truth(truth)]
+
         parts = [*seen, self.state(observation.state), self.text(observation.prompts)]
         return self.norm(self.mix(torch.cat(parts, dim=-1)))
 
@@ -122,7 +133,10 @@ class ChunkHead(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, flat))
 
     def forward(
-        self, features: Float[Tensor, "B D"], noisy: Float[Tensor, "B H A"] | None = None, time: Float[Tensor, "B"] | None = None
+        self,
+        features: Float[Tensor, "B D"],
+        noisy: Float[Tensor, "B H A"] | None = None,
+        time: Float[Tensor, "B"] | None = None,
     ) -> Float[Tensor, "B H A"]:
         """Velocity of the noisy chunk, or the chunk itself where there is none."""
         if self.enter is None or noisy is None or time is None:
@@ -131,6 +145,7 @@ class ChunkHead(nn.Module):
         else:
             condition = self.condition(torch.cat([features, time_features(time, 32)], dim=-1))
             x = self.enter(noisy.flatten(1)) + condition
+
         for block in self.blocks:
             x = block(x, condition)
         return self.leave(x).unflatten(-1, self.shape)

@@ -26,15 +26,17 @@ PolicySpec = SmallConfig | LeRobotScratch | LeRobotPolicy
 def interface_of(spec: PolicySpec, facts: DataFacts | None) -> Interface:
     """What the policy looks at and returns, without building it.
 
-    `facts`: what data or worlds offer; a policy of LeRobot's takes its cameras and sizes from there. Raises VantageError where the two do
-    not fit.
+    `facts`: what data or worlds offer; a policy of LeRobot's takes its cameras and sizes from there. Raises
+    VantageError where the two do not fit.
     """
     match spec:
         case LeRobotPolicy():
             return spec.interface(facts)
         case LeRobotScratch():
             if facts is None:
-                raise VantageError(f"a new {spec.type} takes its cameras and dimensions from data; give it some")
+                raise VantageError(
+                    f"a new {spec.type} takes its cameras and dimensions from data; give it some"
+                )
             return spec.interface(facts)
         case _:
             return small_interface(spec.net)
@@ -43,15 +45,18 @@ def interface_of(spec: PolicySpec, facts: DataFacts | None) -> Interface:
 def build_policy(spec: PolicySpec, seed: int, facts: DataFacts | None = None) -> Policy:
     """A policy at the start of its training, on the CPU.
 
-    Its random weights are a pure function of the settings and the seed. `facts`: the data that it will be trained on; a policy of LeRobot's
-    needs them, one on the small network is only compared with them. Raises VantageError where they do not fit.
+    Its random weights are a pure function of the settings and the seed. `facts`: the data that it will be
+    trained on; a policy of LeRobot's needs them, one on the small network is only compared with them. Raises
+    VantageError where they do not fit.
     """
     match spec:
         case LeRobotPolicy():
             return spec.build(seed, facts)
         case LeRobotScratch():
             if facts is None:
-                raise VantageError(f"a new {spec.type} takes its cameras and dimensions from data; give it some")
+                raise VantageError(
+                    f"a new {spec.type} takes its cameras and dimensions from data; give it some"
+                )
             return spec.build(seed, facts)
         case _:
             _check_actions(spec, facts)
@@ -60,10 +65,9 @@ def build_policy(spec: PolicySpec, seed: int, facts: DataFacts | None = None) ->
 
 def _check_actions(spec: SmallConfig, facts: DataFacts | None) -> None:
     if facts is not None and facts.action.dim != spec.net.action_dim:
-        raise VantageError(
-            f"the policy has {spec.net.action_dim} action dimensions and the demonstrations have {facts.action.dim}; "
-            "set policy.net.action_dim"
-        )
+        own, recorded = spec.net.action_dim, facts.action.dim
+        fault = f"the policy has {own} action dimensions and the demonstrations have {recorded}"
+        raise VantageError(f"{fault}; set policy.net.action_dim")
 
 
 def _build_small(spec: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:

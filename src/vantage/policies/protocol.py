@@ -1,15 +1,18 @@
-"""What a policy is: a module that predicts chunks of actions, says what it wants to see, and can be weighted, trained, run and stored.
+"""What a policy is: a module that predicts chunks of actions and says what it wants to see.
 
-    Batch, Draw ──policy(batch, draw)──> PolicyLoss: |error| per step and dimension, and phi(s) of the same pass
-    Observation ──policy.act──> chunk [B, H, A]            Observation ──policy.features──> phi(s) [B, D]
+    Batch, Draw ──policy(batch, draw)──> PolicyLoss: error per step and dimension; phi(s) of the same pass
+    Observation ──policy.act───────────> chunk [B, C, A]
+    Observation ──policy.features──────> phi(s) [B, D]
 
-Masks and weights are applied outside, so that one loss serves every policy. The loss is `forward`, so that the hooks of whatever wraps a
-policy (DDP, FSDP2, LoRA) fire. A policy lives on one device; observations and batches are moved there by whoever calls it (learn/step.py).
+C steps are predicted from the present on; a window has H of them, more where the policy looks back
+(`Interface.window`). Masks and weights are applied outside, so that one loss serves every policy. The loss is
+`forward`, so that the hooks of whatever wraps a policy (DDP, FSDP2, LoRA) fire. A policy lives on one device;
+observations and batches are moved there by whoever calls it (learn/step.py).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +21,20 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from vantage.types import Batch, Observation, VantageError
+from vantage.batch import Batch, Observation
+from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """What goes into a policy and what comes out: known before the policy is built, and compared with data and worlds."""
+    """What goes into a policy and what comes out.
+
+    It is known before the policy is built, and compared with data and worlds.
+    """
 
     cameras: Mapping[str, tuple[int, int] | None]
-    """Camera name, as data and worlds call it -> (height, width) that the policy must be given; None: any size, it resizes by itself."""
+    """Camera name, as data and worlds call it -> (height, width) that the policy must be given; None: any
+    size, it resizes by itself."""
     state_dim: int | None
     """S, numbers of proprioception; None: it looks at none."""
     environment_dim: int | None
@@ -34,7 +42,7 @@ class Interface:
     action_dim: int
     """A."""
     chunk: int
-    """H, steps predicted."""
+    """Steps predicted from the present on."""
     execute: int
     """Steps executed before the next prediction."""
     state_names: tuple[str, ...] | None = None
@@ -43,21 +51,39 @@ class Interface:
     """Names of the action's dimensions, where the checkpoint knows them."""
     fps: float | None = None
     """Control steps per second that it was trained at, where the checkpoint knows it."""
+    history: int = 1
+    """Observations that it looks at: the present one, and those of the `history` - 1 control steps before."""
+
+    @property
+    def window(self) -> int:
+        """H, steps of a training window.
+
+        A policy that looks back learns the actions since its first observation too.
+        """
+        return self.history - 1 + self.chunk
 
     def fake_observation(self, count: int) -> Observation:
-        """`count` observations of zeros, with everything that the policy looks at: for timing, and for shapes. Any size becomes 96 px."""
-        images = {camera: torch.zeros(count, *(size or (96, 96)), 3, dtype=torch.uint8) for camera, size in self.cameras.items()}
+        """`count` observations of zeros, with everything that the policy looks at: for timing and shapes.
+
+        Pictures that may have any size are 96 x 96 px.
+        """
+        images = {
+            camera: torch.zeros(count, *(size or (96, 96)), 3, dtype=torch.uint8)
+            for camera, size in self.cameras.items()
+        }
         truth = None if self.environment_dim is None else torch.zeros(count, self.environment_dim)
-        return Observation(
+        present = Observation(
             images=images,
             state=torch.zeros(count, self.state_dim or 0),
             environment_state=truth,
             prompts=("go",) * count,
         )
 
+        return replace(present, earlier=(present,) * (self.history - 1))
+
     def fake_batch(self, count: int) -> Batch:
         """`count` windows of zeros, all of them valid."""
-        shape = (count, self.chunk, self.action_dim)
+        shape = (count, self.window, self.action_dim)
         return Batch(
             observation=self.fake_observation(count),
             actions=torch.zeros(shape),
@@ -70,7 +96,8 @@ class PolicyLoss(NamedTuple):
     """One pass of a policy over a batch."""
 
     elementwise: Float[Tensor, "B H A"]
-    """Error per step and action dimension (flow matching: the squared error of Eq. 1), neither masked nor weighted. Requires grad."""
+    """Error per step and action dimension (flow matching: the squared error of Eq. 1), neither masked nor
+    weighted. Requires grad."""
     features: Float[Tensor, "B D"]
     """phi(s), detached, of the same pass: what a critic reads."""
 
@@ -81,6 +108,10 @@ class Draw(NamedTuple):
     noise: Float[Tensor, "B H *A"]
     time: Float[Tensor, "B"]
 
+    def at(self, rows: slice) -> "Draw":
+        """The draw of some windows of a batch."""
+        return Draw(self.noise[rows], self.time[rows])
+
     def to(self, device: torch.device | str) -> "Draw":
         """The same draw on another device."""
         return Draw(self.noise.to(device), self.time.to(device))
@@ -89,19 +120,20 @@ class Draw(NamedTuple):
 class Policy(nn.Module, ABC):
     """A policy that predicts chunks of actions.
 
-    Everything trainable is a parameter of the module. Random numbers come from generators on the CPU and are then moved, so that the same
-    seed draws the same noise on every device.
+    Everything trainable is a parameter of the module. Random numbers come from generators on the CPU and are
+    then moved, so that the same seed draws the same noise on every device.
     """
 
     interface: Interface
     feature_dim: int
     """D."""
     remarks: tuple[str, ...] = ()
-    """Sentences about how it was made that somebody should read: what was filled, changed, or could not be compared."""
+    """Sentences about how it was made that somebody should read: what was filled, changed, or could not be
+    compared."""
 
     @property
     def chunk(self) -> int:
-        """H: steps predicted."""
+        """Steps predicted from the present on."""
         return self.interface.chunk
 
     @property
@@ -118,6 +150,14 @@ class Policy(nn.Module, ABC):
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
         return tuple(self.interface.cameras)
+
+    @property
+    def units(self) -> tuple[nn.Module, ...]:
+        """Parts that every forward pass calls as a whole; none unless a policy says so.
+
+        Where a policy is sharded over processes, one of them is gathered at a time; without any, all at once.
+        """
+        return ()
 
     @property
     def device(self) -> torch.device:
@@ -137,16 +177,23 @@ class Policy(nn.Module, ABC):
         """phi(s) alone, without gradient; equals what `forward` returns for the same parameters."""
 
     @abstractmethod
-    def act(self, observation: Observation, generator: Generator) -> Float[Tensor, "B H A"]:
-        """A chunk of actions in the world's units, on the policy's device; the same for the same generator."""
+    def act(self, observation: Observation, generator: Generator) -> Float[Tensor, "B C A"]:
+        """A chunk of actions from the present on, in the world's units, on the policy's device.
+
+        It is the same for the same state of the generator.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write a checkpoint in the policy's own format."""
 
     def with_noise(self, scale: float) -> "Policy":
-        """The same policy, acting from noise of another scale; 0 is zero-noise inference. Raises VantageError where it acts from none."""
-        raise VantageError(f"{type(self).__name__} does not act from noise, so its scale cannot be {scale:g}; leave noise unset")
+        """The same policy, acting from noise of another scale; 0 is zero-noise inference.
+
+        Raises VantageError where it acts from none.
+        """
+        fault = f"{type(self).__name__} does not act from noise, so its scale cannot be {scale:g}"
+        raise VantageError(f"{fault}; leave noise unset")
 
     def fit_normaliser(
         self,
@@ -154,16 +201,20 @@ class Policy(nn.Module, ABC):
         actions: Float[np.ndarray, "N A"],
         environment_state: Float[np.ndarray, "N E"] | None,
     ) -> None:
-        """Take the scales of inputs and actions from data. A policy whose checkpoint brought scales of its own keeps them: do nothing."""
+        """Take the scales of inputs and actions from data.
+
+        A policy whose checkpoint brought scales of its own keeps them: do nothing.
+        """
 
 
 class StochasticPolicy(Policy, ABC):
     """A policy whose chunks have a tractable density, so that reinforcement learning can reweigh what it did.
 
-    noise [P, H, A] ──explore──> path [P, H, A] ──chunk_of──> chunk [H, A];   log_prob(path) is M numbers per chunk, M = 1 for a density.
+        noise [P, H, A] ──explore──> path [P, H, A] ──chunk_of──> chunk [H, A]
+                                     path [P, H, A] ──log_prob──> M numbers (M = 1: a density)
 
-    The path is whatever the density needs: for a Gaussian the chunk itself (P = 1), for a stochastic flow every point on the way to it.
-    M > 1: several estimates of it, each with a ratio of its own.
+    The path is whatever the density needs: for a Gaussian the chunk itself (P = 1), for a stochastic flow
+    every point on the way to it. M > 1: several estimates of it, each with a ratio of its own.
     """
 
     @abstractmethod
@@ -179,5 +230,7 @@ class StochasticPolicy(Policy, ABC):
         """The chunk at the end of a path, in the world's units."""
 
     @abstractmethod
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B M"]:
+    def log_prob(
+        self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]
+    ) -> Float[Tensor, "B M"]:
         """Log density of every path, without the steps that were never executed."""

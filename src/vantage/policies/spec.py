@@ -1,5 +1,4 @@
-"""Columns of the experience -> what a policy needs to know of it before it is built: cameras, dimensions,
-names, scales.
+"""Columns of the experience -> what a policy needs to know of it before it is built.
 
 state [N, S], actions [N, A], cameras, names, fps ──> DataFacts ──build(seed, facts) of a spec──> Policy
 """
@@ -33,6 +32,7 @@ class Scale:
         """Exact statistics of a column; N must be at least 1."""
         wide = np.asarray(column, np.float64)
         levels = np.quantile(wide, list(_QUANTILES.values()), axis=0)
+
         return cls(
             mean=wide.mean(0),
             std=wide.std(0),

@@ -30,7 +30,9 @@ class PracticeBoard:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop showing."""
         if self._live is not None:
             self._live.stop()
@@ -48,10 +50,13 @@ class PracticeBoard:
         if self._live is not None:
             self._live.update(self._table())
         else:
+            kept = "  (kept)" if check["kept"] else ""
             console.print(
-                f"{check['steps']:>10,} steps  success {check['success']:.3f}  steps of successes {check['length']:.1f}  "
-                f"with failures at the limit {check['cost']:.1f}{'  (kept)' if check['kept'] else ''}  {self._speed()}"
+                f"{check['steps']:>10,} steps  success {check['success']:.3f}  "
+                f"steps of successes {check['length']:.1f}  "
+                f"with failures at the limit {check['cost']:.1f}{kept}  {self._speed()}"
             )
+
         if check["falling"]:
             best = max(c["success"] for c in self._checks)
             fallen = f"success has fallen to {check['success']:.2f} from {best:.2f};"
@@ -67,13 +72,20 @@ class PracticeBoard:
         return f"{speed:,.0f} steps/s, about {left / 60:.0f} min left"
 
     def _table(self) -> Group:
-        table = RichTable(title="practice: success and steps of successes on development starts", title_justify="left")
+        title = "practice: success and steps of successes on development starts"
+        table = RichTable(title=title, title_justify="left")
         for name in ("task", "at the start", "before", "now"):
             table.add_column(name, justify="left" if name == "task" else "right")
-        shown = [self._checks[0], *self._checks[-2:]] if len(self._checks) > 2 else [*self._checks, *[None] * (3 - len(self._checks))]
+
+        # The first check and the last two; empty columns until there are three.
+        shown = [*self._checks, *[None] * (3 - len(self._checks))]
+        if len(self._checks) > 2:
+            shown = [self._checks[0], *self._checks[-2:]]
         for task in self._checks[0]["by_task"] if self._checks else ():
             table.add_row(task, *(_cell(*check["by_task"][task]) if check else "" for check in shown))
-        table.add_row("all", *(_cell(check["success"], check["length"]) if check else "" for check in shown), style="bold")
+        all_tasks = [_cell(check["success"], check["length"]) if check else "" for check in shown]
+        table.add_row("all", *all_tasks, style="bold")
+
         line = self._line
         words = "beginning"
         if line:

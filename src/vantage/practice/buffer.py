@@ -1,4 +1,6 @@
-"""The demonstrations and the policy's own best trials, per task: what self behaviour cloning imitates (arXiv 2509.25718).
+"""The demonstrations and the policy's own best trials, per task: what self behaviour cloning imitates.
+
+Source: arXiv 2509.25718.
 
     demonstrations ──> start ─┐
     own successes ──admitted?──> buffer ──> batches, every task alike
@@ -15,14 +17,17 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from vantage.batch import Batch, Observation
 from vantage.config import Count, check
 from vantage.practice.trials import Trials
-from vantage.types import Batch, Observation
 
 
 @dataclass(frozen=True, slots=True)
 class NoLongerThanMedian:
-    """A success enters if it is no longer than the median of what its task has (the paper's "high-quality", our reading)."""
+    """A success enters if it is no longer than the median of what its task has.
+
+    Our reading of the paper's "high-quality".
+    """
 
     def __call__(self, steps: int, kept: Sequence[int], capacity: int) -> bool:
         """Whether a success of so many steps enters."""
@@ -114,42 +119,57 @@ class DemoBuffer:
         self._rows = None
 
     def offer(self, trials: Trials) -> int:
-        """Take what the rule admits of some trials, shortest first; returns how many entered. Led episodes are not the policy's own."""
+        """Take what the rule admits of some trials, shortest first; returns how many entered.
+
+        Led episodes are not the policy's own.
+        """
         entered = 0
-        for episode in sorted(np.flatnonzero(trials.success & ~trials.led), key=lambda e: int(trials.steps[e])):
-            mine = self.kept[trials.task[episode]]
-            steps = int(trials.steps[episode])
-            if self.rule.admission(steps, [each.steps for each in mine], self.rule.capacity):
-                mine.append(windows_of(trials, int(episode)))
-                if len(mine) > self.rule.capacity:
-                    mine.remove(max(mine, key=lambda each: each.steps))
-                entered += 1
+        successes = np.flatnonzero(trials.success & ~trials.led)
+        for number in sorted(successes, key=lambda row: int(trials.steps[row])):
+            episodes = self.kept[trials.task[number]]
+            lengths = [episode.steps for episode in episodes]
+            if not self.rule.admission(int(trials.steps[number]), lengths, self.rule.capacity):
+                continue
+
+            episodes.append(windows_of(trials, int(number)))
+            if len(episodes) > self.rule.capacity:
+                episodes.remove(max(episodes, key=lambda episode: episode.steps))
+            entered += 1
+
         if entered:
             self._rows = None
         return entered
 
     def __len__(self) -> int:
         """Episodes."""
-        return sum(len(mine) for mine in self.kept)
+        return sum(len(episodes) for episodes in self.kept)
 
     @property
     def own_share(self) -> float:
         """Share of the episodes that are the policy's own; 0 of an empty buffer."""
-        return sum(each.own for mine in self.kept for each in mine) / max(len(self), 1)
+        own = sum(episode.own for episodes in self.kept for episode in episodes)
+        return own / max(len(self), 1)
 
     @property
     def lengths(self) -> list[float]:
         """Mean length of what every task has; NaN for a task with nothing."""
-        return [float(np.mean([each.steps for each in mine])) if mine else float("nan") for mine in self.kept]
+        lengths = [[episode.steps for episode in episodes] for episodes in self.kept]
+        return [float(np.mean(steps)) if steps else float("nan") for steps in lengths]
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Batch, Int64[np.ndarray, "B"]]:
-        """Windows and their tasks: every task that has any is drawn as often as the others."""
+        """Draw B = `size` windows, and return them with their tasks.
+
+        Every task that has any window is drawn as often as the others.
+        """
         rows, task = self._table()
+
+        # The windows lie task by task: draw a task, then a row among its own.
         present = np.unique(task)
         first = np.searchsorted(task, present)
         count = np.searchsorted(task, present, side="right") - first
         which = rng.integers(len(present), size=size)
         at = first[which] + (rng.random(size) * count[which]).astype(np.int64)
+
         mask = torch.from_numpy(rows.mask[at])
         batch = Batch(
             observation=Observation(
@@ -166,54 +186,76 @@ class DemoBuffer:
 
     def _table(self) -> tuple[Windows, Int64[np.ndarray, "M"]]:
         """All windows end to end, task by task."""
-        if self._rows is None or self._task is None:
-            flat = [each for mine in self.kept for each in mine]
-            self._rows = Windows(
-                steps=0,
-                own=False,
-                state=np.concatenate([each.state for each in flat]),
-                environment_state=np.concatenate([each.environment_state for each in flat]),
-                images={camera: np.concatenate([each.images[camera] for each in flat]) for camera in flat[0].images},
-                action=np.concatenate([each.action for each in flat]),
-                mask=np.concatenate([each.mask for each in flat]),
-            )
-            self._task = np.concatenate([np.full(len(each.state), task) for task, mine in enumerate(self.kept) for each in mine])
+        if self._rows is not None and self._task is not None:
+            return self._rows, self._task
+
+        flat = self._numbered()
+        cameras = flat[0][1].images
+        self._rows = Windows(
+            steps=0,
+            own=False,
+            state=np.concatenate([episode.state for _, episode in flat]),
+            environment_state=np.concatenate([episode.environment_state for _, episode in flat]),
+            images={
+                camera: np.concatenate([episode.images[camera] for _, episode in flat]) for camera in cameras
+            },
+            action=np.concatenate([episode.action for _, episode in flat]),
+            mask=np.concatenate([episode.mask for _, episode in flat]),
+        )
+        self._task = np.concatenate([np.full(len(episode.state), task) for task, episode in flat])
         return self._rows, self._task
 
+    def _numbered(self) -> list[tuple[int, Windows]]:
+        """Every episode with the number of its task, task by task."""
+        return [(task, episode) for task, episodes in enumerate(self.kept) for episode in episodes]
+
     def tensors(self) -> dict[str, Tensor]:
-        """Everything, for a file."""
+        """Everything, for a file: one row per episode, and one row per window, task by task."""
         rows, _ = self._table()
-        flat = [(task, each) for task, mine in enumerate(self.kept) for each in mine]
+        flat = self._numbered()
+
         columns = {
             "episode.task": np.array([task for task, _ in flat]),
-            "episode.steps": np.array([each.steps for _, each in flat]),
-            "episode.own": np.array([each.own for _, each in flat]),
-            "episode.windows": np.array([len(each.state) for _, each in flat]),
+            "episode.steps": np.array([episode.steps for _, episode in flat]),
+            "episode.own": np.array([episode.own for _, episode in flat]),
+            "episode.windows": np.array([len(episode.state) for _, episode in flat]),
             "state": rows.state,
             "environment_state": rows.environment_state,
             "action": rows.action,
             "mask": rows.mask,
             **{f"image.{camera}": pictures for camera, pictures in rows.images.items()},
         }
-        return {f"buffer.{name}": torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()}
+        return {
+            f"buffer.{name}": torch.from_numpy(np.ascontiguousarray(column))
+            for name, column in columns.items()
+        }
 
     @classmethod
     def read(cls, rule: BufferRule, prompts: tuple[str, ...], tensors: Mapping[str, Tensor]) -> "DemoBuffer":
-        """What `tensors` returned."""
-        columns = {name.removeprefix("buffer."): t.numpy() for name, t in tensors.items() if name.startswith("buffer.")}
+        """The buffer whose `tensors` these are."""
+        columns = _with_prefix("buffer.", {name: tensor.numpy() for name, tensor in tensors.items()})
+        images = _with_prefix("image.", columns)
+        episodes = [columns[f"episode.{name}"] for name in ("task", "steps", "own", "windows")]
+
         buffer = cls(rule, prompts)
-        at = 0
-        for task, steps, own, count in zip(*(columns[f"episode.{name}"] for name in ("task", "steps", "own", "windows")), strict=True):
-            rows = slice(at, at + int(count))
-            at += int(count)
+        first = 0
+        for task, steps, own, count in zip(*episodes, strict=True):
+            rows = slice(first, first + int(count))
+            first += int(count)
+
             windows = Windows(
                 steps=int(steps),
                 own=bool(own),
                 state=columns["state"][rows],
                 environment_state=columns["environment_state"][rows],
-                images={name.removeprefix("image."): column[rows] for name, column in columns.items() if name.startswith("image.")},
+                images={camera: pictures[rows] for camera, pictures in images.items()},
                 action=columns["action"][rows],
                 mask=columns["mask"][rows],
             )
             buffer.start(int(task), windows)
         return buffer
+
+
+def _with_prefix(prefix: str, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): column for name, column in columns.items() if name.startswith(prefix)}

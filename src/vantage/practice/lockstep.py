@@ -1,9 +1,11 @@
-"""Starts and a policy in, trials out: several episodes side by side, so that one pass of the network decides for all of them.
+"""Starts and a policy in, trials out: several episodes side by side.
 
-    worlds ──observe──> one batch ──policy──> a chunk each ──> every world executes its own ──> ...until all have ended
+One pass of the network decides for all of them:
 
-A group is a pure function of its starts and the policy's weights; which process plays it does not matter. Only what was seen at the
-beginning of a chunk is kept: reinforcement learning needs no more.
+    worlds ──observe──> one batch ──policy──> a chunk per world ──execute──> worlds ──> ... until all end
+
+A group is a pure function of its starts and the policy's weights; which process plays it does not matter.
+Only what was seen at the beginning of a chunk is kept: reinforcement learning needs no more.
 """
 
 from collections import Counter
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from vantage.batch import Observation
 from vantage.collect.observe import observe
 from vantage.collect.operators import OperatorSpec
 from vantage.collect.pool import stamp
@@ -24,7 +27,7 @@ from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.practice.trials import Trials
 from vantage.threads import one_thread
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 from vantage.worlds.protocol import World
 from vantage.worlds.spec import WorldSpec
 
@@ -40,7 +43,8 @@ class Driven:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """Recorded actions come first: from the start of the demonstration they are of, the world is then where that demonstration was."""
+    """Recorded actions come first: from the start of the demonstration they are of, the world is then where
+    that demonstration was."""
 
     actions: Float32[np.ndarray, "T A"]
 
@@ -54,8 +58,8 @@ class Start:
     """Its number among the run's tasks."""
     seed: int
     lead: Driven | Replayed | None = None
-    """What happens before the policy takes over: its control steps count as environment steps, not towards the limit. If the task is
-    solved on the way, the episode begins where it always does."""
+    """What happens before the policy takes over: its control steps count as environment steps, not towards
+    the limit. If the task is solved on the way, the episode begins where it always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +97,32 @@ def play_group(group: Group) -> Trials:
     """Play every episode of the group to success or its limit, on one thread."""
     with one_thread():
         actor = _actor(group.actor, stamp(group.actor))
-        playing = _begin(group)
-        while live := [each for each in playing if not each.over]:
-            observation, seen = _observe(actor, live)
+        episodes = _begin(group)
+
+        while live := [episode for episode in episodes if not episode.over]:
+            observation, images = _observe(actor, live)
             path, chunk = _decide(actor, observation, live, explores=group.explores)
-            for i, each in enumerate(live):
-                _execute(each, actor.execute, path[i], chunk[i])
-                each.images.append({camera: pictures[i] for camera, pictures in seen.items()})
-        return _trials(playing, actor.cameras)
+            for i, episode in enumerate(live):
+                _execute(episode, actor.execute, path[i], chunk[i])
+                episode.images.append({camera: pictures[i] for camera, pictures in images.items()})
+
+        return _trials(episodes, actor.cameras)
 
 
 def _begin(group: Group) -> list[_Playing]:
+    """Every episode of the group at the point where the policy takes over, in a world of its own."""
     copies: Counter[WorldSpec] = Counter()
-    playing: list[_Playing] = []
+    episodes: list[_Playing] = []
     for start in group.starts:
-        spec = replace(start.world, limit=0)  # the limit is ours to watch: worlds that differ in it alone are one
+        # `_Playing.over` watches the limit, so worlds that differ in it alone can be the same object.
+        spec = replace(start.world, limit=0)
         world = _world(spec, copies[spec])
         copies[spec] += 1
+
         world.reset(start.seed)
         led = _lead(world, start)
-        playing.append(_Playing(start, world, torch.Generator().manual_seed(start.seed), led))
-    return playing
+        episodes.append(_Playing(start, world, torch.Generator().manual_seed(start.seed), led))
+    return episodes
 
 
 def _lead(world: World, start: Start) -> int:
@@ -127,73 +136,89 @@ def _lead(world: World, start: Start) -> int:
 
 
 def _leading(world: World, start: Start) -> Iterator[Float32[np.ndarray, "A"]]:
+    """The actions of whoever leads, one per control step."""
     match start.lead:
         case Replayed(actions):
             yield from actions
+
         case Driven(spec, steps):
             operator = spec(start.world.task, steps, np.random.default_rng([start.seed, 1]))
             for _ in range(steps):
                 yield operator.act(world.environment_state())
+
         case None:
             return
 
 
 def _observe(actor: Policy, live: list[_Playing]) -> tuple[Observation, dict[str, np.ndarray]]:
     """One batch of what the policy may see, and the true state beside it."""
-    observation = observe(actor.interface, [each.world for each in live])
+    observation = observe(actor.interface, [episode.world for episode in live])
     images = {camera: pictures.numpy() for camera, pictures in observation.images.items()}
     assert observation.environment_state is not None
-    for each, state, truth in zip(live, observation.state.numpy(), observation.environment_state.numpy(), strict=True):
-        each.rows.append({"state": state, "environment_state": truth, "elapsed": each.steps / each.start.world.limit})
+
+    states, truths = observation.state.numpy(), observation.environment_state.numpy()
+    for episode, state, truth in zip(live, states, truths, strict=True):
+        elapsed = episode.steps / episode.start.world.limit
+        episode.rows.append({"state": state, "environment_state": truth, "elapsed": elapsed})
     return observation, images
 
 
-def _decide(actor: Policy, observation: Observation, live: list[_Playing], *, explores: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(paths, chunks) of the live episodes; every episode draws from a generator of its own."""
+def _decide(
+    actor: Policy, observation: Observation, live: list[_Playing], *, explores: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(paths, chunks) of the live episodes; every episode draws from a generator of its own.
+
+    Raises VantageError where the policy is to explore and has no density.
+    """
     if not explores:
         chunk = actor.act(observation.to(actor.device), live[0].generator).cpu().numpy()
         return chunk[:, None], chunk
+
     if not isinstance(actor, StochasticPolicy):
-        raise VantageError(f"{type(actor).__name__} has no density to explore with; use a Gaussian actor or a stochastic flow")
-    noise = torch.stack([actor.exploration(each.generator) for each in live])
+        remedy = "use a Gaussian actor or a stochastic flow"
+        raise VantageError(f"{type(actor).__name__} has no density to explore with; {remedy}")
+    noise = torch.stack([actor.exploration(episode.generator) for episode in live])
     path = actor.explore(observation.to(actor.device), noise.to(actor.device))
     return path.cpu().numpy(), actor.chunk_of(path).cpu().numpy()
 
 
-def _execute(each: _Playing, steps: int, path: np.ndarray, chunk: np.ndarray) -> None:
-    world = each.world
+def _execute(episode: _Playing, steps: int, path: np.ndarray, chunk: np.ndarray) -> None:
+    """Execute the first `steps` actions of a chunk, or as many as success and the limit allow."""
+    world = episode.world
     action = np.clip(chunk, world.action_low, world.action_high).astype(np.float32)
     executed = np.zeros(len(chunk), dtype=bool)
-    for i in range(min(steps, each.start.world.limit - each.steps)):
-        each.success = world.step(action[i])
+
+    for i in range(min(steps, episode.start.world.limit - episode.steps)):
+        episode.success = world.step(action[i])
         executed[i] = True
-        if each.success:
+        if episode.success:
             break
-    each.steps += int(executed.sum())
-    each.rows[-1] |= {"path": path, "action": action, "executed": executed}
+
+    episode.steps += int(executed.sum())
+    episode.rows[-1] |= {"path": path, "action": action, "executed": executed}
 
 
-def _trials(playing: list[_Playing], cameras: tuple[str, ...]) -> Trials:
-    rows = [row for each in playing for row in each.rows]
-    images = [seen for each in playing for seen in each.images]
+def _trials(episodes: list[_Playing], cameras: tuple[str, ...]) -> Trials:
+    rows = [row for episode in episodes for row in episode.rows]
+    images = [pictures for episode in episodes for pictures in episode.images]
 
     def column(name: str) -> np.ndarray:
         return np.stack([cast(np.ndarray, row[name]) for row in rows]).astype(np.float32)
 
     return Trials(
-        task=np.array([each.start.task for each in playing]),
-        seed=np.array([each.start.seed for each in playing]),
-        success=np.array([each.success for each in playing]),
-        steps=np.array([each.steps for each in playing]),
-        spent=np.array([each.steps + each.led for each in playing]),
-        limit=np.array([each.start.world.limit for each in playing]),
-        led=np.array([each.led > 0 for each in playing]),
-        end_state=np.stack([each.world.environment_state() for each in playing]),
-        episode=np.repeat(np.arange(len(playing)), [len(each.rows) for each in playing]),
+        task=np.array([episode.start.task for episode in episodes]),
+        seed=np.array([episode.start.seed for episode in episodes]),
+        success=np.array([episode.success for episode in episodes]),
+        steps=np.array([episode.steps for episode in episodes]),
+        spent=np.array([episode.steps + episode.led for episode in episodes]),
+        limit=np.array([episode.start.world.limit for episode in episodes]),
+        led=np.array([episode.led > 0 for episode in episodes]),
+        end_state=np.stack([episode.world.environment_state() for episode in episodes]),
+        episode=np.repeat(np.arange(len(episodes)), [len(episode.rows) for episode in episodes]),
         elapsed=np.array([row["elapsed"] for row in rows], dtype=np.float32),
         state=column("state"),
         environment_state=column("environment_state"),
-        images={camera: np.stack([seen[camera] for seen in images]) for camera in cameras},
+        images={camera: np.stack([pictures[camera] for pictures in images]) for camera in cameras},
         path=column("path"),
         action=column("action"),
         executed=column("executed").astype(bool),
@@ -207,4 +232,12 @@ def _world(spec: WorldSpec, _copy: int) -> World:
 
 @lru_cache(maxsize=1)
 def _actor(folder: Path, _stamp: int) -> Policy:
-    return load_policy(folder)
+    """The policy of a checkpoint. Raises VantageError for one that looks back: of a chunk, only what was seen
+    at its beginning is kept."""
+    actor = load_policy(folder)
+    if actor.interface.history > 1:
+        raise VantageError(
+            f"{folder} looks at {actor.interface.history} observations, and practice keeps one of a chunk; "
+            "practise a policy that looks at one"
+        )
+    return actor

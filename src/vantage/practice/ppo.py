@@ -1,9 +1,9 @@
 """Trials in, a better policy out: one iteration of action-chunked PPO with self behaviour cloning (arXiv
 2509.25718).
 
-trials ──values──> advantages ──┬──> critic: clipped value loss, every epoch
-                                └──> policy: clipped surrogate + beta_task * behaviour cloning on the buffer,
-                                     until its divergence from the policy that played says stop
+    trials ──values──> advantages ──┬──> critic: clipped value loss, every epoch
+                                    └──> policy: clipped surrogate + beta_task * cloning of the buffer, until
+                                         its divergence from the policy that played says stop
 """
 
 import copy
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from vantage.batch import Observation
 from vantage.config import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, flow_loss
 from vantage.core.schedules import half_cosine
@@ -34,7 +35,7 @@ from vantage.nets.value import StateValue, StepsToSuccess
 from vantage.policies.protocol import StochasticPolicy
 from vantage.practice.buffer import DemoBuffer
 from vantage.practice.trials import Trials
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,25 @@ class PPOFit:
         """Raise `VantageError` for settings that cannot learn."""
         check(self)
         if not 0 < self.kl_end <= self.kl_stop:
-            raise VantageError(f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) between 0 and it")
+            raise VantageError(
+                f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) at most it"
+            )
 
     def kl_limit(self, progress: float) -> float:
         """Divergence at which an iteration ends, in nats per chunk. `progress`: share of practice that is
         over, in whole thousandths."""
         return self.kl_stop * half_cosine(round(1000 * progress) / 1000, floor=self.kl_end / self.kl_stop)
+
+
+def check_whole(compute: Compute) -> None:
+    """Raise `VantageError` for batches in parts and for other precisions, which PPO does not train in.
+
+    It looks at the divergence of a whole batch before every step.
+    """
+    if compute.accumulate > 1 or compute.precision != "float32":
+        raise VantageError(
+            "chunked PPO takes batches whole and in float32; unset compute.accumulate and compute.precision"
+        )
 
 
 EFFICIENCY_UNIT = 0.1
@@ -116,10 +130,7 @@ class ChunkedPPO:
             raise VantageError(
                 f"{type(actor).__name__} has no density; chunked PPO needs a Gaussian or a stochastic flow",
             )
-        if compute.accumulate > 1 or compute.precision != "float32":
-            raise VantageError(
-                "chunked PPO takes batches whole and in float32; unset compute.accumulate and compute.precision",
-            )
+        check_whole(compute)
 
         self.actor, self.critic, self.settings = actor, critic, settings
         spread = (Rate("log_std", settings.std_lr),)
@@ -323,6 +334,7 @@ class ChunkedPPO:
         """Passes of the critic over the chunks; returns the mean loss."""
         settings = self.settings
         losses: list[float] = []
+
         for _ in range(epochs):
             for rows in torch.from_numpy(rng.permutation(len(chunks.value))).split(settings.batch):
                 some = chunks.at(rows, self.device)
@@ -336,6 +348,7 @@ class ChunkedPPO:
                 )
                 self.critic_learner.step(whole(loss))
                 losses.append(loss.item())
+
         return float(np.mean(losses))
 
     def _clone(

@@ -1,4 +1,4 @@
-"""How a policy practises: what an iteration plays, what it learns by, what is cloned, and when it is checked."""
+"""How a policy practises: what is played, what it learns by, what is cloned, and when it is checked."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,8 @@ from vantage.practice.ppo import PPOFit
 
 @dataclass(frozen=True, slots=True)
 class OperatorLead:
-    """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where success is nearer."""
+    """A curriculum of starts: the demonstrator drives first, from any start, and the policy takes over where
+    success is nearer."""
 
     share: Share = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
@@ -24,8 +25,8 @@ class OperatorLead:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedLead:
-    """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to some frame of it, and the
-    policy takes over there."""
+    """A curriculum of starts that asks nobody: a recorded demonstration is replayed from its own start up to
+    some frame of it, and the policy takes over there."""
 
     share: Share = 0.5
     """Share of a task's episodes that are led, times 1 - its running success."""
@@ -80,7 +81,8 @@ class Practice:
     """Reinforcement learning in simulation: play, learn, clone, check, again."""
 
     steps: Whole = 2_000_000
-    """Environment steps; the iteration that passes it is the last."""
+    """Environment steps; the iteration that passes it is the last. 0: no practice, and the supervised policy
+    is the result."""
     play: Play = Play()
     fit: PPOFit = PPOFit()
     self_bc: SelfBCRule = SuccessBC()

@@ -1,4 +1,6 @@
-"""Trials of a chunk policy as a table: what was seen at the beginning of every chunk, what was drawn, and how the episode ended.
+"""Trials of a chunk policy as a table.
+
+What was seen at the beginning of every chunk, what was drawn, and how the episode ended:
 
 episode 0: chunk, chunk, chunk (success) | episode 1: chunk, chunk ... (limit) | ...
 """
@@ -71,6 +73,7 @@ def join_trials(parts: Sequence[Trials]) -> Trials:
         for name in Trials.__dataclass_fields__
         if name not in ("episode", "images")
     }
+
     cameras = parts[0].images
     return Trials(
         **columns,

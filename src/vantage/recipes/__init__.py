@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
-from vantage.algorithms.chunked_ppo import ChunkedPPORun
-from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.run import Run
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.recipes.metaworld_ppo import (
     metaworld_mt10_ppo,
@@ -17,10 +16,11 @@ from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
 from vantage.recipes.study_lerobot import study_act
+from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
 from vantage.study.plan import Study
 
-Recipe = HABCRun | ChunkedPPORun
+Recipe = Run
 
 RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
     {
@@ -39,6 +39,13 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
 """Name -> the function that returns the recipe; its docstring is the help text."""
 
 STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
-    {"debug": study_debug, "state": study_state, "screen": study_screen, "pixels": study_pixels, "act": study_act}
+    {
+        "debug": study_debug,
+        "state": study_state,
+        "screen": study_screen,
+        "pixels": study_pixels,
+        "act": study_act,
+        "mt10-ppo": study_mt10_ppo,
+    }
 )
 """Name -> the function that returns the study; its docstring is the help text."""

@@ -22,7 +22,9 @@ def debug() -> HABCRun:
     return HABCRun(
         worlds=(MetaWorldSpec("push-v3", limit=120),),
         policy=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
-        supervision=Supervision(demonstrations=Demonstrations(per_world=6), supervised=PolicyFit(steps=300, save_every=100)),
+        supervision=Supervision(
+            demonstrations=Demonstrations(per_world=6), supervised=PolicyFit(steps=300, save_every=100)
+        ),
         rounds=2,
         rollouts=Rollouts(per_world=16, operator=Rescue(extension=80)),
         improvement=Improvement(critic=CriticFit(steps=120), fit=PolicyFit(steps=120, save_every=50)),
@@ -35,8 +37,13 @@ def debug_ppo() -> ChunkedPPORun:
     """Chunked PPO on two tasks from true state, half a minute: does the whole loop work here?"""
     return ChunkedPPORun(
         worlds=(MetaWorldSpec("push-v3", limit=120), MetaWorldSpec("window-close-v3", limit=120)),
-        policy=GaussianConfig(net=NetConfig(sight=TrueState(width=64), width=64, chunk=5, execute=5), correlation=0.5),
-        supervision=Supervision(demonstrations=Demonstrations(per_world=4, operator=DemonstrateStock()), supervised=PolicyFit(steps=300)),
+        policy=GaussianConfig(
+            net=NetConfig(sight=TrueState(width=64), width=64, chunk=5, execute=5), correlation=0.5
+        ),
+        supervision=Supervision(
+            demonstrations=Demonstrations(per_world=4, operator=DemonstrateStock()),
+            supervised=PolicyFit(steps=300),
+        ),
         practice=Practice(
             steps=12_000,
             play=Play(episodes=20, limit=120, side_by_side=10),

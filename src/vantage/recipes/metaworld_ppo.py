@@ -16,29 +16,37 @@ from vantage.worlds.spec import MetaWorldSpec
 
 
 def metaworld_mt10_ppo_state() -> ChunkedPPORun:
-    """Chunked PPO on MT10 from true state: ten demonstrations a task, then two million environment steps; ten minutes on two cores.
+    """Chunked PPO on MT10 from true state: ten demonstrations a task, then two million environment steps; ten
+    minutes on two cores.
 
-    Without self-cloning, which ten demonstrations a task do not need (docs/results.md); the paper's form is `practice.self_bc=SuccessBC()`.
+    Without self-cloning, which ten demonstrations a task do not need (docs/results.md); the paper's form is
+    `practice.self_bc=SuccessBC()`.
     """
-    return ChunkedPPORun(worlds=tuple(MetaWorldSpec(task, limit=200) for task in MT10), practice=Practice(self_bc=NoSelfBC()))
+    return ChunkedPPORun(
+        worlds=tuple(MetaWorldSpec(task, limit=200) for task in MT10), practice=Practice(self_bc=NoSelfBC())
+    )
 
 
 def metaworld_mt10_ppo_state_long() -> ChunkedPPORun:
-    """The same for as long as half an hour on two cores allows: eleven million environment steps, checked on twice as many starts."""
+    """The same for as long as half an hour on two cores allows: eleven million environment steps, checked on
+    twice as many starts."""
     short = metaworld_mt10_ppo_state()
     longer = replace(short.practice, steps=11_000_000, checks=Checks(every=500_000, per_world=40))
     return replace(short, practice=longer)
 
 
 def metaworld_mt50_ppo_state() -> ChunkedPPORun:
-    """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million steps."""
+    """The same on all fifty tasks: an iteration plays 400 episodes, and practice goes on for five million
+    steps."""
     from vantage.worlds.metaworld.world import TASKS  # the simulator is an extra, and slow to import
 
     ten = metaworld_mt10_ppo_state()
     return replace(
         ten,
         worlds=tuple(MetaWorldSpec(task, limit=200) for task in TASKS),
-        supervision=replace(ten.supervision, supervised=PolicyFit(steps=8000, batch=256, optim=OptimConfig(weight_decay=0.3))),
+        supervision=replace(
+            ten.supervision, supervised=PolicyFit(steps=8000, batch=256, optim=OptimConfig(weight_decay=0.3))
+        ),
         practice=replace(
             ten.practice,
             steps=5_000_000,
@@ -49,16 +57,22 @@ def metaworld_mt50_ppo_state() -> ChunkedPPORun:
 
 
 def metaworld_mt10_ppo_flow() -> ChunkedPPORun:
-    """The same from true state with a flow-matching policy, whose ratio comes from a stochastic sampler (Flow-SDE)."""
-    return replace(metaworld_mt10_ppo_state(), policy=FlowSDEConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5)))
+    """The same from true state with a flow-matching policy, whose ratio comes from a stochastic sampler
+    (Flow-SDE)."""
+    return replace(
+        metaworld_mt10_ppo_state(), policy=FlowSDEConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5))
+    )
 
 
 def metaworld_mt10_ppo() -> ChunkedPPORun:
-    """Chunked PPO on MT10 from pixels: the small VLA with a Gaussian head; its critic reads the true state. 71 minutes on two cores.
+    """Chunked PPO on MT10 from pixels: the small VLA with a Gaussian head; its critic reads the true state.
+    71 minutes on two cores.
 
-    Its steps begin half as large as from true state: larger ones lost for a while what the supervised policy could do (docs/log).
+    Its steps begin half as large as from true state: larger ones lost for a while what the supervised policy
+    could do (docs/log).
     """
     state = metaworld_mt10_ppo_state()
+
     return replace(
         state,
         policy=GaussianConfig(net=NetConfig(chunk=5, execute=5), log_std=-1.2, correlation=0.5),

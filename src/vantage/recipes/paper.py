@@ -12,7 +12,8 @@ from vantage.stages.weigh import Weighing
 
 
 def paper() -> HABCRun:
-    """The quickstart with the paper's own choices: Algorithm 1's interleaved update, one-step advantages, pure TD, 500 steps of warm-up.
+    """The quickstart with the paper's own choices: Algorithm 1's interleaved update, one-step advantages,
+    pure TD, 500 steps of warm-up.
 
     The Huber loss of V_e keeps its unit of eight control steps (docs/habc.md, 7).
     """

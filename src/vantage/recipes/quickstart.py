@@ -10,10 +10,12 @@ from vantage.worlds.spec import MetaWorldSpec
 
 
 def quickstart() -> HABCRun:
-    """Three tasks that share a scene, a small VLA from pixels, two HABC rounds with rescues, and a report: ten minutes on two cores.
+    """Three tasks that share a scene, a small VLA from pixels, two HABC rounds with rescues, and a report:
+    ten minutes on two cores.
 
-    Eight demonstrations a task leave the supervised policy at 40 % on the development starts, where a round of experience shows; the sizes
-    were chosen there (docs/log), and the page reports the evaluation starts, which nothing was chosen on.
+    Eight demonstrations a task leave the supervised policy at 40 % on the development starts, where a round
+    of experience shows; the sizes were chosen there (docs/log), and the page reports the evaluation starts,
+    which nothing was chosen on.
     """
     return HABCRun(
         worlds=tuple(MetaWorldSpec(task, alike=True) for task in ("reach-v3", "push-v3", "pick-place-v3")),

@@ -19,7 +19,17 @@ from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
-from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, StudyTask, Supervised
+from vantage.study.plan import (
+    Acting,
+    Arm,
+    Gathered,
+    MoreSupervised,
+    Offline,
+    Online,
+    Study,
+    StudyTask,
+    Supervised,
+)
 from vantage.worlds.spec import MetaWorldSpec
 
 RULES: dict[str, Rule] = {
@@ -114,18 +124,25 @@ ANSWERS = (
 """Pairs of the true-state study that its page and README.md begin with."""
 
 RESCUE = Rescue(stuck_after=80, drop=1.9, late_at=0.95, extension=120)
-"""An operator who may act in half of the episodes, and then steps in where the policy fails rather than where it is slow (docs/log)."""
+"""An operator who may act in half of the episodes, and steps in where the policy fails, not where it is slow.
+
+See docs/log.
+"""
 
 
 def weighing_of(rule: Rule) -> Weighing:
-    """How the study weighs by a rule; Imit-DAgger draws demonstrations and interventions half and half (paper)."""
+    """How the study weighs by a rule.
+
+    Imit-DAgger draws demonstrations and interventions half and half, as in the paper.
+    """
     if isinstance(rule, ImitDAgger):
         return Weighing(rule=rule, shares=PoolShares(demo=0.5, intervention=0.5, rollout=0.0))
     return Weighing(rule=rule)
 
 
 def state_base() -> HABCRun:
-    """What every cell of the true-state study shares: three rounds of 100 rollouts with rescues, 800 gradient steps each, 150 trials."""
+    """What every cell of the true-state study shares: three rounds of 100 rollouts with rescues, 800 gradient
+    steps each, 150 trials."""
     return HABCRun(
         worlds=(),
         policy=FlowConfig(net=NetConfig(sight=TrueState(), width=128)),
@@ -140,6 +157,7 @@ def state_base() -> HABCRun:
 def paper_arms() -> tuple[Arm, ...]:
     """Step 1, Step 2 and the shared-data form of the paper's comparison."""
     better = Weighing(rule=HABC(reweight_interventions=True))
+
     return (
         Supervised(),
         MoreSupervised(name="sft-more"),
@@ -149,12 +167,16 @@ def paper_arms() -> tuple[Arm, ...]:
         Online(name="habc+ir-2", after="habc+ir", rounds=1, weighing=better),
         Online(name="habc+ir-3", after="habc+ir-2", rounds=1, weighing=better),
         Gathered(name="shared", rollouts=Rollouts(per_world=150, operator=RESCUE)),
-        *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in RULES.items()),
+        *(
+            Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule))
+            for name, rule in RULES.items()
+        ),
     )
 
 
 def study_state() -> Study:
-    """Three tasks from true state, every method of the paper; about five hours of one core for ten seeds of the paper's arms."""
+    """Three tasks from true state, every method of the paper; about five hours of one core for ten seeds of
+    the paper's arms."""
     return Study(
         base=state_base(),
         tasks=(
@@ -170,7 +192,10 @@ def study_state() -> Study:
 
 
 def vantage_arms() -> tuple[Arm, ...]:
-    """Vantage's own recipe at the budgets of HABC and of HABC+IR, then further; its parts one at a time; everybody acting calmly."""
+    """Vantage's own recipe at the budgets of HABC and of HABC+IR, then further, and its parts one at a time.
+
+    And every method by zero-noise inference.
+    """
     return (
         Online(name="filtered-bc+rescues", weighing=Weighing(rule=FilteredBC(), shares=RESCUES)),
         Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
@@ -190,8 +215,9 @@ def vantage_arms() -> tuple[Arm, ...]:
 
 
 def anew_arms() -> tuple[Arm, ...]:
-    """What it changes that every round trains its policy anew: Vantage's recipe, as far as it goes, and its controls."""
+    """Training from scratch each round: Vantage's recipe for up to six rounds, and its controls."""
     recipe = Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True)
+
     return (
         recipe,
         replace(recipe, name="vantage-anew-4", after="vantage-anew", rounds=1),
@@ -199,7 +225,12 @@ def anew_arms() -> tuple[Arm, ...]:
         Online(name="habc-anew", fit=FIT, from_scratch=True),
         Online(name="habc-long", fit=FIT),
         Online(name="filtered-bc-anew", weighing=Weighing(rule=FilteredBC()), fit=FIT, from_scratch=True),
-        Online(name="filtered-bc+rescues-anew", weighing=Weighing(rule=FilteredBC(), shares=RESCUES), fit=FIT, from_scratch=True),
+        Online(
+            name="filtered-bc+rescues-anew",
+            weighing=Weighing(rule=FilteredBC(), shares=RESCUES),
+            fit=FIT,
+            from_scratch=True,
+        ),
         Acting(name="vantage-anew-calm", after="vantage-anew"),
         Acting(name="vantage-anew-4-calm", after="vantage-anew-4"),
         Acting(name="vantage-anew-6-calm", after="vantage-anew-6"),
@@ -214,6 +245,7 @@ def screen_arms() -> tuple[Arm, ...]:
     """HABC, filtered BC, and one arm per setting that goes beyond the paper or back to its printed form."""
     fold5, habc = CriticFit(folds=5), HABC()
     early = Rollouts(per_world=100, operator=RESCUE, recorded_late=-10)
+
     return (
         Supervised(),
         Online(name="filtered-bc", weighing=Weighing(rule=FilteredBC())),
@@ -222,18 +254,34 @@ def screen_arms() -> tuple[Arm, ...]:
         Online(name="interleaved", weighing=Weighing(stride=1), schedule=Interleaved(warm_up=200)),
         Online(name="ir-at-once", weighing=Weighing(rule=HABC(reweight_interventions=True))),
         Online(name="cross-fitted", critic=fold5),
-        Online(name="cross-fitted+ir", critic=fold5, weighing=Weighing(rule=HABC(reweight_interventions=True))),
+        Online(
+            name="cross-fitted+ir", critic=fold5, weighing=Weighing(rule=HABC(reweight_interventions=True))
+        ),
         Online(name="ensemble", critic=CriticFit(members=4)),
-        Online(name="self-normalised", critic=fold5, weighing=Weighing(rule=replace(habc, self_normalised=True))),
-        Online(name="rising-failures", critic=fold5, weighing=Weighing(rule=replace(habc, rising_failures=True))),
+        Online(
+            name="self-normalised", critic=fold5, weighing=Weighing(rule=replace(habc, self_normalised=True))
+        ),
+        Online(
+            name="rising-failures", critic=fold5, weighing=Weighing(rule=replace(habc, rising_failures=True))
+        ),
         Online(name="recency", weighing=Weighing(recency=0.5)),
         Online(name="by-need", weighing=Weighing(shares=SharesByNeed())),
         Online(name="more-rescues", weighing=Weighing(shares=RESCUES)),
         Acting(name="sft-calm", after="sft"),
-        Online(name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))),
+        Online(
+            name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))
+        ),
         Online(name="doubt", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0))),
-        Online(name="doubt+rescues", critic=fold5, weighing=Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES)),
-        Online(name="interleaved+rescues", weighing=Weighing(stride=1, shares=RESCUES), schedule=Interleaved(warm_up=200)),
+        Online(
+            name="doubt+rescues",
+            critic=fold5,
+            weighing=Weighing(rule=HABC(certainty_price=1.0), shares=RESCUES),
+        ),
+        Online(
+            name="interleaved+rescues",
+            weighing=Weighing(stride=1, shares=RESCUES),
+            schedule=Interleaved(warm_up=200),
+        ),
         Acting(name="habc-calm", after="habc"),
         Acting(name="filtered-bc-calm", after="filtered-bc"),
         Acting(name="doubt+rescues-calm", after="doubt+rescues"),
@@ -247,7 +295,8 @@ def screen_arms() -> tuple[Arm, ...]:
 
 
 def study_screen() -> Study:
-    """One task, one setting at a time, on development starts and seeds of its own: where the recipe of Vantage comes from."""
+    """One task, one setting at a time, on development starts and seeds of its own: where the recipe of
+    Vantage comes from."""
     return Study(
         base=replace(state_base(), evaluation=Evaluation(per_world=100, suite="development")),
         tasks=(StudyTask(world=MetaWorldSpec("pick-place-v3", limit=160), demonstrations=10),),
@@ -260,7 +309,8 @@ def study_screen() -> Study:
 
 
 def study_pixels() -> Study:
-    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; about seven hours of one core for three seeds."""
+    """The same tasks from pixels, with the small VLA: SFT, filtered BC, HABC, Vantage; about seven hours of
+    one core for three seeds."""
     state = state_base()
     base = replace(
         state,
@@ -268,6 +318,7 @@ def study_pixels() -> Study:
         supervision=replace(state.supervision, supervised=PolicyFit(steps=1200, save_every=400)),
         improvement=replace(state.improvement, fit=PolicyFit(steps=800, save_every=400)),
     )
+
     return Study(
         base=base,
         tasks=(
@@ -328,6 +379,7 @@ def study_debug() -> Study:
         evaluation=Evaluation(per_world=10),
     )
     rules = {name: RULES[name] for name in ("filtered-bc", "imit-recap", "habc")}
+
     return Study(
         base=base,
         tasks=(StudyTask(world=MetaWorldSpec("push-v3", limit=100), demonstrations=6),),
@@ -335,9 +387,17 @@ def study_debug() -> Study:
             Supervised(),
             MoreSupervised(name="sft-more", rounds=1),
             *(Online(name=name, rounds=1, weighing=weighing_of(rule)) for name, rule in rules.items()),
-            Online(name="habc+ir", after="habc", rounds=1, weighing=Weighing(rule=HABC(reweight_interventions=True))),
+            Online(
+                name="habc+ir",
+                after="habc",
+                rounds=1,
+                weighing=Weighing(rule=HABC(reweight_interventions=True)),
+            ),
             Gathered(name="shared", rollouts=Rollouts(per_world=12, operator=RESCUE)),
-            *(Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule)) for name, rule in rules.items()),
+            *(
+                Offline(name=f"shared-{name}", after="shared", weighing=weighing_of(rule))
+                for name, rule in rules.items()
+            ),
         ),
         order=("sft", "sft-more", "imit-recap", "filtered-bc", "habc", "habc+ir"),
     )

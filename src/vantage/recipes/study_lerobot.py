@@ -1,4 +1,4 @@
-"""The study with a policy of LeRobot's in the small network's place: one setting differs from the study from true state."""
+"""The study from true state with a policy of LeRobot's in the small network's place."""
 
 from dataclasses import replace
 
@@ -32,14 +32,20 @@ OPTIM = OptimConfig(lr=5e-4)
 
 
 def study_act() -> Study:
-    """LeRobot's ACT in the loop, from true state: SFT, SFT with equal steps, filtered BC and HABC on three tasks."""
+    """LeRobot's ACT in the loop, from true state: SFT, SFT with equal steps, filtered BC and HABC on three
+    tasks."""
     state = state_base()
     base = replace(
         state,
         policy=SMALL_ACT,
-        supervision=replace(state.supervision, supervised=PolicyFit(steps=1500, batch=64, optim=OPTIM, save_every=1_000_000)),
-        improvement=replace(state.improvement, fit=PolicyFit(steps=800, batch=64, optim=OPTIM, save_every=1_000_000)),
+        supervision=replace(
+            state.supervision, supervised=PolicyFit(steps=4000, batch=64, optim=OPTIM, save_every=1_000_000)
+        ),
+        improvement=replace(
+            state.improvement, fit=PolicyFit(steps=800, batch=64, optim=OPTIM, save_every=1_000_000)
+        ),
     )
+
     return Study(
         base=base,
         tasks=(
@@ -55,4 +61,5 @@ def study_act() -> Study:
         ),
         order=("sft", "sft-more", "filtered-bc", "habc"),
         contrasts=(("habc", "sft-more"), ("habc", "sft"), ("filtered-bc", "sft-more")),
+        answers=(("habc", "sft-more"), ("filtered-bc", "sft-more"), ("habc", "filtered-bc")),
     )

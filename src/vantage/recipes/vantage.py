@@ -22,8 +22,9 @@ FIT = PolicyFit(steps=2400)
 
 
 def vantage() -> HABCRun:
-    """The quickstart with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are cross-fitted, every round
-    trains its policy from scratch, which explores with the flow's noise and is deployed by zero-noise inference."""
+    """The quickstart with Vantage's own choices (docs/results.md): doubt and rescues count more, critics are
+    cross-fitted, every round trains its policy from scratch, which explores with the flow's noise and is
+    deployed by zero-noise inference."""
     plain = quickstart()
     return replace(
         plain,

@@ -66,14 +66,14 @@ def success(arms: Sequence[Arm], width: float, height: float) -> Markup:
     names = [arm.short if len(arms) <= 5 else arm.short.removeprefix("round ") for arm in arms]
     parts = [axes(area, x_ticks=range(len(arms)), x_names=names, y_ticks=_RATES, y_names=_RATE_NAMES)]
 
-    learned = [place for place, arm in enumerate(arms) if not arm.control]
-    curve = np.array([rates[place].estimate for place in learned])
+    learned = [column for column, arm in enumerate(arms) if not arm.control]
+    curve = np.array([rates[column].estimate for column in learned])
     parts.append(line(area, np.array(learned, float), curve, "policy"))
 
-    for place, (arm, rate) in enumerate(zip(arms, rates, strict=True)):
+    for column, (arm, rate) in enumerate(zip(arms, rates, strict=True)):
         cls = "demo" if arm.control or not arm.rounds else "policy"
-        x, y = area.x(place), area.y(rate.estimate)
-        parts.append(interval(area, place, rate.low, rate.high, cls))
+        x, y = area.x(column), area.y(rate.estimate)
+        parts.append(interval(area, column, rate.low, rate.high, cls))
         parts.append(dot(x, y, f"{cls} hollow" if arm.control else cls, 5, f"{arm.name}: {rate}"))
         parts.append(text(x, area.y(rate.high) - 8, percent(rate.estimate), anchor="middle", cls="strong"))
 
@@ -103,9 +103,9 @@ def step_pairs(ours: Arm, theirs: Arm, width: float, height: float) -> Markup:
 def episode_columns(rounds: Sequence[Collected], width: float, height: float) -> Markup:
     """How the recorded episodes of each round went."""
     columns = dict[int, list[Part]]()
-    for one in rounds:
-        kinds = one.episodes.items()
-        columns[one.number] = [(KIND_CLASS[kind], f"{kind}: {n}", float(n)) for kind, n in kinds]
+    for recorded in rounds:
+        kinds = recorded.episodes.items()
+        columns[recorded.number] = [(KIND_CLASS[kind], f"{kind}: {n}", float(n)) for kind, n in kinds]
     label = "Episodes recorded in each round, by how they went"
     return _columns(columns, "episodes", label, width=width, height=height)
 
@@ -113,11 +113,11 @@ def episode_columns(rounds: Sequence[Collected], width: float, height: float) ->
 def route_columns(rounds: Sequence[Collected], width: float, height: float) -> Markup:
     """What each round's frames may be used for."""
     columns = dict[int, list[Part]]()
-    for one in rounds:
+    for recorded in rounds:
         parts = list[Part]()
-        for route, n in one.frames.items():
+        for route, n in recorded.frames.items():
             parts.append((ROUTE_CLASS[route], f"{ROUTE_WORDS[route]}: {n:,} frames", float(n)))
-        columns[one.number] = parts
+        columns[recorded.number] = parts
     label = "Frames recorded in each round, by what they may teach"
     return _columns(columns, "frames", label, width=width, height=height)
 
@@ -142,25 +142,27 @@ def _columns(
     names = [f"round {n}" if n else "demos" for n in rounds]
     grid = axes(area, x_ticks=range(len(rounds)), x_names=names, y_ticks=ticks(0, top, 4), y_label=unit)
     bar = min(54.0, (area.right - area.left) / len(rounds) * 0.6)
-    columns = [stacked(area, place, bar, parts) for place, parts in enumerate(rounds.values())]
+    columns = [stacked(area, column, bar, parts) for column, parts in enumerate(rounds.values())]
     return svg(width, height, [grid, *columns], label)
 
 
 def gate_histogram(statistics: WeightStatistics, width: float, height: float) -> Markup:
     """Distribution of g by route, as shares of the route's frames; a thin line where g decides nothing."""
     edges = np.linspace(0, 2, 21)
-    known = [one for one in statistics.routes if len(one.g)]
-    shares = [_shares(one.g, edges) for one in known]
+    present = [route for route in statistics.routes if len(route.g)]
+    shares = [_shares(route.g, edges) for route in present]
     top = max((float(share.max()) for share in shares), default=1.0) * 1.08
     area = plot((46, 34, width - 20, height - 48), x=(0, 2), y=(0, top))
 
     series = list[tuple[str, str, Float[np.ndarray, "K"]]]()
-    for one, share in zip(known, shares, strict=True):
-        cls = ROUTE_CLASS[one.route]
-        series.append((cls if one.gated else f"{cls} thin", ROUTE_WORDS[one.route], share))
+    for route, share in zip(present, shares, strict=True):
+        cls = ROUTE_CLASS[route.route]
+        series.append((cls if route.gated else f"{cls} thin", ROUTE_WORDS[route.route], share))
     drawn = _share_histogram(area, edges, series, (0, 0.5, 1, 1.5, 2), "gate g")
 
-    means = "; ".join(f"{ROUTE_WORDS[one.route]} mean {number(one.mean_g)}" for one in statistics.routes)
+    means = "; ".join(
+        f"{ROUTE_WORDS[route.route]} mean {number(route.mean_g)}" for route in statistics.routes
+    )
     return svg(width, height, drawn, f"Distribution of the gate g: {means}")
 
 
@@ -212,10 +214,10 @@ def calibration(bins: Sequence[Mapping[str, Any]], width: float, height: float) 
         rule(area.x(0), area.y(0), area.x(1), area.y(1), "guide"),
     ]
 
-    filled = [one for one in bins if one["n"]]
-    predicted = np.array([float(one["mean_p"]) for one in filled])
-    observed = np.array([float(one["rate"]) for one in filled])
-    frames = np.array([int(one["n"]) for one in filled])
+    filled = [bucket for bucket in bins if bucket["n"]]
+    predicted = np.array([float(bucket["mean_p"]) for bucket in filled])
+    observed = np.array([float(bucket["rate"]) for bucket in filled])
+    frames = np.array([int(bucket["n"]) for bucket in filled])
     parts.append(line(area, predicted, observed, "policy"))
 
     for p, rate, n in zip(predicted.tolist(), observed.tolist(), frames.tolist(), strict=True):
@@ -224,8 +226,8 @@ def calibration(bins: Sequence[Mapping[str, Any]], width: float, height: float) 
         parts.append(dot(area.x(p), area.y(rate), "policy", radius, tip))
 
     pairs = zip(predicted.tolist(), observed.tolist(), strict=True)
-    said = "; ".join(f"{percent(p)} predicted, {percent(rate)} true" for p, rate in pairs)
-    return svg(width, height, parts, f"Calibration of the viability head on held-out episodes: {said}")
+    promises = "; ".join(f"{percent(p)} predicted, {percent(rate)} true" for p, rate in pairs)
+    return svg(width, height, parts, f"Calibration of the viability head on held-out episodes: {promises}")
 
 
 def auc_rows(by_task: Mapping[str, float | None], overall: float | None, width: float) -> Markup:
@@ -239,10 +241,10 @@ def auc_rows(by_task: Mapping[str, float | None], overall: float | None, width: 
     parts += [text(area.x(m), height - 24, number(m), anchor="middle") for m in marks]
     parts.append(text(area.right, height - 6, "AUC", anchor="end"))
 
-    for place, (name, value) in enumerate(rows):
-        y = area.top + 34 * place
+    for row, (name, value) in enumerate(rows):
+        y = area.top + 34 * row
         words = shorten(name, int((area.right - area.left) / 6.6))
-        parts.append(text(area.left, y + 12, words, cls="" if place else "strong"))
+        parts.append(text(area.left, y + 12, words, cls="" if row else "strong"))
         parts.append(rule(area.x(0.5), y + 17, area.x(0.5), y + 31, "guide"))
         if value is None or np.isnan(value):
             parts.append(text(area.right + 10, y + 28, "–"))
@@ -251,8 +253,8 @@ def auc_rows(by_task: Mapping[str, float | None], overall: float | None, width: 
         parts.append(dot(area.x.clip(value), y + 24, "policy", 5, f"{name}: {value:.3f}"))
         parts.append(text(area.right + 10, y + 28, f"{value:.2f}"))
 
-    said = "; ".join(f"{name} {number(value)}" for name, value in rows if value is not None)
-    return svg(width, height, parts, f"AUC of the viability head: {said}")
+    values = "; ".join(f"{name} {number(value)}" for name, value in rows if value is not None)
+    return svg(width, height, parts, f"AUC of the viability head: {values}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,8 +296,8 @@ def curves(
             parts.append(dot(area.x(step[best]), area.y.clip(y[best]), curve.cls, 4.5, tip))
 
     ends = [number(float(y[~np.isnan(y)][-1])) for y in values]
-    said = "; ".join(f"{curve.words} ends at {end}" for curve, end in zip(present, ends, strict=True))
-    return svg(width, height, parts, f"Training curve: {said}")
+    last_values = "; ".join(f"{curve.words} ends at {end}" for curve, end in zip(present, ends, strict=True))
+    return svg(width, height, parts, f"Training curve: {last_values}")
 
 
 def logged(rows: Sequence[Mapping[str, Any]], series: Sequence[Curve]) -> list[Curve]:
@@ -318,16 +320,16 @@ def start_strips(rounds: Sequence[Starts], width: float) -> Markup:
     parts.append(rule(area.x(VIABLE), area.top - 4, area.x(VIABLE), area.bottom, "guide"))
     parts.append(text(area.right, height - 12, "viability at the start", anchor="end"))
 
-    for place, one in enumerate(rounds):
-        top = 26 + 74 * place
-        share = f"{percent(one.viable)} of {len(one.p_v)} starts above {number(VIABLE)}"
-        parts.append(text(area.left, top + 14, f"round {one.number}", cls="strong"))
+    for strip, starts in enumerate(rounds):
+        top = 26 + 74 * strip
+        share = f"{percent(starts.viable)} of {len(starts.p_v)} starts above {number(VIABLE)}"
+        parts.append(text(area.left, top + 14, f"round {starts.number}", cls="strong"))
         parts.append(text(area.right, top + 14, share, anchor="end"))
-        for i, (p, kind) in enumerate(zip(one.p_v.tolist(), one.kind, strict=True)):
+        for i, (p, kind) in enumerate(zip(starts.p_v.tolist(), starts.kind, strict=True)):
             # A golden-ratio comb instead of random jitter: spread evenly, and the same on every redraw.
             y = top + 26 + 40 * ((i * GOLDEN) % 1)
             parts.append(dot(area.x(p), y, f"{KIND_CLASS[kind]} small", 4, f"p_v {p:.2f}: {kind}"))
         parts.append(rule(area.left, top + 72, area.right, top + 72))
 
-    said = "; ".join(f"round {one.number}: {percent(one.viable)}" for one in rounds)
-    return svg(width, height, parts, f"Share of starts that the critic calls viable: {said}")
+    shares = "; ".join(f"round {starts.number}: {percent(starts.viable)}" for starts in rounds)
+    return svg(width, height, parts, f"Share of starts that the critic calls viable: {shares}")

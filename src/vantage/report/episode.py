@@ -60,6 +60,8 @@ class Watch:
 
     round: int
     number: int
+    first: int
+    """Frame of the recorded episode at which it begins."""
     kind: Kind
     prompt: str
     human: Bool[np.ndarray, "T"]
@@ -77,17 +79,17 @@ class Watch:
 
 def choose(run: Run, count: int) -> list[Watch]:
     """At most `count` episodes, of the last round whose ledger speaks of its own frames."""
-    for one in reversed(run.rounds):
-        values = values_of(one)
-        if values is None or one.labels is None or np.isnan(values["p_v"]).all():
+    for files in reversed(run.rounds):
+        values = values_of(files)
+        if values is None or files.labels is None or np.isnan(values["p_v"]).all():
             continue
-        watches = _watches(one, one.labels, values)
+        watches = _watches(files, files.labels, values)
         return _interleave([w for w in watches if not np.isnan(w.values["p_v"]).any()], count)
     return []
 
 
 def _watches(
-    one: RoundFiles,
+    files: RoundFiles,
     labels: Mapping[str, Shaped[np.ndarray, "N"]],
     values: Mapping[str, Float[np.ndarray, "N"]],
 ) -> list[Watch]:
@@ -103,10 +105,11 @@ def _watches(
 
     return [
         Watch(
-            round=one.number,
+            round=files.number,
             number=fact.number,
+            first=fact.first,
             kind=fact.kind,
-            prompt=one.catalogue.prompt(fact.number) if one.catalogue else "",
+            prompt=files.catalogue.prompt(fact.number) if files.catalogue else "",
             human=labels["controller"][fact.rows] == Controller.HUMAN,
             route=route[fact.rows],
             gated=gated[fact.rows],
@@ -389,6 +392,7 @@ def _cuts(area: Plot, values: Float[np.ndarray, "T"], cls: str) -> list[Markup]:
     """Thick strokes on the rim of a plot over the steps at which the value lies beyond it."""
     marks = list[Markup]()
     beyond = (np.nan_to_num(values) > area.y.high).astype(int) - (np.nan_to_num(values) < area.y.low)
+
     for start, stop in _runs(beyond):
         if beyond[start]:
             y = area.top if beyond[start] > 0 else area.bottom
@@ -396,6 +400,7 @@ def _cuts(area: Plot, values: Float[np.ndarray, "T"], cls: str) -> list[Markup]:
             x1, x2 = area.x(start - 0.5), area.x(stop - 0.5)
             tip = f"cut: goes to {number(furthest)}"
             marks.append(rect(max(x1, area.left), y - 1.5, min(x2, area.right), y + 1.5, f"bar {cls}", tip))
+
     return marks
 
 

@@ -7,6 +7,7 @@ Files that are not there yet are None or empty; damaged ones are one sentence.
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from vantage.core.stats import Interval, wilson
+from vantage.data.sidecars import read_labels, read_ledger
 from vantage.data.v3.meta import INFO_FILE, Episodes, read_episodes, read_info
-from vantage.data.v3.schema import EVAL_COLUMNS, LABEL_COLUMNS, WEIGHT_COLUMNS
+from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
-from vantage.disk.tables import Column, read_parquet
+from vantage.disk.tables import Column, column_names, read_parquet
 from vantage.types import VantageError
 
 METHODS = {
@@ -144,10 +146,11 @@ def _read_curve(path: Path) -> list[dict[str, Any]]:
 
 def _read_round(folder: Round) -> RoundFiles:
     episodes, info = folder.episodes, folder.episodes / INFO_FILE
+
     return RoundFiles(
         number=folder.number,
-        labels=read_parquet(folder.labels, LABEL_COLUMNS) if folder.labels.is_file() else None,
-        weights=read_parquet(folder.weights, WEIGHT_COLUMNS) if folder.weights.is_file() else None,
+        labels=_read_labels(folder) if folder.labels.is_file() else None,
+        weights=read_ledger(folder.weights) if folder.weights.is_file() else None,
         quality=_read_record(folder.critic / "quality.json", {}),
         critic_curve=_read_curve(folder.critic / "metrics.jsonl"),
         actor_curve=_read_curve(folder.actor / "metrics.jsonl"),
@@ -156,6 +159,21 @@ def _read_round(folder: Round) -> RoundFiles:
         record=_read_record(folder.record, {}),
         catalogue=read_episodes(read_info(episodes)) if info.is_file() else None,
     )
+
+
+def _read_labels(folder: Round) -> Mapping[str, Column]:
+    """The columns of 2-labels.parquet.
+
+    Raises VantageError for one that was written before it held outcomes.
+    """
+    if "outcome" not in column_names(folder.labels):
+        command = f"vantage label {shlex.quote(str(folder.episodes))} --out {shlex.quote(str(folder.labels))}"
+        if folder.number == 0:
+            command += " --demos"
+        fault = f"{folder.labels} is of an older Vantage, which kept no outcomes in it"
+        raise VantageError(f"{fault}; write it again with `{command}`")
+
+    return read_labels(folder.labels)
 
 
 def _read_record(path: Path, missing: Any) -> Any:
@@ -180,6 +198,6 @@ def read_run(folder: Path) -> Run:
     return Run(
         folder=folder,
         recipe=_read_record(folder / "recipe.json", {}),
-        rounds=[_read_round(one) for one in sorted(rounds, key=lambda one: one.number)],
+        rounds=[_read_round(current) for current in sorted(rounds, key=lambda current: current.number)],
         control=read_trials(control) if control.is_file() else None,
     )

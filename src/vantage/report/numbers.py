@@ -2,6 +2,7 @@
 
 common_starts, compare    success and steps, start by start
 collected                 episodes and routes by round
+untried                   what a policy that nobody has tried yet learned from
 weight_statistics         Appendix G
 start_viability           Fig. 4, left
 """
@@ -14,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vantage.core.stats import Interval, bootstrap_mean, effective_sample_size, paired_difference
-from vantage.data.v3.schema import EPISODE, FRAME, INDEX, ROUND
+from vantage.data.v3.schema import ATTEMPT, EPISODE, FRAME, INDEX, ROUND
+from vantage.disk.layout import Round
 from vantage.disk.tables import Column
 from vantage.report.folder import RoundFiles, Run, Trials
 from vantage.report.paper import VIABLE
@@ -49,7 +51,7 @@ def common_starts(run: Run) -> list[Arm]:
     A start is a (task, seed); the trials of all policies come in one order. Raises VantageError where they
     share none.
     """
-    arms = [_arm_of(run, one, one.trials) for one in run.rounds if one.trials is not None]
+    arms = [_arm_of(run, files, files.trials) for files in run.rounds if files.trials is not None]
     if run.control is not None:
         arms.append(Arm(name="supervised, equal steps", short="control", trials=run.control, control=True))
     if not arms:
@@ -68,11 +70,11 @@ def common_starts(run: Run) -> list[Arm]:
     return aligned
 
 
-def _arm_of(run: Run, one: RoundFiles, trials: Trials) -> Arm:
-    if not one.number:
+def _arm_of(run: Run, files: RoundFiles, trials: Trials) -> Arm:
+    if not files.number:
         return Arm(name="supervised", short="supervised", trials=trials)
-    short = f"round {one.number}"
-    return Arm(name=f"{run.method}, {short}", short=short, trials=trials, rounds=one.number)
+    short = f"round {files.number}"
+    return Arm(name=f"{run.method}, {short}", short=short, trials=trials, rounds=files.number)
 
 
 def _starts(trials: Trials) -> list[tuple[str, int]]:
@@ -131,9 +133,12 @@ def compare_last(arms: Sequence[Arm]) -> list[Comparison]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeFacts:
-    """One recorded episode, as its labels tell it."""
+    """One recorded attempt, as its labels tell it."""
 
     number: int
+    """Of the episode."""
+    first: int
+    """Frame of the episode at which it begins."""
     kind: Kind
     rows: slice
     """Its rows of the label table."""
@@ -141,16 +146,18 @@ class EpisodeFacts:
 
 
 def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
-    """The episodes of a label table, in order, each with the outcome that its labels record.
+    """The attempts of a label table, in order, each with the outcome that its labels record.
 
-    Raises VantageError where the rows are in another order.
+    An attempt is a whole episode, or one of several in it. Raises VantageError where the rows are in
+    another order.
     """
     order = np.lexsort((labels[FRAME], labels[EPISODE]))
     if (order != np.arange(len(order))).any():
         remedy = "write it again with `vantage label`"
         raise VantageError(f"2-labels.parquet is not in order of episode and frame; {remedy}")
 
-    edges = np.flatnonzero(np.diff(labels[EPISODE], prepend=-1))
+    opens = (np.diff(labels[EPISODE], prepend=-1) != 0) | (np.diff(labels[ATTEMPT], prepend=0) != 0)
+    edges = np.flatnonzero(opens)
     facts = list[EpisodeFacts]()
     for start, stop in zip(edges.tolist(), [*edges[1:].tolist(), len(order)], strict=True):
         rows = slice(start, stop)
@@ -158,6 +165,7 @@ def episodes_of(labels: Mapping[str, Column]) -> list[EpisodeFacts]:
         facts.append(
             EpisodeFacts(
                 number=int(labels[EPISODE][start]),
+                first=int(labels[FRAME][start]),
                 kind=_kind_of(labels, rows),
                 rows=rows,
                 human_share=float(human.mean()),
@@ -195,20 +203,59 @@ class Collected:
 def collected(run: Run) -> list[Collected]:
     """One entry per round with labels."""
     rounds = list[Collected]()
-    for one in run.rounds:
-        if one.labels is None:
+    for files in run.rounds:
+        if files.labels is None:
             continue
-        route, controller = one.labels["route"], one.labels["controller"]
-        kinds = [facts.kind for facts in episodes_of(one.labels)]
+
+        route, controller = files.labels["route"], files.labels["controller"]
+        kinds = [facts.kind for facts in episodes_of(files.labels)]
         rounds.append(
             Collected(
-                number=one.number,
+                number=files.number,
                 episodes={kind: kinds.count(kind) for kind in Kind},
                 frames={name: int((route == name).sum()) for name in Route},
                 human_share=float((controller == Controller.HUMAN).mean()),
             )
         )
     return rounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untried:
+    """A policy that has learned from outcomes, and that nobody has tried since."""
+
+    number: int
+    """Its round."""
+    learned: Sequence[str]
+    """What its rollouts were, counted in words."""
+    checkpoint: str
+    """Where it lies."""
+
+
+def untried(run: Run) -> Untried | None:
+    """The last round's policy, if it learned from rollouts; None if nothing has been learned from them yet.
+
+    For a run in which nothing was evaluated.
+    """
+    last = run.rounds[-1]
+    rollouts = next((recorded for recorded in collected(run) if recorded.number == last.number), None)
+    if not last.actor_curve or rollouts is None:
+        return None
+
+    words = {
+        Kind.ALONE: "that worked",
+        Kind.RESCUED: "that a person rescued",
+        Kind.FAILED: "that failed",
+        Kind.UNKNOWN: "without an outcome",
+    }
+    counts = {kind: rollouts.episodes[kind] for kind in words if rollouts.episodes[kind]}
+    if not counts:
+        return None
+    return Untried(
+        number=last.number,
+        learned=[f"{count} {words[kind]}" for kind, count in counts.items()],
+        checkpoint=str(Round.of(run.folder, last.number).actor),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,14 +294,14 @@ def _mean(values: Float[np.ndarray, "M"] | Bool[np.ndarray, "M"]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
+def weight_statistics(files: RoundFiles) -> WeightStatistics | None:
     """The weight statistics of a round; None where it has no weights or no gate (supervised fine-tuning)."""
-    if one.weights is None or np.isnan(one.weights["g"]).all():
+    if files.weights is None or np.isnan(files.weights["g"]).all():
         return None
 
-    route, g, weight = one.weights["route"], one.weights["g"], one.weights["weight"]
-    raw = one.weights["raw_weight"]
-    sampling = np.nan_to_num(one.weights["sampling"].astype(np.float64))
+    route, g, weight = files.weights["route"], files.weights["g"], files.weights["weight"]
+    raw = files.weights["raw_weight"]
+    sampling = np.nan_to_num(files.weights["sampling"].astype(np.float64))
 
     routes = list[RouteWeights]()
     for name in (Route.ROLLOUT_SUCCESS, Route.INTERVENTION, Route.ROLLOUT_FAILURE):
@@ -276,7 +323,7 @@ def weight_statistics(one: RoundFiles) -> WeightStatistics | None:
     online = (route != Route.DEMO) & (sampling > 0)
     rollout = (route == Route.ROLLOUT_SUCCESS) | (route == Route.ROLLOUT_FAILURE)
     return WeightStatistics(
-        number=one.number,
+        number=files.number,
         routes=routes,
         weight=weight[online],
         effective=effective_sample_size(weight[online], sampling[online]),
@@ -295,22 +342,24 @@ VALUES = ("p_v", "v_e", "a_v", "a_e", "g", "raw_weight", "weight")
 """Columns of the ledger that say what the critic thought of a frame, and what became of it."""
 
 
-def values_of(one: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
+def values_of(files: RoundFiles) -> dict[str, Float[np.ndarray, "N"]] | None:
     """The columns `VALUES` on the round's own frames, row by row as in its labels.
 
     NaN where the ledger is silent. None where the round has no ledger, or one that does not cover its own
     frames.
     """
-    if one.labels is None or one.weights is None:
+    if files.labels is None or files.weights is None:
         return None
 
-    own = np.flatnonzero(one.weights[ROUND] == one.number)
-    row_of = {int(index): int(row) for index, row in zip(one.weights[INDEX][own], own, strict=True)}
-    rows = np.array([row_of.get(int(index), -1) for index in one.labels[INDEX]], np.int64)
+    own = np.flatnonzero(files.weights[ROUND] == files.number)
+    row_of = {int(index): int(row) for index, row in zip(files.weights[INDEX][own], own, strict=True)}
+    rows = np.array([row_of.get(int(index), -1) for index in files.labels[INDEX]], np.int64)
     if (rows < 0).all():
         return None
 
-    return {name: np.where(rows >= 0, one.weights[name][rows].astype(np.float64), np.nan) for name in VALUES}
+    return {
+        name: np.where(rows >= 0, files.weights[name][rows].astype(np.float64), np.nan) for name in VALUES
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,15 +379,15 @@ class Starts:
 def start_viability(run: Run) -> list[Starts]:
     """One entry per round whose critic looked at its own first frames."""
     rounds = list[Starts]()
-    for one in run.rounds:
-        values = values_of(one)
-        if values is None or one.labels is None or not one.number:
+    for files in run.rounds:
+        values = values_of(files)
+        if values is None or files.labels is None or not files.number:
             continue
 
-        facts = episodes_of(one.labels)
+        facts = episodes_of(files.labels)
         p_v = np.array([values["p_v"][fact.rows.start] for fact in facts])
         known = np.flatnonzero(~np.isnan(p_v))
         if len(known):
             kinds = [facts[row].kind for row in known.tolist()]
-            rounds.append(Starts(number=one.number, p_v=p_v[known], kind=kinds))
+            rounds.append(Starts(number=files.number, p_v=p_v[known], kind=kinds))
     return rounds

@@ -14,7 +14,7 @@ from pathlib import Path
 from vantage.disk.files import write_whole
 from vantage.report import paper, sections
 from vantage.report.folder import Run, read_run
-from vantage.report.numbers import Arm, Comparison, common_starts, compare_last
+from vantage.report.numbers import Arm, Comparison, common_starts, compare_last, untried
 from vantage.report.render import render
 from vantage.report.viewer import watch_section
 from vantage.report.words import flatten
@@ -47,12 +47,14 @@ def compose(run: Run, episodes: int, command: str) -> str:
     """The page as text; `command` is what its foot says it was drawn by."""
     arms = common_starts(run)
     comparisons = compare_last(arms)
+
     values = {
         "name": run.folder.resolve().name,
         "method": run.method,
         "paper": paper,
         "tasks": sorted({str(task) for arm in arms for task in arm.trials.task}),
         "headline": _headline(arms, comparisons),
+        "untried": None if arms else untried(run),
         "success": sections.success_section(arms, comparisons),
         "watch": watch_section(run, episodes),
         "steps": sections.steps_section(run, arms, comparisons),
@@ -79,6 +81,7 @@ class Headline:
 
 def _headline(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Headline:
     verb = ""
+
     if comparisons:
         gap = comparisons[0].difference
         verb = "made no clear difference: from"
@@ -86,6 +89,7 @@ def _headline(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Headlin
             verb = "raised success from"
         elif gap.high < 0:
             verb = "lowered success from"
+
     return Headline(arms=arms, comparisons=comparisons, verb=verb)
 
 
@@ -102,7 +106,7 @@ class Made:
 
 
 def _made(run: Run, command: str) -> Made:
-    rounds = [(one.number, flatten(one.record)) for one in run.rounds if one.record]
+    rounds = [(files.number, flatten(files.record)) for files in run.rounds if files.record]
     settings = flatten(run.recipe)
 
     chosen = list[tuple[str, str]]()
@@ -110,8 +114,9 @@ def _made(run: Run, command: str) -> Made:
     if recipe:
         chosen.append(("recipe", recipe))
     if rounds:
-        told = [line for line in rounds[-1][1] if any(word in line[0].lower() for word in ("commit", "seed"))]
-        short = [(key.replace("_", " "), value) for key, value in told if len(value) < 120]
+        last = rounds[-1][1]
+        named = [line for line in last if any(word in line[0].lower() for word in ("commit", "seed"))]
+        short = [(key.replace("_", " "), value) for key, value in named if len(value) < 120]
         chosen += short[:6]
 
     return Made(command=command, chosen=chosen, settings=settings, rounds=rounds)

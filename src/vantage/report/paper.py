@@ -1,4 +1,7 @@
-"""Numbers that the HABC paper (arXiv 2606.17043) publishes -> what pages and tables show beside ours."""
+"""Numbers that papers publish -> what pages and tables show beside ours.
+
+The paper is HABC's (arXiv 2606.17043) where no other is named.
+"""
 
 VIABLE = 0.6
 """The paper calls a start viable where p_v(s_0) is above this (Fig. 4, left)."""
@@ -11,3 +14,10 @@ MEAN_G_RESCUE = (1.0, 1.1, 0.95)
 
 RECAP_PASSING = (0.22, 0.27, 0.19)
 """Share of the autonomous windows that pass Imit-Recap's filter, by task (Appendix B)."""
+
+PPO_SUCCESS = 0.93
+"""Success on MT10 that the paper of chunked PPO with self behaviour cloning (arXiv 2509.25718) reports for
+its VLA."""
+
+PPO_STEPS = 42.17
+"""Control steps of a success that it reports, under rules that we do not know."""

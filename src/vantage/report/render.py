@@ -53,9 +53,11 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
     filters = cast("dict[str, Callable[..., str]]", environment.filters)
     for write in (bracket, fixed, number, percent, plain_symbols, signed, symbols):
         filters[write.__name__] = write
+
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment
 
@@ -66,7 +68,17 @@ _ENVIRONMENT = _environment()
 def render(template: str, values: Mapping[str, object]) -> str:
     """The page that a template makes of these values. Style and script are inside: it needs no other file."""
     assets = files("vantage.report") / "assets"
-    style = f":root{{--font:{FONT}}}{STYLE}\n{(assets / 'page.css').read_text(encoding='utf-8')}"
+    style = f"{palette()}{(assets / 'page.css').read_text(encoding='utf-8')}"
     script = (assets / "page.js").read_text(encoding="utf-8")
     page = _ENVIRONMENT.get_template(template)
     return page.render({**values, "style": Markup(style), "script": Markup(script)})
+
+
+def render_alone(template: str, values: Mapping[str, object]) -> str:
+    """The page that a template makes of these values alone: its style and script are files beside it."""
+    return _ENVIRONMENT.get_template(template).render({**values})
+
+
+def palette() -> str:
+    """Colours for light and dark, the font, and the marks of drawings, as CSS."""
+    return f":root{{--font:{FONT}}}{STYLE}\n"

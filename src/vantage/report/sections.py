@@ -131,7 +131,7 @@ def steps_section(run: Run, arms: Sequence[Arm], comparisons: Sequence[Compariso
         own=Table(("policy", "successes", "mean steps"), own),
         beside=[(pair.theirs.name, charts.step_pairs(pair.ours, pair.theirs, CARD, 290)) for pair in paired],
         pairs=Table(head, rows) if rows else None,
-        fps=next((one.catalogue.info.fps for one in run.rounds if one.catalogue), 0),
+        fps=next((files.catalogue.info.fps for files in run.rounds if files.catalogue), 0),
     )
 
 
@@ -139,6 +139,8 @@ def steps_section(run: Run, arms: Sequence[Arm], comparisons: Sequence[Compariso
 class Rollouts:
     """Episodes and frames by round."""
 
+    played: bool
+    """Whether a policy played in any round, so that it may have been rescued; else all are demonstrations."""
     kinds: Legend
     episodes: Markup
     routes: Legend
@@ -152,31 +154,50 @@ def collected_section(run: Run) -> Rollouts | None:
     if not rounds:
         return None
 
-    kinds = [kind for kind in Kind if any(one.episodes[kind] for one in rounds)]
-    routes = [route for route in Route if any(one.frames[route] for one in rounds)]
-    head = ("", "episodes", "solved alone", "rescued", "failed", "frames", "driven by a human")
+    kinds = [kind for kind in Kind if any(recorded.episodes[kind] for recorded in rounds)]
+    routes = [route for route in Route if any(recorded.frames[route] for recorded in rounds)]
+
+    played = any(_played(recorded) for recorded in rounds)
+    table = Table(("", "episodes", "frames"), [_demonstrations_row(recorded) for recorded in rounds])
+    if played:
+        head = ("", "episodes", "solved alone", "rescued", "failed", "frames", "driven by a human")
+        table = Table(head, [_round_row(recorded) for recorded in rounds])
 
     return Rollouts(
+        played=played,
         kinds=[(KIND_CLASS[kind], str(kind)) for kind in kinds],
         episodes=charts.episode_columns(rounds, CARD, 240),
         routes=[(ROUTE_CLASS[route], ROUTE_WORDS[route]) for route in routes],
         frames=charts.route_columns(rounds, CARD, 240),
-        rounds=Table(head, [_round_row(one) for one in rounds]),
+        rounds=table,
     )
 
 
-def _round_row(one: Collected) -> Sequence[Cell]:
+def _played(recorded: Collected) -> bool:
+    """Whether a policy played in a round: not everything in it is a demonstration."""
+    return recorded.episodes[Kind.DEMO] < sum(recorded.episodes.values())
+
+
+def _demonstrations_row(recorded: Collected) -> Sequence[Cell]:
+    return _name(recorded), str(sum(recorded.episodes.values())), f"{sum(recorded.frames.values()):,}"
+
+
+def _name(recorded: Collected) -> str:
+    return f"round {recorded.number}" if recorded.number else "demonstrations"
+
+
+def _round_row(recorded: Collected) -> Sequence[Cell]:
     # Nobody plays alone in a round of demonstrations, so none was solved, rescued or failed.
-    played = [str(one.episodes[kind]) for kind in (Kind.ALONE, Kind.RESCUED, Kind.FAILED)]
-    if one.episodes[Kind.DEMO] == sum(one.episodes.values()):
-        played = ["–"] * 3
+    ends = ["–"] * 3
+    if _played(recorded):
+        ends = [str(recorded.episodes[kind]) for kind in (Kind.ALONE, Kind.RESCUED, Kind.FAILED)]
 
     return (
-        f"round {one.number}" if one.number else "demonstrations",
-        str(sum(one.episodes.values())),
-        *played,
-        f"{sum(one.frames.values()):,}",
-        percent(one.human_share),
+        _name(recorded),
+        str(sum(recorded.episodes.values())),
+        *ends,
+        f"{sum(recorded.frames.values()):,}",
+        percent(recorded.human_share),
     )
 
 
@@ -197,27 +218,28 @@ class Weights:
 
 def weights_section(run: Run) -> Weights | None:
     """What the weights did; None where no round has a gate."""
-    rounds = [one for one in map(weight_statistics, run.rounds) if one is not None]
+    rounds = [statistics for statistics in map(weight_statistics, run.rounds) if statistics is not None]
     if not rounds:
         return None
     last = rounds[-1]
+    drawn = [route for route in last.routes if len(route.g)]
 
-    gates = [row for one in rounds for row in _gate_rows(one)]
+    gates = [row for statistics in rounds for row in _gate_rows(statistics)]
     left = [
         (
-            f"round {one.number}",
-            f"{one.drawable:,}",
-            f"{one.effective:,.0f}",
-            percent(one.effective / max(one.drawable, 1)),
-            percent(one.passing),
+            f"round {statistics.number}",
+            f"{statistics.drawable:,}",
+            f"{statistics.effective:,.0f}",
+            percent(statistics.effective / max(statistics.drawable, 1)),
+            percent(statistics.passing),
         )
-        for one in rounds
+        for statistics in rounds
     ]
 
     return Weights(
         round=last.number,
-        keys=[(ROUTE_CLASS[one.route], ROUTE_WORDS[one.route]) for one in last.routes if len(one.g)],
-        ungated=any(len(one.g) and not one.gated for one in last.routes),
+        keys=[(ROUTE_CLASS[route.route], ROUTE_WORDS[route.route]) for route in drawn],
+        ungated=any(not route.gated for route in drawn),
         gate=charts.gate_histogram(last, CARD, 260),
         weight=charts.weight_histogram(last, CARD, 260),
         gates=Table(("moments", "frames", "mean g", "g above 1", "mean weight", "share of draws"), gates),
@@ -272,7 +294,7 @@ _CRITIC_CURVES = (
 
 def critic_section(run: Run) -> Critic | None:
     """How good the critic of the last round is, and a table of all rounds."""
-    rounds = [one for one in run.rounds if one.quality or one.critic_curve]
+    rounds = [files for files in run.rounds if files.quality or files.critic_curve]
     if not rounds:
         return None
 
@@ -299,9 +321,9 @@ def critic_section(run: Run) -> Critic | None:
 def _by_task(run: Run, by_prompt: Mapping[str, float | None]) -> dict[str, float | None]:
     """Values by task instead of by prompt, where the trials know the one task that a prompt belongs to."""
     tasks = dict[str, set[str]]()
-    for one in run.rounds:
-        if one.trials is not None:
-            for prompt, task in zip(one.trials.prompt, one.trials.task, strict=True):
+    for files in run.rounds:
+        if files.trials is not None:
+            for prompt, task in zip(files.trials.prompt, files.trials.task, strict=True):
                 tasks.setdefault(str(prompt), set()).add(str(task))
 
     named = dict[str, float | None]()
@@ -318,16 +340,16 @@ def _keys(rows: Sequence[Mapping[str, Any]], series: Sequence[Curve]) -> Legend:
 
 def _quality_table(rounds: Sequence[RoundFiles]) -> Table | None:
     """One row per round, of the measures that any round knows."""
-    known = [name for name in _QUALITY if any(one.quality.get(name) is not None for one in rounds)]
+    known = [name for name in _QUALITY if any(files.quality.get(name) is not None for files in rounds)]
     if not known:
         return None
 
     rows = list[list[str]]()
-    for one in rounds:
-        if one.quality:
-            values = [one.quality.get(name) for name in known]
+    for files in rounds:
+        if files.quality:
+            values = [files.quality.get(name) for name in known]
             cells = ["–" if value is None else number(float(value)) for value in values]
-            rows.append([f"round {one.number}", *cells])
+            rows.append([f"round {files.number}", *cells])
     return Table(["", *(_QUALITY[name] for name in known)], rows)
 
 
@@ -345,7 +367,7 @@ def starts_section(run: Run) -> Viability | None:
     if not rounds:
         return None
 
-    kinds = [kind for kind in Kind if any(kind in one.kind for one in rounds)]
+    kinds = [kind for kind in Kind if any(kind in starts.kind for starts in rounds)]
     return Viability(
         kinds=[(KIND_CLASS[kind], str(kind)) for kind in kinds],
         strips=[charts.start_strips(rounds, width) for width in WIDTHS],
@@ -366,7 +388,7 @@ class Practice:
 
 def practice_section(run: Run) -> Practice | None:
     """What the checks on the way of practice saw; None for a run that did not practise."""
-    practised = [one for one in run.rounds if len(one.checks) > 1]
+    practised = [files for files in run.rounds if len(files.checks) > 1]
     if not practised:
         return None
 
@@ -406,12 +428,12 @@ class Training:
 
 def training_section(run: Run) -> Training | None:
     """The policy's training curves; None where no round was trained on a data set."""
-    trained = [one for one in run.rounds if one.actor_curve and not one.checks]
+    trained = [files for files in run.rounds if files.actor_curve and not files.checks]
     if not trained:
         return None
 
     drawn = list[tuple[int, Markup]]()
-    for one in trained:
-        series = [Curve(column="loss", words="loss", cls="policy" if one.number else "demo")]
-        drawn.append((one.number, charts.curves(one.actor_curve, series, CARD, 220)))
+    for files in trained:
+        series = [Curve(column="loss", words="loss", cls="policy" if files.number else "demo")]
+        drawn.append((files.number, charts.curves(files.actor_curve, series, CARD, 220)))
     return Training(curves=drawn)

@@ -164,8 +164,8 @@ def group(parts: Sequence[str]) -> Markup:
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", cls: str = "") -> Markup:
     """Words at a point; anchor start, middle or end."""
-    place = {"x": float(x), "y": float(y), "text-anchor": "" if anchor == "start" else anchor}
-    return element("text", {**place, "class": cls}, words)
+    point = {"x": float(x), "y": float(y), "text-anchor": "" if anchor == "start" else anchor}
+    return element("text", {**point, "class": cls}, words)
 
 
 def rule(x1: float, y1: float, x2: float, y2: float, cls: str = "grid") -> Markup:
@@ -286,6 +286,7 @@ def histogram(
 ) -> Markup:
     """Outlined steps over K bins with J = K + 1 edges; a series is (colour class, name, heights)."""
     parts = list[Markup]()
+
     for cls, name, height in series:
         # Two points per bin make the steps; a point at the foot of either end closes the outline.
         x = np.repeat(edges, 2)[1:-1]
@@ -293,6 +294,7 @@ def histogram(
         if "thin" not in cls:
             parts.append(band(area, x, np.zeros_like(y), y, cls))
         parts.append(line(area, np.r_[edges[0], x, edges[-1]], np.r_[0.0, y, 0.0], cls, name))
+
     return group(parts)
 
 

@@ -101,7 +101,8 @@ def _viewer(watch: Watch, ranges: Ranges, catalogue: Episodes | None, budget: in
 
 def _film(watch: Watch, catalogue: Episodes, fps: float, budget: int) -> Film:
     """The episode's cameras side by side, coarser where that would need more than `budget` bytes."""
-    pictures = read_pictures(catalogue, watch.number)
+    recorded = read_pictures(catalogue, watch.number)
+    pictures = {name: view[watch.first : watch.first + len(watch)] for name, view in recorded.items()}
     scale = max(1, 288 // max(view.shape[1] for view in pictures.values()))
     wall = tile(pictures, scale)
 

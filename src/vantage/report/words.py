@@ -17,15 +17,19 @@ _LINK = re.compile(r"\]\(")
 
 
 def one_line(text: str) -> str:
-    """Text from a file or a path as one line: line breaks and tabs become a space, all else is as in `printable`."""
+    """Text from a file or a path as one line: line breaks and tabs become spaces.
+
+    All else is as in `printable`.
+    """
     return printable(_LINE_BREAKS.sub(" ", text))
 
 
 def markdown(text: str) -> str:
     """Text as it can stand anywhere in a Markdown document, in a cell of a table too, and be read as it was.
 
-    Pipes, backticks, stars, angle brackets of tags and backslashes are escaped, a link's "](" is broken, and control
-    characters become visible marks as in `one_line`. Example: "a|b <c>" -> "a\\|b \\<c\\>", and "p < 0.01" stays as it is.
+    Pipes, backticks, stars, angle brackets of tags and backslashes are escaped, a link's "](" is broken, and
+    control characters become visible marks as in `one_line`. Example: "a|b <c>" -> "a\\|b \\<c\\>", and
+    "p < 0.01" stays as it is.
     """
     return _LINK.sub(r"]\\(", _MARKDOWN.sub(r"\\\g<0>", one_line(text)))
 

@@ -1,7 +1,8 @@
 """Worlds, a policy and an operator in; `1-episodes/` (LeRobotDataset v3) out.
 
-Every episode is journalled the moment it ends, by the process that played it. Started again after a kill, the stage plays only what the
-journal lacks, and the data set is assembled when all of it is there: it exists whole, or not yet.
+Every episode is journalled the moment it ends, by the process that played it. Started again after a kill, the
+stage plays only what the journal lacks, and the data set is assembled when all of it is there: it exists
+whole, or not yet.
 """
 
 import shutil
@@ -9,17 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vantage import ranks
 from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
 from vantage.collect.pool import Job, Played, Pool
-from vantage.config import Count, NotNegative, check
+from vantage.config import Count, NotNegative, check, to_json
 from vantage.data.episodes import journalled, load_episode
 from vantage.data.frames import frames_from_journal
 from vantage.data.v3.write import write_dataset
+from vantage.disk.files import sha256_folder
 from vantage.disk.layout import Round
+from vantage.disk.made import check_left, noted_sha256
 from vantage.progress import bar
 from vantage.seeding import seed_for
 from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec
+
+MEANING = 1
+"""Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,8 @@ class Rollouts:
     """Episodes per world."""
     operator: OperatorSpec = Rescue()
     recorded_late: int = 0
-    """Control steps by which the log is late in saying who drives (early if negative): what a slow button does to data."""
+    """Control steps by which the log is late in saying who drives (early if negative): what a slow button
+    does to data."""
     noise: NotNegative | None = None
     """Scale of the noise that the flow acts from; None: what its checkpoint says (1, unless configured)."""
 
@@ -55,9 +63,13 @@ class Rollouts:
 
 
 CameraSizes = Mapping[str, tuple[int, int] | None]
-"""Camera name -> (height, width) of the pictures that the policy must be given; None: as they are. Empty: it looks at none."""
+"""Camera name -> (height, width) of the pictures that the policy must be given; None: as they are.
+
+Empty for a policy that looks at none.
+"""
 
 
+@ranks.first_alone
 def collect_demonstrations(
     where: Round,
     worlds: tuple[WorldSpec, ...],
@@ -71,23 +83,29 @@ def collect_demonstrations(
 
     Raises VantageError if a world's operator does not succeed often enough.
     """
-    if where.episodes.exists():
+    if _is_collected(where):
         return
+
+    made_of = {"operator": to_json(settings), "worlds": to_json(worlds), "seed": seed}
+    check_left(where.journal, made_of | {"cameras": sorted(cameras)})
     kept: list[int] = []
     attempts = settings.attempts * settings.per_world
     wanted = settings.per_world * len(worlds)
     with bar("demonstrations", wanted, "episodes") as advance:
-        for place, world in enumerate(worlds):
-            first = place * attempts
-            good: list[int] = []
+        for row, world in enumerate(worlds):
+            # Every world has numbers of its own, one per attempt that it may need.
+            first = row * attempts
+            successes: list[int] = []
             tried = 0
-            while len(good) < settings.per_world:
-                more = min(settings.per_world - len(good), attempts - tried)
+            while len(successes) < settings.per_world:
+                more = min(settings.per_world - len(successes), attempts - tried)
                 if more == 0:
+                    fault = f"the operator solved {world.task} in {len(successes)} of {tried} attempts"
                     raise VantageError(
-                        f"the operator solved {world.task} in {len(good)} of {tried} attempts, fewer than the {settings.per_world} "
-                        "demonstrations wanted; ask for fewer, or allow more attempts or a longer limit"
+                        f"{fault}, fewer than the {settings.per_world} demonstrations wanted; "
+                        "ask for fewer, or allow more attempts or a longer limit"
                     )
+
                 jobs = [
                     Job(
                         number=number,
@@ -102,13 +120,15 @@ def collect_demonstrations(
                 ]
                 for played in _play_missing(where, jobs, pool):
                     if played.success:
-                        good.append(played.number)
+                        successes.append(played.number)
                         advance(1, world.task)
                 tried += more
-            kept += sorted(good)
+            kept += sorted(successes)
+
     _assemble(where, kept, worlds[0], cameras)
 
 
+@ranks.first_alone
 def collect_rollouts(
     where: Round,
     worlds: tuple[WorldSpec, ...],
@@ -119,10 +139,23 @@ def collect_rollouts(
     seed: int,
     cameras: CameraSizes,
     pool: Pool,
+    device: str = "cpu",
 ) -> None:
-    """Write the rollouts of a round, played by the checkpoint `policy` with an operator standing by."""
-    if where.episodes.exists():
+    """Write the rollouts of a round, played by the checkpoint `policy` with an operator standing by.
+
+    `device`: where the policy acts.
+    """
+    if _is_collected(where):
         return
+
+    made_of = {
+        "policy": noted_sha256(policy) or sha256_folder(policy),
+        "settings": to_json(settings),
+        "worlds": to_json(worlds),
+        "seed": seed,
+        "cameras": sorted(cameras),
+    }
+    check_left(where.journal, made_of)
     jobs = [
         Job(
             number=number,
@@ -133,18 +166,30 @@ def collect_rollouts(
             policy_version=policy_version,
             recorded_late=settings.recorded_late,
             noise=settings.noise,
+            device=device,
             journal=where.journal,
             pictures=bool(cameras),
         )
         for number in range(settings.per_world * len(worlds))
     ]
+
     successes = rescued = 0
     with bar(f"rollouts, round {where.number}", len(jobs), "episodes") as advance:
         for i, played in enumerate(_play_missing(where, jobs, pool), start=1):
             successes += played.success and not played.human_steps
             rescued += played.human_steps > 0
             advance(1, f"{successes} alone, {rescued} rescued, of {i}")
+
     _assemble(where, [job.number for job in jobs], worlds[0], cameras)
+
+
+def _is_collected(where: Round) -> bool:
+    """Whether the data set is whole; the journal of a process that was killed while it removed it goes
+    too."""
+    if not where.episodes.exists():
+        return False
+    shutil.rmtree(where.journal, ignore_errors=True)
+    return True
 
 
 def _play_missing(where: Round, jobs: list[Job], pool: Pool):
@@ -163,12 +208,15 @@ def _play_missing(where: Round, jobs: list[Job], pool: Pool):
                 human_steps=int(episode.intervention.sum()),
                 limit=job.world.limit,
             )
+
     yield from pool(job for job in jobs if job.number not in safe)
 
 
 def _assemble(where: Round, numbers: list[int], world: WorldSpec, cameras: CameraSizes) -> None:
     """Journal to data set (and frame store), then drop the journal."""
     if cameras:
+        # Those of an interrupted stage may be of another journal, and are quickly made.
+        shutil.rmtree(where.frames(cameras), ignore_errors=True)
         frames_from_journal(where.journal, numbers, where.frames(cameras), cameras)
     write_dataset(where.journal, numbers, where.episodes, world.fps, world.robot)
     shutil.rmtree(where.journal)

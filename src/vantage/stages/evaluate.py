@@ -1,6 +1,7 @@
 """A policy and a suite of starts in; `6-eval.parquet` out, one row per trial.
 
-Trial i of a world has the same seed for every policy, run and machine, so that any two policies can be compared start by start.
+Trial i of a world has the same seed for every policy, run and machine, so that any two policies can be
+compared start by start.
 """
 
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vantage import ranks
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, Pool
 from vantage.config import Count, NotNegative, Whole, check
@@ -23,6 +25,9 @@ from vantage.progress import bar
 from vantage.seeding import seed_for
 from vantage.worlds.spec import WorldSpec, place_of
 
+MEANING = 1
+"""Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -31,53 +36,72 @@ class Evaluation:
     per_world: Count = 40
     """Trials per world."""
     suite: str = "evaluation"
-    """Name of the set of starts. Choices are made on ``development``; ``evaluation`` is only for reporting."""
+    """Name of the set of starts: ``development`` to choose by, ``evaluation`` only to report."""
     videos: Whole = 0
     """Trials per world whose video is kept, beside the table."""
     noise: NotNegative | None = None
-    """Scale of the noise that the flow acts from; None: what its checkpoint says. 0: calm, the middle of what it would do."""
+    """Scale of the noise that the flow acts from; 0: zero-noise inference; None: what its checkpoint says."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
 
-def evaluate(actor: Path, out: Path, worlds: tuple[WorldSpec, ...], settings: Evaluation, *, pool: Pool, title: str = "evaluation") -> None:
-    """Try the policy, alone, on every start of the suite, and write the table (and videos)."""
+@ranks.first_alone
+def evaluate(
+    actor: Path,
+    out: Path,
+    worlds: tuple[WorldSpec, ...],
+    settings: Evaluation,
+    *,
+    pool: Pool,
+    title: str = "evaluation",
+    device: str = "cpu",
+) -> None:
+    """Try the policy, alone, on every start of the suite, and write the table (and videos).
+
+    `device`: where the policy acts.
+    """
     if out.exists():
         return
+
     journal = out.parent / ".trials" if settings.videos else None
     jobs = [
         Job(
-            number=place * settings.per_world + trial,
+            number=row * settings.per_world + trial,
             world=world,
             actor=actor,
             operator=NoOne(),
             seed=seed_for(settings.suite, place_of(world), trial),
             noise=settings.noise,
+            device=device,
             journal=journal if trial < settings.videos else None,
             pictures=trial < settings.videos,
         )
-        for place, world in enumerate(worlds)
+        for row, world in enumerate(worlds)
         for trial in range(settings.per_world)
     ]
+
     played: list[Played] = []
     with bar(title, len(jobs), "trials") as advance:
         for trial in pool(jobs):
             played.append(trial)
-            wins = sum(p.success for p in played)
+            wins = sum(finished.success for finished in played)
             rate = wilson(wins, len(played))
             advance(1, f"{rate.estimate:.2f} [{rate.low:.2f}, {rate.high:.2f}]")
-    played.sort(key=lambda p: p.number)
+    played.sort(key=lambda trial: trial.number)
+
     if journal is not None:
-        _write_videos(journal, out.parent / "videos", [p for p in played if p.number % settings.per_world < settings.videos], worlds[0].fps)
+        filmed = [trial for trial in played if trial.number % settings.per_world < settings.videos]
+        _write_videos(journal, out.parent / "videos", filmed, worlds[0].fps)
+
     columns = {
-        "task": np.array([p.task for p in played]),
-        "prompt": np.array([p.prompt for p in played]),
-        "seed": np.array([p.seed for p in played], dtype=np.int64),
-        "success": np.array([p.success for p in played], dtype=bool),
-        "steps": np.array([p.steps for p in played], dtype=np.int64),
-        "limit": np.array([p.limit for p in played], dtype=np.int64),
+        "task": np.array([trial.task for trial in played]),
+        "prompt": np.array([trial.prompt for trial in played]),
+        "seed": np.array([trial.seed for trial in played], dtype=np.int64),
+        "success": np.array([trial.success for trial in played], dtype=bool),
+        "steps": np.array([trial.steps for trial in played], dtype=np.int64),
+        "limit": np.array([trial.limit for trial in played], dtype=np.int64),
     }
     write_parquet(out, {name: columns[name] for name in EVAL_COLUMNS})
 

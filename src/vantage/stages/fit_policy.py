@@ -1,34 +1,50 @@
-"""Frames and their weights in; `5-actor/` out: a checkpoint in the actor's own format, trained by Eq. 1.
+"""Frames and their weights in; `5-actor/` out: a checkpoint in the policy's own format, trained by Eq. 1.
 
-Every batch is a pure function of (seed, step), and the training state is kept on disk, so that a killed fit goes on exactly where it was.
+    (seed, step) ──> windows of the batch ──share──> part ──policy──> weighted loss ──> learn/step.py
+
+Every batch is a pure function of (seed, step), and the training state is kept on disk, so that a killed fit
+goes on exactly where it was, on as many processes as there are then.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor
 
-from vantage.config import Count, Whole, check
+from vantage import ranks
+from vantage.batch import Batch
+from vantage.config import Count, Whole, check, to_json
 from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience, load_experience
-from vantage.data.v3.schema import INDEX, ROUND
+from vantage.data.fingerprints import UNKNOWN
+from vantage.data.sidecars import read_ledger
+from vantage.data.v3.schema import FINGERPRINT, INDEX, ROUND
 from vantage.disk.checkpoint import load_state, save_state
-from vantage.disk.files import whole_folder
+from vantage.disk.files import sha256_file, whole_folder, write_whole
 from vantage.disk.layout import Source
-from vantage.disk.tables import read_parquet
-from vantage.learn.optim import OptimConfig, Optimiser
+from vantage.disk.made import check_left
+from vantage.learn.optim import OptimConfig
 from vantage.learn.start import Start, begin
+from vantage.learn.step import Compute, Learner, Part, Step
+from vantage.policies.protocol import Draw, Policy
 from vantage.progress import bar
+from vantage.seeding import global_generator_kept, seed_for
 from vantage.types import VantageError
+
+MEANING = 1
+"""Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFit:
-    """How the actor is trained on weighted windows."""
+    """How the policy is trained on weighted windows."""
 
     steps: Whole = 600
     """Gradient steps."""
@@ -37,6 +53,9 @@ class PolicyFit:
     optim: OptimConfig = OptimConfig()
     shift: Whole = 1
     """Random shift of the pictures by up to so many pixels."""
+    human_actions: tuple[str, ...] = ()
+    """Action dimensions that a person commands, by name or number, such as those of the one arm of two that
+    has a leader; the others teach nothing while a person drives. Empty: all."""
     log_every: Count = 20
     """Steps between lines of metrics.jsonl."""
     save_every: Count = 200
@@ -48,70 +67,223 @@ class PolicyFit:
 
 
 def fit_policy(
-    sources: Sequence[Source], weights: Path, start: Start, out: Path, settings: PolicyFit, *, seed: int, title: str = "policy"
+    sources: Sequence[Source],
+    weights: Path,
+    start: Start,
+    out: Path,
+    settings: PolicyFit,
+    *,
+    seed: int,
+    title: str = "policy",
+    compute: Compute = Compute(),
 ) -> None:
-    """Train a policy on the frames of `sources` as the table `weights` says, and write the averaged weights to `out`.
+    """Train a policy on the frames of `sources` as the table `weights` says, and write the averaged weights
+    to `out`.
 
-    `start`: the checkpoint that is trained further, or the policy that is built from scratch. Raises VantageError where the table does not
-    describe exactly these frames.
+    `start`: the checkpoint that is trained further, or the policy that is built from scratch. `compute`: on
+    what, by how many parts. Raises VantageError where the table does not describe exactly these frames.
     """
-    if out.exists():
+    saved = _Saved(out.with_name(f".{out.name}.state"))
+    if ranks.agreed(int(out.exists()), f"whether {out} is there"):
+        if ranks.is_first():
+            saved.forget()  # of a process that was killed before it did
         return
-    replay = load_experience(sources)
-    weight, sampling = read_weights(weights, replay)
-    actor = begin(start, replay)
-    resume = out.with_name(f".{out.name}.state")
-    optimiser = Optimiser(actor, settings.optim, settings.steps)
-    log = resume / "metrics.jsonl"
-    state = load_state(resume / "state.safetensors")
-    if state is not None:
-        optimiser.load(state)
-    lines = _lines_before(log, optimiser.step_count)
+    experience = load_experience(sources)
+    weight, sampling = read_weights(weights, experience)
+    policy = begin(start, experience)
+    learner = Learner(policy, settings.optim, settings.steps, compute, units=policy.units)
+    saved.check(
+        {
+            "weights": sha256_file(weights),
+            "start": start.described(),
+            "settings": to_json(settings),
+            "seed": seed,
+        }
+    )
+    lines = saved.load(learner)
 
-    loader = replay.loader(actor.chunk, actor.interface.cameras, settings.shift)
-    batches = loader.stream(sampling, seed, range(optimiser.step_count, settings.steps), settings.batch)
-    actor.train()
-    with bar(title, settings.steps, "steps") as advance:
-        advance(optimiser.step_count)
-        for step, batch in enumerate(batches, start=optimiser.step_count):
-            draw = actor.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
-            loss = flow_loss(actor(batch, draw).elementwise, batch.mask, torch.from_numpy(weight[batch.row]), settings.batch)
-            lr, norm = optimiser.step(loss)
-            if step % settings.log_every == 0 or step + 1 == settings.steps:
-                lines.append(json.dumps({"step": step + 1, "loss": loss.item(), "lr": lr, "grad_norm": norm}))
-            if (step + 1) % settings.save_every == 0 and step + 1 < settings.steps:
-                resume.mkdir(parents=True, exist_ok=True)
-                log.write_text("\n".join(lines) + "\n")
-                save_state(resume / "state.safetensors", optimiser.state())
-            advance(1, f"loss {loss.item():.3f}")
-    optimiser.apply_average()
-    actor.eval()
+    # Dropout draws from torch's global generator: every step from a seed of its own, as if never interrupted.
+    first, share = learner.step_count, learner.share(settings.batch)
+    loader = experience.loader(
+        policy.chunk,
+        policy.interface.cameras,
+        settings.shift,
+        settings.human_actions,
+        policy.interface.history,
+    )
+    batches = loader.stream(sampling, seed, range(first, settings.steps), settings.batch, rows=share)
+    policy.train()
+    bad = torch.full((), -1, device=learner.device)  # the first step whose loss is no number
+    with global_generator_kept(), bar(title, settings.steps, "steps") as advance:
+        advance(first)
+        for step, batch in enumerate(batches, start=first):
+            torch.manual_seed(seed_for("dropout", seed, step, ranks.number()))
+            draw = policy.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
+            taken = weighted_step(learner, batch, draw.at(share), weight[batch.row], settings.batch)
+
+            # Reading a loss waits for the device, so only those are read that are written down. What is saved
+            # is good: before that it is known whether every loss was a number.
+            logs = step % settings.log_every == 0 or step + 1 == settings.steps
+            saves = (step + 1) % settings.save_every == 0 and step + 1 < settings.steps
+            bad = torch.where((bad < 0) & ~torch.isfinite(taken.loss), step, bad)
+            if (logs or saves or learner.device.type == "cpu") and int(bad) >= 0:
+                rows = loader.drawn(sampling, seed, int(bad), settings.batch).row
+                raise VantageError(_no_number(title, int(bad), experience, rows, saved.state.exists()))
+
+            note = ""
+            if logs:
+                lines.append(_line(step, taken))
+                note = f"loss {taken.loss.item():.3f}"
+            if saves:
+                saved.save(learner, lines)
+            advance(1, note)
+
+    learner.apply_average()
+    learner.gather()
+    if ranks.is_first():
+        _write(policy.eval(), out, lines)
+        saved.forget()
+    ranks.wait()
+
+
+def _no_number(
+    title: str, step: int, experience: Experience, rows: Int64[np.ndarray, "B"], saved: bool
+) -> str:
+    """The sentence about a loss that is NaN or infinite: the frames of its batch, the largest actions
+    first."""
+    size = np.abs(experience.action[rows]).max(axis=1)
+    frames = dict.fromkeys(
+        f"round {experience.round[row]} frame {experience.index[row]}" for row in rows[np.argsort(-size)]
+    )
+    shown = ", ".join([*frames][:8]) + (f" and {len(frames) - 8} more" if len(frames) > 8 else "")
+    kept = "the training state of before is kept; " if saved else ""
+    return (
+        f"{title}: the loss of step {step + 1} is NaN or infinite. Its windows begin at {shown} (the largest "
+        f"actions first); {kept}look at those frames, or lower optim.lr, and delete the stage's hidden state"
+    )
+
+
+def weighted_step(
+    learner: Learner,
+    batch: Batch,
+    draw: Draw,
+    weight: Float32[np.ndarray, "B"],
+    denominator: int,
+) -> Step:
+    """One gradient step on this process's share of a batch of `denominator` windows.
+
+    `draw`: of these windows; `weight`: of each of them.
+    """
+
+    def loss_of(part: Part) -> Float[Tensor, ""]:
+        rows = part.of(len(batch.row))
+        windows = batch.at(rows).to(learner.device)
+        elementwise = learner.model(windows, draw.at(rows).to(learner.device)).elementwise
+        weights = torch.from_numpy(weight[rows]).to(learner.device)
+        return flow_loss(elementwise, windows.mask, weights, denominator)
+
+    return learner.step(loss_of)
+
+
+def _line(step: int, taken: Step) -> str:
+    """A line of metrics.jsonl."""
+    row = {
+        "step": step + 1,
+        "loss": taken.loss.item(),
+        "lr": taken.lr,
+        "grad_norm": taken.grad_norm.item(),
+    }
+    return json.dumps(row)
+
+
+def _write(policy: Policy, out: Path, lines: list[str]) -> None:
+    """5-actor/: the checkpoint and its curve."""
     with whole_folder(out) as folder:
-        actor.save(folder)
+        policy.save(folder)
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    _forget(resume)
 
 
-def read_weights(path: Path, replay: Experience) -> tuple[Float32[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
-    """(weight, sampling) of every frame of the replay, in its order."""
-    columns = read_parquet(path, (ROUND, INDEX, "weight", "sampling"))
-    if len(columns[INDEX]) != len(replay) or (columns[ROUND] != replay.round).any() or (columns[INDEX] != replay.index).any():
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What a killed fit goes on from: state.safetensors, and metrics.jsonl up to it."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        """Tensors of the learner."""
+        return self.folder / "state.safetensors"
+
+    @property
+    def log(self) -> Path:
+        """Metrics so far."""
+        return self.folder / "metrics.jsonl"
+
+    @ranks.first_alone
+    def check(self, of: dict[str, Any]) -> None:
+        """Raise VantageError where what is kept was begun with something else."""
+        if self.state.exists():
+            check_left(self.folder, of)
+            return
+        self.forget()
+        check_left(self.folder, of)
+
+    def load(self, learner: Learner) -> list[str]:
+        """Put the learner where it was, if anything was saved; returns the metrics up to there."""
+        state = load_state(self.state)
+        if state is not None:
+            learner.load(state)
+        ranks.agreed(learner.step_count, f"the training state they see in {self.folder}")
+
+        return [] if state is None else lines_up_to(self.log, learner.step_count)
+
+    def save(self, learner: Learner, lines: list[str]) -> None:
+        """Keep the learner as it is now; all processes must call it, the first one writes."""
+        state = learner.state()
+        if ranks.is_first():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.log, ("\n".join(lines) + "\n").encode())
+            save_state(self.state, state)
+
+    def forget(self) -> None:
+        """Delete what is kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def lines_up_to(log: Path, step: int) -> list[str]:
+    """Lines of a metrics.jsonl up to a step; none where there is no file. Raises VantageError where it is
+    damaged."""
+    try:
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if json.loads(line)["step"] <= step]
+    except (ValueError, KeyError, TypeError) as error:
         raise VantageError(
-            f"{path.name} covers {len(columns[INDEX]):,} frames and there are {len(replay):,} to train on; "
+            f"{log} is damaged ({error}); delete {log.parent}, and that stage begins again"
+        ) from error
+
+
+def read_weights(
+    path: Path,
+    experience: Experience,
+) -> tuple[Float32[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
+    """(weight, sampling) of every frame, in the order of `experience`.
+
+    Raises VantageError for a table of other frames: sampling probabilities of a part of it would not add up.
+    """
+    columns = read_ledger(path)
+    index, count = columns[INDEX], len(experience)
+    alike = len(index) == count and not (columns[ROUND] != experience.round).any()
+    if not alike or (index != experience.index).any():
+        raise VantageError(
+            f"{path.name} covers {len(index):,} frames and there are {count:,} to train on; "
             f"run `vantage weigh {path.parent}`"
         )
+
+    described = columns[FINGERPRINT]
+    other = (described != experience.fingerprint) & (described != UNKNOWN)
+    if other.any():
+        raise VantageError(
+            f"{path.name} was made from other recordings than there are now ({int(other.sum()):,} of "
+            f"{count:,} frames); delete it and run `vantage weigh {path.parent}`"
+        )
     return columns["weight"].astype(np.float32), columns["sampling"]
-
-
-def _lines_before(log: Path, step: int) -> list[str]:
-    """Metrics that a killed fit had written up to the step from which this one goes on."""
-    if not log.exists():
-        return []
-    return [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
-
-
-def _forget(resume: Path) -> None:
-    for path in sorted(resume.glob("*")):
-        path.unlink()
-    if resume.exists():
-        resume.rmdir()

@@ -14,9 +14,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.run import gradient_steps
 from vantage.core.weights import HABC, HABCV
+from vantage.learn.critic.fit import CriticFit
 from vantage.stages.weigh import Weighing
-from vantage.study.plan import Acting, Arm, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.plan import (
+    Acting,
+    Arm,
+    Gathered,
+    MoreSupervised,
+    Offline,
+    Online,
+    Study,
+    Supervised,
+    WholeRun,
+)
 
 TITLES = {
     "sft": "SFT",
@@ -48,6 +61,8 @@ class Family(StrEnum):
     """The paper's own rules."""
     BEYOND = "HABC, beyond the paper"
     """HABC with a setting that the paper does not have."""
+    PRACTICE = "reinforcement learning"
+    """Practice in simulation, by its own success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +73,23 @@ class Label:
     """The method, without what the other fields say."""
     family: Family
     rounds: int = 0
-    """How many rounds it has had in all, where it goes on with a method for longer
-    than the study's own number; 0 elsewhere."""
+    """How many rounds it has had in all, where it goes on with a method for longer than the study's own
+    number; 0 elsewhere."""
     steps: int = 0
-    """Gradient steps a round, where it trains the last round's policy on for more of
-    them than the study does; 0 elsewhere."""
+    """Gradient steps a round, where it trains the last round's policy on for more of them than the study
+    does; 0 elsewhere."""
     shared: bool = False
     """It learned from rollouts that other arms learned from too."""
     scratch: bool = False
     """Training from scratch each round: every round's policy begins with its first weights."""
     noise: float | None = None
-    """The scale of the noise that a trained policy acts from, where that is another than
-    in training; 0 is zero-noise inference."""
+    """The scale of the noise that a trained policy acts from, where that is another than in training; 0 is
+    zero-noise inference."""
 
     @property
     def name(self) -> str:
-        """The method and for how long, without how it is trained and how it acts:
-        what stands beside a row of its group."""
+        """The method and for how long, without how it is trained and how it acts: what stands beside a row of
+        its group."""
         words = [self.method]
         if self.steps:
             words.append(f"{self.steps:,} steps a round")
@@ -124,14 +139,16 @@ def describe(study: Study, name: str) -> Label:
             return Label(method=_method(study, arm), family=Family.SUPERVISED)
         case Gathered():
             return Label(method=TITLES.get(arm.name, arm.name), family=Family.BASELINE)
+        case WholeRun():
+            return Label(method=TITLES.get(arm.name, arm.name), family=_family_of_run(arm))
         case Acting():
             return replace(describe(study, arm.after), noise=arm.noise)
         case Offline():
-            return Label(method=_method(study, arm), family=_family(arm), shared=True)
+            return Label(method=_method(study, arm), family=_family(arm.weighing, arm.critic), shared=True)
         case Online():
             return Label(
                 method=_method(study, arm),
-                family=_family(arm),
+                family=_family(arm.weighing, arm.critic),
                 rounds=_rounds(study, arm),
                 steps=0 if arm.fit is None or arm.from_scratch else arm.fit.steps,
                 scratch=arm.from_scratch,
@@ -144,8 +161,8 @@ def title(study: Study, name: str) -> str:
 
 
 def short_terms(study: Study, names: Iterable[str]) -> str:
-    """What the short terms in the titles of some arms mean, as sentences for the caption
-    of a table; empty where there are none."""
+    """What the short terms in the titles of some arms mean, as sentences for the caption of a table; empty
+    where there are none."""
     labels = [describe(study, name) for name in names]
     sentences: list[str] = []
     if any(label.scratch for label in labels):
@@ -161,8 +178,8 @@ def evaluated(study: Study) -> list[str]:
 
 
 def _method(study: Study, arm: Arm) -> str:
-    """The arm's own title, or that of the first arm which learns by the same settings and
-    trains as the study does; else its name."""
+    """The arm's own title, or that of the first arm which learns by the same settings and trains as the study
+    does; else its name."""
     if arm.name in TITLES:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
@@ -175,15 +192,15 @@ def _method(study: Study, arm: Arm) -> str:
 
 
 def _same_rule(arm: Online | Offline, other: Online) -> bool:
-    """Whether two arms learn from experience in the same way; an `Offline` arm
-    plays no rollouts that could differ."""
+    """Whether two arms learn from experience in the same way; an `Offline` arm plays no rollouts that could
+    differ."""
     same = (arm.weighing, arm.critic, arm.schedule) == (other.weighing, other.critic, other.schedule)
     return same and (isinstance(arm, Offline) or arm.rollouts == other.rollouts)
 
 
 def _rounds(study: Study, arm: Online) -> int:
-    """Rounds in all of an arm that goes on with its parent's method under no
-    title of its own; 0 for every other arm."""
+    """Rounds in all of an arm that goes on with its parent's method under no title of its own; 0 for every
+    other arm."""
     parent = study.arm(arm.after)
     if arm.name in TITLES or not isinstance(parent, Online):
         return 0
@@ -192,12 +209,22 @@ def _rounds(study: Study, arm: Online) -> int:
     return study.first_round(arm) + arm.rounds - 1
 
 
-def _family(arm: Online | Offline) -> Family:
-    """HABC is the paper's as long as nothing but the stride k and the schedule
-    differs from one of its own rules."""
-    if not isinstance(arm.weighing.rule, HABC | HABCV):
+def _family_of_run(arm: WholeRun) -> Family:
+    """Of a whole run: supervised where nothing follows round 0, else by how it learns from experience."""
+    if gradient_steps(arm.run) == 0:
+        return Family.SUPERVISED
+    if not isinstance(arm.run, HABCRun):
+        return Family.PRACTICE
+    improvement = arm.run.improvement
+    return _family(improvement.weighing, improvement.critic)
+
+
+def _family(weighing: Weighing, critic: CriticFit | None) -> Family:
+    """HABC is the paper's as long as nothing but the stride k and the schedule differs from one of its own
+    rules."""
+    if not isinstance(weighing.rule, HABC | HABCV):
         return Family.BASELINE
     paper = (Weighing(rule=HABC()), Weighing(rule=HABC(reweight_interventions=True)), Weighing(rule=HABCV()))
-    plain = replace(arm.weighing, stride=Weighing().stride) in paper
-    one_critic = arm.critic is None or (arm.critic.folds, arm.critic.members) == (1, 1)
+    plain = replace(weighing, stride=Weighing().stride) in paper
+    one_critic = critic is None or (critic.folds, critic.members) == (1, 1)
     return Family.HABC if plain and one_critic else Family.BEYOND

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vantage.progress import console
 from vantage.study.cells import Cell, CellRows
-from vantage.study.estimate import UNMEASURED, cell_seconds, measure_speeds
+from vantage.study.estimate import Estimator
 from vantage.study.measure import Table
 from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
@@ -30,8 +30,8 @@ class Board:
         self._live: Live | None = None
 
     def announce(self) -> None:
-        """Say what is missing and how long it will take; measures the machine's
-        speed where no finished cell tells it."""
+        """Say what is missing and how long it will take; measures the machine's speed where no finished cell
+        tells it."""
         if not self._left:
             console.print(
                 f"every cell is there already; draw them with `vantage study-report {self._results.folder}`",
@@ -39,17 +39,16 @@ class Board:
             return
         known = _known_seconds(self._results)
         unknown = {cell.arm for cell in self._left} - set(known)
-        speeds = measure_speeds(self._study) if unknown else UNMEASURED
+        estimator = Estimator(self._study)
         for cell in self._left:
             seconds = known.get(cell.arm)
-            self._left[cell] = seconds or cell_seconds(self._study, self._study.arm(cell.arm), speeds)
+            self._left[cell] = seconds or estimator.seconds(self._study.arm(cell.arm))
 
         source = "measured on finished cells"
         if unknown:
             source = "from a short measurement of this machine's speed"
-        console.print(
-            f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())} on {count(self._workers, 'worker')} ({source})",
-        )
+        work = f"{count(len(self._left), 'cell')} to run, about {hours(self._remaining())}"
+        console.print(f"{work} on {count(self._workers, 'worker')} ({source})")
 
     def __enter__(self) -> "Board":
         """Begin to show."""
@@ -90,10 +89,10 @@ class Board:
         if self._live is not None:
             self._live.update(self._table())
             return
+
         rate = f"{rows.trials['success'].mean():.3f}" if rows.trials else "-"
-        console.print(
-            f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22} success {rate:<6} {rows.seconds:5.0f} s   {self._what_is_left()}",
-        )
+        name = f"{cell.task:<18} seed {cell.seed:<3} {cell.arm:<22}"
+        console.print(f"{name} success {rate:<6} {rows.seconds:5.0f} s   {self._what_is_left()}")
 
     def _remaining(self) -> float:
         """Seconds until the last cell ends, every worker busy until then."""
@@ -106,12 +105,11 @@ class Board:
         """Success by arm and task, and below it what is running."""
         table = RichTable(title="success by arm and task (finished cells)", title_justify="left")
         table.add_column("arm")
-        for place in self._study.tasks:
-            table.add_column(place.world.task, justify="right")
+        for task in self._study.tasks:
+            table.add_column(task.name, justify="right")
         for arm in self._study.arms:
             if not isinstance(arm, Gathered):
-                rates = [self._rate(arm.name, place.world.task) for place in self._study.tasks]
-                table.add_row(arm.name, *rates)
+                table.add_row(arm.name, *(self._rate(arm.name, task.name) for task in self._study.tasks))
 
         running = ", ".join(f"{cell.arm} ({cell.task}, seed {cell.seed})" for cell in self._running)
         return Group(table, Text(f"{self._what_is_left()}; running: {running or '-'}", style="dim"))

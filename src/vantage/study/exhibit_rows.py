@@ -1,7 +1,7 @@
 """Episodes worth looking at <-> exhibits.parquet: a row per step, with what the critic said of it and, on a
 few of them, a picture.
 
-play_exhibits ──write_exhibits──> docs/results/study-state/exhibits.parquet ──read_exhibits──> filmstrip
+    make_exhibits ──write_exhibits──> docs/results/study-state/exhibits.parquet ──read_exhibits──> filmstrip
 """
 
 from dataclasses import dataclass

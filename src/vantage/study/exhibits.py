@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from vantage.batch import Observation
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import NoOne
 from vantage.core.credit import label_episode
@@ -35,8 +36,8 @@ from vantage.report.episode import fall_and_rise, largest_fall, smooth
 from vantage.seeding import seed_for
 from vantage.study.cells import Cell
 from vantage.study.exhibit_rows import VALUES, Exhibit, write_exhibits
-from vantage.study.plan import Online, Study
-from vantage.types import Observation, Trace
+from vantage.study.plan import Online, Study, StudyTask
+from vantage.types import Trace
 from vantage.worlds.spec import WorldSpec, place_of
 
 PICTURES = 8
@@ -68,12 +69,17 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
     if not last.weights.exists():
         raise VantageError(f"{last.folder} is not there; run `vantage study` with --tasks {task} first")
 
-    world = study.task(task).world
+    single = study.task(task)
+    if not isinstance(single, StudyTask):
+        fault = f"task {task!r} is a suite of worlds, of which no episodes are shown"
+        raise VantageError(f"{fault}; name a task that is one world")
+    world = single.world
     exhibits = _recorded(last, world, seed)
-    exhibits += _side_by_side(last, world, suite=study.base.evaluation.suite, stride=chosen.weighing.stride)
+    exhibits += _side_by_side(last, world, suite=study.shared.evaluation.suite, stride=chosen.weighing.stride)
     if not exhibits:
         raise VantageError(
-            f"{last.folder} holds no rescue, no recovery and no start that only it solves; choose another seed",
+            f"{last.folder} holds no rescue, no recovery and no start that only it solves; "
+            "choose another seed",
         )
     return write_exhibits(results, exhibits)
 
@@ -164,7 +170,9 @@ def _side_by_side(last: Round, world: WorldSpec, *, suite: str, stride: int) -> 
     shown: list[Exhibit] = []
     for trial in np.flatnonzero(ours & ~theirs)[:TRIED].tolist():
         start = seed_for(suite, place_of(world), trial)
-        fails, solves = [_played(world, policy, start, judge, name, words) for name, words, policy in policies]
+        fails, solves = [
+            _played(world, policy, start, judge, name, words) for name, words, policy in policies
+        ]
 
         p_v = smooth(solves.p_v)
         apart = bool(p_v[-1] > SURE > smooth(fails.p_v)[-1])
@@ -184,8 +192,8 @@ class _Judge:
     """k of the advantages: the study's."""
 
     def __call__(self, episode: Episode) -> dict[str, np.ndarray]:
-        """`VALUES` of every step of an episode that the critic was not trained on:
-        every fold may judge, the first one does."""
+        """`VALUES` of every step of an episode that the critic was not trained on: every fold may judge, the
+        first one does."""
         length = len(episode.state)
         features = self.entering.features(_seen(episode)).numpy()
         values = self.panel.values(torch.from_numpy(features), np.zeros(length, np.int64))
@@ -221,6 +229,7 @@ def _played(world: WorldSpec, policy: Policy, start: int, judge: _Judge, name: s
         pictures=False,
     )
     assert episode.environment_state is not None, "the collector records it"
+
     return Exhibit(
         name=name,
         words=words,
@@ -247,8 +256,8 @@ def _replay(
     actions: Float32[np.ndarray, "T A"],
     truth: Float32[np.ndarray, "T E"],
 ) -> dict[int, bytes]:
-    """Pictures along the recorded actions. Raises VantageError if they do not
-    lead through the recorded states."""
+    """Pictures along the recorded actions. Raises VantageError if they do not lead through the recorded
+    states."""
     scene = replace(world, image_size=SIZE)()
     scene.reset(seed)
     wanted = set(np.linspace(0, len(actions) - 1, PICTURES).round().astype(int).tolist())
@@ -257,7 +266,8 @@ def _replay(
     for step, action in enumerate(actions):
         if not np.allclose(scene.environment_state(), truth[step], atol=1e-5):
             raise VantageError(
-                f"step {step} of the replay differs from the recording; the world is not the one that recorded it",
+                f"step {step} of the replay differs from the recording; "
+                "the world is not the one that recorded it",
             )
         if step in wanted:
             pictures[step] = _jpeg(next(iter(scene.images().values())))

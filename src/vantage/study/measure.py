@@ -1,4 +1,7 @@
-"""A finished round in, a few numbers out: what was collected, what the critic is worth, how the weights fell (the paper's App. G)."""
+"""A finished round in, a few numbers out: what was collected, how good the critic is, what the weights are.
+
+The numbers of the paper's App. G.
+"""
 
 from dataclasses import dataclass
 
@@ -28,19 +31,21 @@ class Measured:
     stops: Table
 
 
-def measure_round(here: Round) -> Measured:
-    """Read a round's sidecars. Numbers that do not exist there (no critic, no rescue) are NaN."""
+def measure_round(files: Round) -> Measured:
+    """Read a round's sidecars. Numbers that it does not have (no critic, no rescue) are NaN."""
     nan = float("nan")
-    labels = read_parquet(here.labels, (INDEX, EPISODE, FRAME, "route", "outcome"))
+    labels = read_parquet(files.labels, (INDEX, EPISODE, FRAME, "route", "outcome"))
     first = np.flatnonzero(labels[FRAME] == 0)
     episode = np.cumsum(labels[FRAME] == 0) - 1
     human = labels["route"] == Route.INTERVENTION
+
     rescued = np.bincount(episode[human], minlength=len(first)) > 0
     succeeded = labels["outcome"][first] == 1
     alone = succeeded & ~rescued
     length = np.bincount(episode)
-    values = _own_values(here, labels[INDEX])
-    quality = read_json(here.critic / "quality.json") if (here.critic / "quality.json").exists() else {}
+
+    quality_file = files.critic / "quality.json"
+    quality = read_json(quality_file) if quality_file.exists() else {}
     numbers = {
         "episodes": len(first),
         "alone": float(alone.mean()),
@@ -56,32 +61,38 @@ def measure_round(here: Round) -> Measured:
         "mean_g_rescue": nan,
         "passing": nan,
     }
+
     starts: Table = {}
     stops: Table = {}
+    values = _own_values(files, labels[INDEX])
     if values is not None:
         autonomous = ~human
         numbers["mean_g_success"] = _mean(values["g"][labels["route"] == Route.ROLLOUT_SUCCESS])
         numbers["mean_g_rescue"] = _mean(values["g"][human])
         numbers["passing"] = _mean(values["weight"][autonomous] > 0)
+
         p_v = values["p_v"]
         if not np.isnan(p_v).all():
             starts = {
-                "round": np.full(len(first), here.number, np.int64),
+                "round": np.full(len(first), files.number, np.int64),
                 "p_v": p_v[first].astype(np.float32),
                 "alone": alone,
                 "rescued": rescued,
             }
-            stops = _stops(here.number, p_v, episode, length, succeeded, rescued)
-    summary: Table = {"round": np.array([here.number])} | {name: np.array([value]) for name, value in numbers.items()}
+            stops = _stops(files.number, p_v, episode, length, succeeded, rescued)
+
+    summary: Table = {"round": np.array([files.number])}
+    summary |= {name: np.array([value]) for name, value in numbers.items()}
     return Measured(summary=summary, starts=starts, stops=stops)
 
 
-def _own_values(here: Round, index: np.ndarray) -> Table | None:
+def _own_values(files: Round, index: np.ndarray) -> Table | None:
     """The ledger's values on the round's own frames, in the order of its labels; None without a ledger."""
-    if not here.weights.exists() or here.number == 0:
+    if not files.weights.exists() or files.number == 0:
         return None
-    table = read_parquet(here.weights, (ROUND, INDEX, "p_v", "g", "weight"))
-    own = table[ROUND] == here.number
+
+    table = read_parquet(files.weights, (ROUND, INDEX, "p_v", "g", "weight"))
+    own = table[ROUND] == files.number
     order = np.argsort(table[INDEX][own])[np.argsort(np.argsort(index))]
     return {name: table[name][own][order] for name in ("p_v", "g", "weight")}
 
@@ -95,30 +106,35 @@ def _stops(
     rescued: Bool[np.ndarray, "E"],
 ) -> Table:
     """What stopping at low viability would have saved and lost, over the episodes that nobody touched."""
-    rows: dict[str, list[float]] = {name: [] for name in ("threshold", "untouched", "successes", "lost", "steps", "saved", "failed_steps")}
-    begin = np.concatenate([[0], np.cumsum(length)[:-1]])
-    mine = [slice(int(b), int(b + n)) for b, n, r in zip(begin, length, rescued, strict=True) if not r]
-    won = succeeded[~rescued]
-    steps = length[~rescued]
+    names = ("threshold", "untouched", "successes", "lost", "steps", "saved", "failed_steps")
+    rows: dict[str, list[float]] = {name: [] for name in names}
+
+    begin = np.concatenate([[0], np.cumsum(length)[:-1]])[~rescued]
+    won, steps = succeeded[~rescued], length[~rescued]
+    untouched = [slice(int(first), int(first + count)) for first, count in zip(begin, steps, strict=True)]
+
     for threshold in THRESHOLDS:
-        at = np.array([_first_stop(p_v[rows_of] < threshold) for rows_of in mine], dtype=np.int64)
+        at = np.array(
+            [_first_stop(p_v[episode_rows] < threshold) for episode_rows in untouched], dtype=np.int64
+        )
         stopped = at < steps
         rows["threshold"].append(threshold)
-        rows["untouched"].append(len(mine))
+        rows["untouched"].append(len(untouched))
         rows["successes"].append(int(won.sum()))
         rows["lost"].append(int((stopped & won).sum()))
         rows["steps"].append(int(steps.sum()))
         rows["saved"].append(int((steps - np.minimum(at, steps)).sum()))
         rows["failed_steps"].append(int(steps[~won].sum()))
-    return {"round": np.full(len(THRESHOLDS), number, np.int64)} | {
-        name: np.array(column, dtype=np.float64) for name, column in rows.items()
-    }
+
+    columns: Table = {name: np.array(column, dtype=np.float64) for name, column in rows.items()}
+    return {"round": np.full(len(THRESHOLDS), number, np.int64)} | columns
 
 
 def _first_stop(low: Bool[np.ndarray, "T"]) -> int:
     """The step at which `low` has been true for `PATIENCE` steps; a huge number if it never has."""
     if len(low) < PATIENCE:
         return 1 << 30
+
     run = np.convolve(low.astype(np.int64), np.ones(PATIENCE, np.int64), mode="valid") == PATIENCE
     return int(run.argmax()) + PATIENCE if run.any() else 1 << 30
 

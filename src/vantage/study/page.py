@@ -1,14 +1,17 @@
 """The folder of a study's rows -> results.md, one SVG per figure, and one self-contained page.
 
-    rows ──statistics──> estimates ──figures, tables──> drawings and rows of text ──templates/study.html──> study.html
+    rows ──statistics──> estimates ──figures, tables──> drawings, rows of text
+    drawings, rows of text ──templates/study.html──> study.html
 
-Nothing but the stored rows is read. The page begins with the study's answer; every figure and table can be opened below it.
+Nothing but the stored rows is read. The page begins with the study's answer; every figure and table can be
+opened below it.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -19,16 +22,20 @@ from vantage.report.words import code, markdown
 from vantage.study.arms import title
 from vantage.study.figures.draw import draw_study
 from vantage.study.rows import Results
+from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast, hold_together
-from vantage.study.tables import Sheet, answer_sheet, cost, estimate, sheets
+from vantage.study.tables import answer_sheet, cost, estimate, sheets
 
-OPEN = ("fig3-success", "beyond-success")
-"""Figures that the page shows without being asked."""
+OPEN = ("fig3-success", "beyond-success", "success")
+"""Figures that the page shows without being asked, beside those of practice."""
 
 
-def write_study(folder: Path, out: Path) -> Path:
-    """Draw everything into `out` and return the page, `out`/study.html."""
-    results = Results.read(folder)
+def write_study(folder: Path, out: Path, own: Mapping[str, type[Any]] | None = None) -> Path:
+    """Draw everything into `out` and return the page, `out`/study.html.
+
+    `own`: classes from outside Vantage that the plan holds.
+    """
+    results = Results.read(folder, own)
     command = f"vantage study-report {shlex.quote(str(folder))}"
     estimates = estimate(results)
     drawn = draw_study(results, estimates)
@@ -38,13 +45,15 @@ def write_study(folder: Path, out: Path) -> Path:
         write_whole(out / f"{figure.name}.svg", figure.svg.encode())
     write_whole(out / "results.md", _markdown(results, written, command).encode())
 
+    view = results.study.view
+    opened = {*OPEN, *(curves.name for curves in view.curves)} if view else set(OPEN)
     values = {
         "name": results.folder.resolve().name,
-        "tasks": [task.world.task for task in results.study.tasks],
+        "tasks": [task.name for task in results.study.tasks],
         "about": cost(results),
         "answer": _answer(results, estimates.contrasts),
         # What matplotlib draws has escaped its own words; see study/figures/card.py.
-        "figures": [(figure.heading, Markup(figure.svg), figure.name in OPEN) for figure in drawn],
+        "figures": [(figure.heading, Markup(figure.svg), figure.name in opened) for figure in drawn],
         "sheets": written,
         "command": command,
     }
@@ -68,8 +77,8 @@ class Answer:
 
 def _answer(results: Results, compared: Sequence[Contrast]) -> Answer:
     study = results.study
-    known = {(one.ours, one.theirs): one for one in compared}
-    first = next((known[pair] for pair in study.first_pairs if pair in known), None)
+    by_arms = {(contrast.ours, contrast.theirs): contrast for contrast in compared}
+    first = next((by_arms[pair] for pair in study.first_pairs if pair in by_arms), None)
 
     return Answer(
         sheet=answer_sheet(results, compared),

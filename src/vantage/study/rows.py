@@ -1,4 +1,6 @@
-"""Finished cells <-> parquet files that are committed: a study grows run by run, on any machine, and is drawn again from them alone.
+"""Finished cells <-> parquet files that are committed.
+
+A study grows run by run, on any machine, and is drawn again from these files alone:
 
 docs/results/study-state/study.json      the plan
                          cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine
@@ -6,15 +8,20 @@ docs/results/study-state/study.json      the plan
                          rounds.parquet  one row per round
                          starts.parquet  one row per rollout: viability of its first state
                          stops.parquet   one row per round and stop threshold
+    of arms that practise:
+                         checks.parquet    one row per check on the way
+                         practice.parquet  one row per cell: environment steps, seconds playing and learning
+                         pace.parquet      one row per world: how near to its speed limit the robot is driven
 """
 
 import fcntl
 import os
 import platform
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +34,7 @@ from vantage.study.measure import Table
 from vantage.study.plan import Study
 from vantage.types import VantageError
 
-TABLES = ("trials", "rounds", "starts", "stops", "cells")
+TABLES = ("trials", "rounds", "starts", "stops", "checks", "practice", "pace", "cells")
 """In the order in which they are written: a cell is there when its last row is."""
 
 
@@ -42,26 +49,28 @@ class Results:
     @classmethod
     def open(cls, folder: Path, study: Study) -> "Results":
         """Read what is there. Raises VantageError where rows were made by other settings than the study's."""
-        results = cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+        results = cls(folder, study, _read_all(folder))
         results._check()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "study.json", to_json(study))
         return results
 
     @classmethod
-    def read(cls, folder: Path) -> "Results":
-        """Read results with the plan that is stored beside them."""
+    def read(cls, folder: Path, own: Mapping[str, type[Any]] | None = None) -> "Results":
+        """Read results with the plan that is stored beside them.
+
+        `own`: classes from outside Vantage that the plan holds.
+        """
         if not (folder / "study.json").exists():
-            raise VantageError(f"{folder} holds no study (study.json is missing); name the folder that `vantage study` wrote its rows to")
-        study = from_json(Study, read_json(folder / "study.json"), "study.json")
-        return cls(folder, study, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+            fault = f"{folder} holds no study (study.json is missing)"
+            raise VantageError(f"{fault}; name the folder that `vantage study` wrote its rows to")
+
+        study = from_json(Study, read_json(folder / "study.json"), "study.json", own)
+        return cls(folder, study, _read_all(folder))
 
     def done(self) -> set[Cell]:
         """Cells whose rows are here."""
-        cells = self.tables["cells"]
-        if not cells:
-            return set()
-        return {Cell(task=str(t), arm=str(a), seed=int(s)) for t, a, s in zip(cells["task"], cells["arm"], cells["seed"], strict=True)}
+        return set(_cells_of(self.tables["cells"]))
 
     def add(self, rows: CellRows) -> None:
         """Append a cell's rows and write the tables."""
@@ -74,41 +83,47 @@ class Results:
             "commit": np.array([git_commit() or "unknown"]),
             "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
         }
-        for name, more in {
+
+        new: dict[str, Table] = {
             "trials": rows.trials,
             "rounds": rows.rounds,
             "starts": rows.starts,
             "stops": rows.stops,
+            "checks": rows.practised.checks,
+            "practice": rows.practised.practice,
+            "pace": rows.practised.pace,
             "cells": about,
-        }.items():
-            if more:
-                self._append(name, cell, more)
+        }
+        for name, table in new.items():
+            if table:
+                self._append(name, cell, table)
 
     def _append(self, name: str, cell: Cell, more: Table) -> None:
+        """Add rows of a cell to a table, and write it."""
         count = len(next(iter(more.values())))
-        whose: Table = {
+        key: Table = {
             "task": np.full(count, cell.task),
             "arm": np.full(count, cell.arm),
             "seed": np.full(count, cell.seed, np.int64),
         }
-        new, old = whose | more, self.tables[name]
-        self.tables[name] = {key: np.concatenate([old[key], new[key]]) for key in new} if old else new
+        self.tables[name] = _joined(self.tables[name], key | more)
         self._write(name)
 
     def merge(self, other: "Results") -> int:
-        """Take over the cells of `other` that are missing here; returns how many. Raises VantageError where its settings were others."""
+        """Take over the cells of `other` that are missing here; returns how many.
+
+        Raises VantageError where its settings were others.
+        """
         Results(self.folder, self.study, other.tables)._check()
         new = other.done() - self.done()
         self.drop(new)  # what a kill between two tables may have left
         for name in TABLES:
-            theirs = other.tables[name]
-            if not theirs:
-                continue
-            whose = zip(theirs["task"], theirs["arm"], theirs["seed"], strict=True)
-            keep = np.array([Cell(task=str(t), arm=str(a), seed=int(s)) in new for t, a, s in whose])
-            mine = self.tables[name]
-            self.tables[name] = {k: np.concatenate([mine[k], v[keep]]) if mine else v[keep] for k, v in theirs.items()}
-            self._write(name)
+            table = other.tables[name]
+            if table:
+                keep = np.array([cell in new for cell in _cells_of(table)])
+                taken = {column: values[keep] for column, values in table.items()}
+                self.tables[name] = _joined(self.tables[name], taken)
+                self._write(name)
         return len(new)
 
     def _write(self, name: str) -> None:
@@ -123,8 +138,9 @@ class Results:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                fault = f"another study is writing to {self.folder}"
                 raise VantageError(
-                    f"another study is writing to {self.folder}; wait for it, or name another folder with --results and merge the two"
+                    f"{fault}; wait for it, or name another folder with --results and merge the two"
                 ) from error
             yield
 
@@ -133,41 +149,67 @@ class Results:
         gone = set(cells)
         for name, table in self.tables.items():
             if table:
-                whose = zip(table["task"], table["arm"], table["seed"], strict=True)
-                keep = np.array([Cell(task=str(t), arm=str(a), seed=int(s)) not in gone for t, a, s in whose])
-                self.tables[name] = {key: column[keep] for key, column in table.items()}
+                keep = np.array([cell not in gone for cell in _cells_of(table)])
+                self.tables[name] = {column: values[keep] for column, values in table.items()}
 
     def _check(self) -> None:
+        """Raise VantageError for rows that other settings than the study's have made."""
         cells = self.tables["cells"]
         if not cells:
             return
+
         wanted: dict[tuple[str, str], str] = {}
-        for task, name, found in zip(cells["task"], cells["arm"], cells["fingerprint"], strict=True):
-            key = (str(task), str(name))
+        for cell, stored in zip(_cells_of(cells), cells["fingerprint"], strict=True):
+            key = (cell.task, cell.arm)
             if key not in wanted:
-                wanted[key] = self.study.fingerprint(self.study.arm(key[1]), self.study.task(key[0]))
-            if wanted[key] != found:
+                wanted[key] = self.study.fingerprint(self.study.arm(cell.arm), self.study.task(cell.task))
+            if wanted[key] != stored:
+                changed = self._changed(*key)
                 raise VantageError(
-                    f"{self.folder} holds rows of {key[1]!r} on {key[0]} that other settings have made{self._changed(*key)}; "
-                    "name another folder with --results, or delete this one"
+                    f"{self.folder} holds rows of {cell.arm!r} on {cell.task} that other settings have made"
+                    f"{changed}; name another folder with --results, or delete this one"
                 )
 
     def _changed(self, task: str, arm: str) -> str:
-        """The setting in which a cell differs from the plan that is stored beside its rows, in brackets; empty where that does not say."""
+        """The setting in which a cell differs from the plan that is stored beside its rows, in brackets.
+
+        Empty where that plan does not say.
+        """
         try:
             stored = from_json(Study, read_json(self.folder / "study.json"), "study.json")
-            pairs = zip(stored.ancestry(stored.arm(arm)), self.study.ancestry(self.study.arm(arm)), strict=False)
+            theirs, ours = stored.ancestry(stored.arm(arm)), self.study.ancestry(self.study.arm(arm))
             differences = [
                 first_difference(
                     to_json(stored.settings(was, stored.task(task), 0)),
                     to_json(self.study.settings(now, self.study.task(task), 0)),
                 )
-                for was, now in pairs
+                for was, now in zip(theirs, ours, strict=False)
             ]
         except VantageError:
             return ""
         return next((f" ({difference})" for difference in differences if difference), "")
 
 
-def _read(path: Path) -> Table:
-    return read_parquet(path) if path.exists() else {}
+def _cells_of(table: Table) -> list[Cell]:
+    """The cell of every row of a table."""
+    if not table:
+        return []
+    keys = zip(table["task"], table["arm"], table["seed"], strict=True)
+    return [Cell(task=str(task), arm=str(arm), seed=int(seed)) for task, arm, seed in keys]
+
+
+def _joined(old: Table, new: Table) -> Table:
+    """The rows of two tables, one after the other."""
+    if not old:
+        return new
+    return {column: np.concatenate([old[column], values]) for column, values in new.items()}
+
+
+def _read_all(folder: Path) -> dict[str, Table]:
+    """Every table; an empty one where there is no file."""
+    paths = {name: folder / f"{name}.parquet" for name in TABLES}
+    tables = {name: read_parquet(path) if path.exists() else {} for name, path in paths.items()}
+    trials = tables["trials"]
+    if trials and "world" not in trials:
+        trials["world"] = trials["task"]  # rows from before a task could be a suite: every task was a world
+    return tables

@@ -1,15 +1,16 @@
-"""A study and seeds in, every missing cell out: parents before children, one core each, as many at once as there are workers."""
+"""A study and seeds in, every missing cell out.
 
-import multiprocessing
+Parents come before children; cells run on one core each, as many at once as there are workers.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from vantage.collect.pool import leave_with_parent
-from vantage.progress import console
+from vantage.collect.workers import RETRIES, open_workers
 from vantage.study.board import Board
 from vantage.study.cells import Cell, CellRows, finished, run_cell
 from vantage.study.plan import Study
@@ -22,32 +23,45 @@ class Wanted:
 
     cells: tuple[Cell, ...]
     again: frozenset[Cell]
-    """Cells whose rows are stored already and whose checkpoints others need: run for the checkpoint, their rows not stored twice."""
+    """Cells whose rows are stored already and whose checkpoints others need.
+
+    They run for the checkpoint, and their rows are not stored twice.
+    """
 
 
 def wanted_cells(
-    study: Study, seeds: Iterable[int], work: Path, done: set[Cell], arms: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
+    study: Study,
+    seeds: Iterable[int],
+    work: Path,
+    done: set[Cell],
+    arms: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
 ) -> Wanted:
-    """Cells without rows, and the ancestors that they need. Seed by seed, so that an interrupted study is a balanced one."""
-    chosen = [study.arm(name) for name in arms] or list(study.arms)
-    places = [study.task(name) for name in tasks] or list(study.tasks)
+    """Cells without rows, and the ancestors that they need.
+
+    Seed by seed, so that an interrupted study is a balanced one.
+    """
+    chosen_arms = [study.arm(name) for name in arms] or list(study.arms)
+    chosen_tasks = [study.task(name) for name in tasks] or list(study.tasks)
     cells: list[Cell] = []
     again: set[Cell] = set()
+
     for seed in seeds:
-        for place in places:
-            mine: dict[str, Cell] = {}
-            for arm in chosen:
-                cell = Cell(task=place.world.task, arm=arm.name, seed=seed)
+        for task in chosen_tasks:
+            by_arm: dict[str, Cell] = {}
+            for arm in chosen_arms:
+                cell = Cell(task=task.name, arm=arm.name, seed=seed)
                 if cell in done:
                     continue
                 for ancestor in study.ancestry(arm)[:-1]:
-                    needed = Cell(task=place.world.task, arm=ancestor.name, seed=seed)
-                    if ancestor.name not in mine and not finished(study, needed, work):
-                        mine[ancestor.name] = needed
+                    needed = Cell(task=task.name, arm=ancestor.name, seed=seed)
+                    if ancestor.name not in by_arm and not finished(study, needed, work):
+                        by_arm[ancestor.name] = needed
                         if needed in done:
                             again.add(needed)
-                mine[arm.name] = cell
-            cells += [mine[arm.name] for arm in study.arms if arm.name in mine]
+                by_arm[arm.name] = cell
+            cells += [by_arm[arm.name] for arm in study.arms if arm.name in by_arm]
+
     return Wanted(cells=tuple(cells), again=frozenset(again))
 
 
@@ -61,45 +75,53 @@ def run_study(
     arms: tuple[str, ...] = (),
     tasks: tuple[str, ...] = (),
 ) -> None:
-    """Run every wanted cell and store its rows as it ends. Started again, it goes on where it was, inside cells too."""
+    """Run every wanted cell and store its rows as it ends.
+
+    Started again, it goes on where it was, inside cells too.
+    """
     wanted = wanted_cells(study, seeds, work, results.done(), arms, tasks)
     board = Board(study, results, wanted.cells, workers)
     board.announce()
     if not wanted.cells:
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vantage.study.cells", "vantage.worlds.metaworld.world"])
+
     waiting = list(wanted.cells)
     running: dict[Future[CellRows], Cell] = {}
-    ended: set[Cell] = set()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as executor, board:
-        try:
-            while waiting or running:
-                ready = [cell for cell in waiting if _may_run(study, cell, work, waiting, running)][: workers - len(running)]
-                for cell in ready:
-                    waiting.remove(cell)
-                    running[executor.submit(run_cell, study, cell, work)] = cell
-                board.show(running.values(), len(waiting))
+
+    # A pool plays a list of jobs in any order; cells wait for their parents, so each is handed over by
+    # itself.
+    preload = ("vantage.study.cells", "vantage.worlds.metaworld.world")
+    lost = Counter[Cell]()
+    with open_workers(workers, preload=preload, quiet=True) as processes, board:
+        while waiting or running:
+            ready = [cell for cell in waiting if _may_run(study, cell, work, waiting, running)]
+            for cell in ready[: workers - len(running)]:
+                waiting.remove(cell)
+                running[processes.submit(run_cell, study, cell, work)] = cell
+            board.show(running.values(), len(waiting))
+
+            try:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    cell = running.pop(future)
                     rows = future.result()
-                    ended.add(cell)
+                    cell = running.pop(future)
                     if cell not in wanted.again:
                         results.add(rows)
                     board.finished(rows)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+            except BrokenProcessPool:
+                # One worker's death ends them all. Their cells go on where they were, in fresh processes.
+                lost.update(running.values())
+                waiting[:0] = running.values()
+                running.clear()
+                processes.renew(given_up=max(lost.values()) > RETRIES)
 
 
-def _may_run(study: Study, cell: Cell, work: Path, waiting: list[Cell], running: dict[Future[CellRows], Cell]) -> bool:
+def _may_run(
+    study: Study, cell: Cell, work: Path, waiting: list[Cell], running: dict[Future[CellRows], Cell]
+) -> bool:
+    """Whether a cell has no parent, or one that is finished."""
     after = study.arm(cell.arm).after
+    if not after:
+        return True
+
     parent = Cell(task=cell.task, arm=after, seed=cell.seed)
-    return not after or (parent not in waiting and parent not in running.values() and finished(study, parent, work))
-
-
-def _quiet() -> None:
-    """Workers say nothing, use one thread each, and do not outlive the study."""
-    leave_with_parent()
-    console.quiet = True
-    torch.set_num_threads(1)
+    return parent not in waiting and parent not in running.values() and finished(study, parent, work)

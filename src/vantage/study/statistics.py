@@ -1,13 +1,17 @@
-"""Trials of a study -> rates, differences and what they are worth. Everything is paired: the same seeds, the same starts.
+"""Trials of a study -> rates, differences and their uncertainty. All is paired: the same seeds and starts.
 
-    rows ──grid──> per task: success [S seeds, N starts], steps [S, N] ──contrast──> difference, probability of improvement, power
+    rows ──grid──> per world: success [S seeds, N starts], steps [S, N]
+                   ──contrast──> difference, probability of improvement, power
 
-Intervals are 95 % crossed bootstraps: in every task, seeds and starts are both drawn again (the "pigeonhole" bootstrap of Owen 2007,
-Annals of Applied Statistics 1:386-411, which errs on the wide side), and tasks are averaged, each counting the same.
+Intervals are 95 % crossed bootstraps: in every world, seeds and starts are both drawn again (the "pigeonhole"
+bootstrap of Owen 2007, Annals of Applied Statistics 1:386-411, which errs on the wide side), and worlds are
+averaged, each counting the same. A task is one world, or a suite of worlds in which one policy is evaluated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -27,8 +31,10 @@ DETECTABLE = normal_quantile(0.5 + LEVEL / 2) + normal_quantile(POWER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """One arm on one task."""
+    """One arm in one world."""
 
+    task: str
+    """The task that the world belongs to."""
     seeds: Int64[np.ndarray, "S"]
     success: Bool[np.ndarray, "S N"]
     steps: Int64[np.ndarray, "S N"]
@@ -36,33 +42,70 @@ class Grid:
 
     def of(self, seeds: Int64[np.ndarray, "R"]) -> "Grid":
         """The rows of some of its seeds, in their order."""
-        place = np.searchsorted(self.seeds, seeds)
-        return Grid(seeds=seeds, success=self.success[place], steps=self.steps[place])
+        rows = np.searchsorted(self.seeds, seeds)
+        return Grid(task=self.task, seeds=seeds, success=self.success[rows], steps=self.steps[rows])
 
 
 def grids(trials: Table, arm: str) -> dict[str, Grid]:
-    """Task -> what an arm did there, seeds in order. Tasks without finished cells are absent."""
-    found: dict[str, Grid] = {}
-    mine = trials["arm"] == arm if trials else np.zeros(0, bool)
-    for task in np.unique(trials["task"][mine]) if mine.any() else ():
-        rows = np.flatnonzero(mine & (trials["task"] == task))
+    """World -> what an arm did there, seeds in order. Worlds without finished cells are absent."""
+    own = trials["arm"] == arm if trials else np.zeros(0, bool)
+    if not own.any():
+        return {}
+
+    by_world: dict[str, Grid] = {}
+    for world in np.unique(trials["world"][own]):
+        rows = np.flatnonzero(own & (trials["world"] == world))
         order = rows[np.lexsort((trials["trial"][rows], trials["seed"][rows]))]
+
         seeds = np.unique(trials["seed"][order])
         success = trials["success"][order].astype(bool).reshape(len(seeds), -1)
-        steps = np.where(success, trials["steps"][order].reshape(success.shape), trials["limit"][order].reshape(success.shape))
-        found[str(task)] = Grid(seeds=seeds.astype(np.int64), success=success, steps=steps.astype(np.int64))
-    return found
+        steps, limit = (trials[name][order].reshape(success.shape) for name in ("steps", "limit"))
+        by_world[str(world)] = Grid(
+            task=str(trials["task"][order[0]]),
+            seeds=seeds.astype(np.int64),
+            success=success,
+            steps=np.where(success, steps, limit).astype(np.int64),
+        )
+    return by_world
+
+
+def task_grids(trials: Table, arm: str) -> dict[str, Grid]:
+    """Task -> what an arm did there, the starts of all its worlds side by side."""
+    by_world = grids(trials, arm)
+    by_task: dict[str, Grid] = {}
+    for task, worlds in worlds_by_task(by_world).items():
+        by_task[task] = Grid(
+            task=task,
+            seeds=by_world[worlds[0]].seeds,  # those of every world: a cell plays in all of its task
+            success=np.concatenate([by_world[world].success for world in worlds], axis=1),
+            steps=np.concatenate([by_world[world].steps for world in worlds], axis=1),
+        )
+    return by_task
 
 
 def pair(ours: dict[str, Grid], theirs: dict[str, Grid]) -> dict[str, tuple[Grid, Grid]]:
-    """Task -> both arms on the seeds that both have finished."""
-    found: dict[str, tuple[Grid, Grid]] = {}
-    for task in ours:
-        if task in theirs:
-            seeds = np.intersect1d(ours[task].seeds, theirs[task].seeds)
+    """World -> both arms on the seeds that both have finished."""
+    pairs: dict[str, tuple[Grid, Grid]] = {}
+    for world in ours:
+        if world in theirs:
+            seeds = np.intersect1d(ours[world].seeds, theirs[world].seeds)
             if len(seeds):
-                found[task] = (ours[task].of(seeds), theirs[task].of(seeds))
-    return found
+                pairs[world] = (ours[world].of(seeds), theirs[world].of(seeds))
+    return pairs
+
+
+def worlds_by_task(grids: Mapping[str, Grid]) -> dict[str, list[str]]:
+    """Task -> its worlds."""
+    worlds: dict[str, list[str]] = {}
+    for world, grid in grids.items():
+        worlds.setdefault(grid.task, []).append(world)
+    return worlds
+
+
+def cells_in(grids: Mapping[str, Grid]) -> int:
+    """Pairs of task and seed."""
+    by_task = worlds_by_task(grids).values()
+    return sum(max(len(grids[world].seeds) for world in worlds) for worlds in by_task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +118,23 @@ class Contrast:
     """Success rate of ours minus theirs; n = pairs of cells."""
     by_task: dict[str, float]
     improvement: Interval
-    """Probability that a run of ours beats a run of theirs on the same task (Agarwal et al. 2021, NeurIPS); n as above."""
+    """Probability that a run of ours beats a run of theirs on the same task; n = pairs of cells.
+
+    Source: Agarwal et al. 2021, NeurIPS.
+    """
     shared_steps: Interval
     """Steps of ours minus theirs on the starts that both solve with the same seed; n = those starts."""
     limit_steps: Interval
     """The same over all starts, failures counted at the limit."""
     detectable: float
-    """The difference in success that would be found with 80 % power at the 5 % level, given how much these cells scatter;
-    NaN where a task has one seed."""
+    """The difference in success that would be significant at the 5 % level with 80 % power, for cells that
+    scatter as these do; NaN where a task has one seed."""
     p: float
-    """Chance of a difference in success as large as this, either way, between arms that are alike: paired sign-flip test over cells, which
-    asks nothing of their scatter and takes the starts as they are. Never below 2^(1 - cells)."""
+    """Chance of a difference in success as large as this, either way, between arms that are alike.
+
+    By the paired sign-flip test over cells, which assumes nothing of their scatter and takes the starts as
+    they are. Never below 2^(1 - cells).
+    """
 
 
 def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contrast | None:
@@ -93,51 +142,68 @@ def contrast(trials: Table, ours: str, theirs: str, *, seed: int = 0) -> Contras
     pairs = pair(grids(trials, ours), grids(trials, theirs))
     if not pairs:
         return None
-    rng = np.random.default_rng([seed, 5])
+
+    # Per world, ours minus theirs on every seed and start.
     change = {task: a.success.astype(np.float64) - b.success for task, (a, b) in pairs.items()}
     both = {task: (a.success & b.success).astype(np.float64) for task, (a, b) in pairs.items()}
     steps = {task: (a.steps - b.steps).astype(np.float64) for task, (a, b) in pairs.items()}
-    weights = {task: _resample(rng, matrix.shape) for task, matrix in change.items()}
+    solved = {task: both[task] * steps[task] for task in steps}
+
+    weights, rng = _resample((seed, 5), change)
     ones = {task: np.ones_like(matrix) for task, matrix in change.items()}
-    cells = sum(len(matrix) for matrix in change.values())
+    ours_in = {world: first for world, (first, _) in pairs.items()}
+    cells, tasks = cells_in(ours_in), worlds_by_task(ours_in)
+
     difference, spread = _ratio(change, ones, weights, cells)
-    shared, _ = _ratio({task: both[task] * steps[task] for task in steps}, both, weights, int(sum(m.sum() for m in both.values())))
+    shared, _ = _ratio(solved, both, weights, int(sum(matrix.sum() for matrix in both.values())))
     limit, _ = _ratio(steps, ones, weights, sum(matrix.size for matrix in steps.values()))
     return Contrast(
         ours=ours,
         theirs=theirs,
         difference=difference,
-        by_task={task: float(matrix.mean()) for task, matrix in change.items()},
+        by_task={
+            task: float(np.mean([change[world].mean() for world in worlds])) for task, worlds in tasks.items()
+        },
         improvement=_improvement(pairs, weights, cells),
         shared_steps=shared,
         limit_steps=limit,
         detectable=DETECTABLE * spread,
-        p=_p_value(change, rng),
+        p=_p_value([[change[world] for world in worlds] for worlds in tasks.values()], rng),
     )
 
 
-def hold_together(found: Sequence[Contrast], level: float = 0.05) -> list[bool]:
-    """Which differences in success stand when all are looked at together: Holm's procedure (1979, Scand. J. Statistics 6:65-70).
+def hold_together(contrasts: Sequence[Contrast], level: float = 0.05) -> list[bool]:
+    """Which differences in success are significant when all are tested together.
 
-    Sorted by p, the k-th smallest of m must lie below level / (m - k), k from 0; the first that does not, and all behind it, do not stand.
+    By Holm's procedure (1979, Scand. J. Statistics 6:65-70): sorted by p, the k-th smallest of m must lie
+    below level / (m - k), k from 0; the first that does not, and all behind it, are not significant.
     """
-    order = sorted(range(len(found)), key=lambda place: found[place].p)
-    stands = [False] * len(found)
-    for k, place in enumerate(order):
-        if found[place].p > level / (len(order) - k):
+    order = sorted(range(len(contrasts)), key=lambda number: contrasts[number].p)
+    stands = [False] * len(contrasts)
+    for k, number in enumerate(order):
+        if contrasts[number].p > level / (len(order) - k):
             break
-        stands[place] = True
+        stands[number] = True
     return stands
 
 
-def _p_value(change: dict[str, Float64[np.ndarray, "S N"]], rng: np.random.Generator) -> float:
-    """Paired sign-flip test: were the two arms alike, either could have been the better one in every cell by itself."""
-    parts = np.concatenate([matrix.mean(axis=1) / len(matrix) for matrix in change.values()])
+def _p_value(change: Sequence[Sequence[Float64[np.ndarray, "_ _"]]], rng: np.random.Generator) -> float:
+    """Paired sign-flip test: between arms that are alike, the difference in every cell could have either
+    sign.
+
+    `change`: per task, the differences in its worlds, whose rows are the same seeds; a cell is one seed in
+    all worlds of a task.
+    """
+    by_task = [np.sum([matrix.mean(axis=1) / len(matrix) for matrix in worlds], axis=0) for worlds in change]
+    parts = np.concatenate(by_task)
     count = len(parts)
+
+    # All signs where there are few cells, else a sample of them.
     if exact := count <= 16:
         signs = 1.0 - 2.0 * (np.arange(1 << count)[:, None] >> np.arange(count) & 1)
     else:
         signs = rng.choice((-1.0, 1.0), (FLIPS, count))
+
     as_far = int((np.abs(signs @ parts) >= abs(parts.sum()) - 1e-12).sum())
     return as_far / len(signs) if exact else (as_far + 1) / (len(signs) + 1)
 
@@ -145,50 +211,95 @@ def _p_value(change: dict[str, Float64[np.ndarray, "S N"]], rng: np.random.Gener
 Weights = tuple[Float64[np.ndarray, "R S"], Float64[np.ndarray, "R N"]]
 
 
-def _resample(rng: np.random.Generator, shape: tuple[int, ...]) -> Weights:
-    """How often each seed and each start appears in each replication."""
-    seeds, starts = shape
-    return (
-        rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS).astype(np.float64),
-        rng.multinomial(starts, np.full(starts, 1 / starts), DRAWS).astype(np.float64),
-    )
+def _resample(
+    seed: tuple[int, int],
+    matrices: Mapping[str, Float64[np.ndarray, "_ _"]],
+) -> tuple[dict[str, Weights], np.random.Generator]:
+    """How often each seed and each start of some matrices appears in each replication.
+
+    And the generator after these draws, for more of them.
+    """
+    weights, state = _draw(seed, tuple(matrix.shape for matrix in matrices.values()))
+    rng = np.random.default_rng()
+    rng.bit_generator.state = state
+    return dict(zip(matrices, weights, strict=True)), rng
+
+
+@lru_cache(maxsize=4)
+def _draw(
+    seed: tuple[int, int], shapes: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[Weights, ...], dict[str, Any]]:
+    """The draws for matrices of some shapes, and the state of the generator behind them.
+
+    Most arms of a study have as many seeds and starts as the last one, and drawing takes longer than all that
+    is made of the draws, so the last few are kept.
+    """
+    rng = np.random.default_rng(seed)
+    weights: list[Weights] = []
+    for shape in shapes:
+        uniform = [np.full(count, 1 / count) for count in shape]
+        drawn = [rng.multinomial(len(chances), chances, DRAWS).astype(np.float64) for chances in uniform]
+        for counts in drawn:
+            counts.setflags(write=False)
+        weights.append((drawn[0], drawn[1]))
+    return tuple(weights), dict(rng.bit_generator.state)
 
 
 def _ratio(
-    top: dict[str, Float64[np.ndarray, "S N"]], bottom: dict[str, Float64[np.ndarray, "S N"]], weights: dict[str, Weights], n: int
+    top: dict[str, Float64[np.ndarray, "_ _"]],
+    bottom: dict[str, Float64[np.ndarray, "_ _"]],
+    weights: dict[str, Weights],
+    n: int,
 ) -> tuple[Interval, float]:
-    """Mean over tasks of sum(top) / sum(bottom), with its interval and its standard error. A task with nothing below is left out.
+    """Mean over tasks of sum(top) / sum(bottom), with its interval and its standard error.
 
-    No interval (NaN) where a task has a single seed: drawn from its starts alone it would be too narrow by the scatter between seeds.
+    `top`, `bottom`: [S, N] per task, which need not have as many seeds each. Tasks whose bottom adds up to 0
+    are left out. No interval (NaN) where a task has a single seed: drawn from its starts alone it would be
+    too narrow by the scatter between seeds.
     """
     tasks = [task for task in top if bottom[task].sum() > 0]
     nan = float("nan")
     if not tasks:
         return Interval(estimate=nan, low=nan, high=nan, n=0), nan
+
     estimate = float(np.mean([top[task].sum() / bottom[task].sum() for task in tasks]))
-    drawn = [_total(top[task], weights[task]) / np.maximum(_total(bottom[task], weights[task]), 1e-9) for task in tasks]
-    means = np.mean(drawn, axis=0)
     if min(len(top[task]) for task in tasks) < 2:
         return Interval(estimate=estimate, low=nan, high=nan, n=n), nan
+
+    drawn: list[np.ndarray] = []
+    for task in tasks:
+        below = np.maximum(_total(bottom[task], weights[task]), 1e-9)
+        drawn.append(_total(top[task], weights[task]) / below)
+    means = np.mean(drawn, axis=0)
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(estimate=estimate, low=float(low), high=float(high), n=n), float(means.std())
 
 
 def _total(matrix: Float64[np.ndarray, "S N"], weights: Weights) -> Float64[np.ndarray, "R"]:
+    """The sum of a matrix in every replication."""
     seeds, starts = weights
     return ((seeds @ matrix) * starts).sum(axis=1)
 
 
 def _improvement(pairs: dict[str, tuple[Grid, Grid]], weights: dict[str, Weights], n: int) -> Interval:
-    """P(ours > theirs) over all pairs of runs of a task, ties counting half, tasks averaged; seeds drawn again."""
-    wins = {}
+    """P(ours > theirs) over all pairs of runs of a task, ties counting half, tasks averaged.
+
+    Its interval draws seeds again.
+    """
+    wins: dict[str, Float64[np.ndarray, "S S"]] = {}
     for task, (a, b) in pairs.items():
         x, y = a.success.mean(axis=1), b.success.mean(axis=1)
         wins[task] = (x[:, None] > y) + 0.5 * (x[:, None] == y)
-    drawn = [np.einsum("rs,st,rt->r", weights[task][0], win, weights[task][0]) / len(win) ** 2 for task, win in wins.items()]
-    single = min(len(win) for win in wins.values()) < 2
-    low, high = (float("nan"),) * 2 if single else np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
-    return Interval(estimate=float(np.mean([win.mean() for win in wins.values()])), low=float(low), high=float(high), n=n)
+    estimate = float(np.mean([win.mean() for win in wins.values()]))
+
+    if min(len(win) for win in wins.values()) < 2:
+        return Interval(estimate=estimate, low=float("nan"), high=float("nan"), n=n)
+    drawn: list[np.ndarray] = []
+    for task, win in wins.items():
+        seeds = weights[task][0]
+        drawn.append(np.einsum("rs,st,rt->r", seeds, win, seeds) / len(win) ** 2)
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    return Interval(estimate=estimate, low=float(low), high=float(high), n=n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,19 +318,27 @@ class Rate:
 
 def rate(trials: Table, arm: str, *, seed: int = 0) -> Rate | None:
     """Success of one arm; None without finished cells."""
-    found = grids(trials, arm)
-    if not found:
+    by_world = grids(trials, arm)
+    if not by_world:
         return None
-    rng = np.random.default_rng([seed, 6])
-    success = {task: grid.success.astype(np.float64) for task, grid in found.items()}
-    weights = {task: _resample(rng, matrix.shape) for task, matrix in success.items()}
-    ones = {task: np.ones_like(matrix) for task, matrix in success.items()}
-    overall, _ = _ratio(success, ones, weights, sum(len(matrix) for matrix in success.values()))
-    by_task = {task: _ratio({task: matrix}, ones, weights, len(matrix))[0] for task, matrix in success.items()}
-    steps = [float(grid.steps[grid.success].mean()) for grid in found.values() if grid.success.any()]
+
+    success = {world: grid.success.astype(np.float64) for world, grid in by_world.items()}
+    weights, _ = _resample((seed, 6), success)
+    ones = {world: np.ones_like(matrix) for world, matrix in success.items()}
+    overall, _ = _ratio(success, ones, weights, cells_in(by_world))
+
+    tasks: dict[str, Interval] = {}
+    reached: dict[str, float] = {}
+    for task, worlds in worlds_by_task(by_world).items():
+        of_task = {world: success[world] for world in worlds}
+        seeds = max(len(matrix) for matrix in of_task.values())
+        tasks[task] = _ratio(of_task, ones, weights, seeds)[0]
+        reached[task] = float(np.mean([matrix.mean(axis=1) for matrix in of_task.values()], axis=0).max())
+
+    steps = [float(grid.steps[grid.success].mean()) for grid in by_world.values() if grid.success.any()]
     return Rate(
         overall=overall,
-        by_task=by_task,
+        by_task=tasks,
         steps=float(np.mean(steps)) if steps else float("nan"),
-        reached={task: float(matrix.mean(axis=1).max()) for task, matrix in success.items()},
+        reached=reached,
     )

@@ -9,22 +9,15 @@ from jaxtyping import Bool
 from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
 from vantage.report.table import Bold, Cell, Table
 from vantage.study.arms import Family, describe, evaluated, short_terms, title
+from vantage.study.caps import within
 from vantage.study.measure import PATIENCE
 from vantage.study.measure import Table as Rows
-from vantage.study.plan import Online
+from vantage.study.plan import Online, Study, WholeRun
+from vantage.study.practice_tables import practice_sheets
 from vantage.study.rows import Results
+from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
 from vantage.study.words import hours, span
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One table."""
-
-    title: str
-    words: str
-    """How to read it."""
-    table: Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +32,27 @@ class Estimates:
 
 def estimate(results: Results) -> Estimates:
     """Rates and differences of a study."""
-    measured = {arm: rate(results.tables["trials"], arm) for arm in evaluated(results.study)}
+    trials = counted(results)
+    measured = {arm: rate(trials, arm) for arm in evaluated(results.study)}
     return Estimates(
-        rates={arm: one for arm, one in measured.items() if one is not None},
+        rates={arm: success for arm, success in measured.items() if success is not None},
         contrasts=contrasts(results),
     )
 
 
 def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
-    """Every table of a study that has rows."""
+    """Every table of a study that has rows.
+
+    A study with a view counts its trials under several limits instead of one.
+    """
+    view = results.study.view
+    if view is None:
+        first = [success_sheet(results, estimates.rates), contrast_sheet(results, estimates.contrasts)]
+    else:
+        first = practice_sheets(results, view, estimates.contrasts)
+
     drawn = [
-        success_sheet(results, estimates.rates),
-        contrast_sheet(results, estimates.contrasts),
+        *first,
         weights_sheet(results),
         critic_sheet(results),
         collected_sheet(results),
@@ -61,16 +63,33 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
     return [sheet for sheet in drawn if sheet.table.rows]
 
 
+LEAST_PAIRS = 3
+"""Pairs of cells below which a study with a view does not show a comparison."""
+
+
 def contrasts(results: Results) -> list[Contrast]:
     """Every comparison of the plan for which there are rows."""
-    compared = [contrast(results.tables["trials"], ours, theirs) for ours, theirs in results.study.pairs]
-    return [one for one in compared if one is not None]
+    trials = counted(results)
+    compared = [contrast(trials, ours, theirs) for ours, theirs in results.study.pairs]
+    least = LEAST_PAIRS if results.study.view is not None else 1
+    return [pair for pair in compared if pair is not None and pair.difference.n >= least]
+
+
+def counted(results: Results) -> Rows:
+    """The trials by which arms are compared.
+
+    As they were played or, for a study with a view, under its first cap.
+    """
+    trials, view = results.tables["trials"], results.study.view
+    if not trials or view is None:
+        return trials
+    return within(trials, view.caps[0])
 
 
 def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
     """Success and steps by arm and task."""
     study = results.study
-    tasks = [place.world.task for place in study.tasks]
+    tasks = [task.name for task in study.tasks]
     rows: list[tuple[Cell, ...]] = []
     for arm, measured in rates.items():
         rows.append(
@@ -79,7 +98,7 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
                 *(span(measured.by_task[task]) if task in measured.by_task else "–" for task in tasks),
                 Bold(span(measured.overall)),
                 f"{measured.steps:.0f}",
-                f"{study.gradient_steps(study.arm(arm)):,}",
+                _gradient_steps(study, arm),
                 str(measured.overall.n),
             )
         )
@@ -100,25 +119,26 @@ def success_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
 def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """Differences between neighbours of the order, and the further pairs of the plan."""
     study = results.study
-    tasks = [place.world.task for place in study.tasks]
+    tasks = [task.name for task in study.tasks]
     rows: list[tuple[Cell, ...]] = []
-    for one, stands in zip(compared, hold_together(compared), strict=True):
-        difference = span(one.difference, signed=True)
+    for pair, stands in zip(compared, hold_together(compared), strict=True):
+        difference = span(pair.difference, signed=True)
         rows.append(
             (
-                f"{title(study, one.ours)} − {title(study, one.theirs)}",
+                f"{title(study, pair.ours)} − {title(study, pair.theirs)}",
                 Bold(difference) if stands else difference,
-                " / ".join(f"{one.by_task[task]:+.3f}" for task in tasks if task in one.by_task),
-                span(one.improvement, 2),
-                span(one.shared_steps, 1, signed=True),
-                span(one.limit_steps, 1, signed=True),
-                f"{one.p:.4f}" if one.p >= 1e-4 else "< 0.0001",
-                f"{one.detectable:.3f}" if np.isfinite(one.detectable) else "–",
-                str(one.difference.n),
+                " / ".join(f"{pair.by_task[task]:+.3f}" for task in tasks if task in pair.by_task),
+                span(pair.improvement, 2),
+                span(pair.shared_steps, 1, signed=True),
+                span(pair.limit_steps, 1, signed=True),
+                f"{pair.p:.4f}" if pair.p >= 1e-4 else "< 0.0001",
+                f"{pair.detectable:.3f}" if np.isfinite(pair.detectable) else "–",
+                str(pair.difference.n),
             )
         )
     head = ("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit")
     head += ("p", "detectable", "pairs")
+
     return Sheet(
         title="Differences",
         words="Paired by task, seed and start. P: probability that a run of the first beats a run of the "
@@ -132,27 +152,32 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
 def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
     """The differences that answer what the study asks, those that have rows, in the plan's order."""
     study = results.study
-    among = {(one.ours, one.theirs): (one, stands) for one, stands in zip(compared, hold_together(compared), strict=True)}
+    marked = zip(compared, hold_together(compared), strict=True)
+    among = {(pair.ours, pair.theirs): (pair, stands) for pair, stands in marked}
 
     rows: list[tuple[Cell, ...]] = []
-    for pair in study.first_pairs:
-        if pair not in among:
+    for arms in study.first_pairs:
+        if arms not in among:
             continue
-        one, stands = among[pair]
-        difference = span(one.difference, signed=True)
+        pair, stands = among[arms]
+        difference = span(pair.difference, signed=True)
         rows.append(
             (
-                f"{title(study, one.ours)} − {title(study, one.theirs)}",
+                f"{title(study, pair.ours)} − {title(study, pair.theirs)}",
                 Bold(difference) if stands else difference,
-                span(one.shared_steps, 1, signed=True),
-                str(one.difference.n),
+                span(pair.shared_steps, 1, signed=True),
+                str(pair.difference.n),
             )
         )
 
-    words = "Success of the first minus success of the second, paired by task, seed and start, with 95 % intervals."
+    under = f" within {study.view.caps[0]} control steps" if study.view else ""
+    words = (
+        f"Success{under} of the first minus success of the second, paired by task, seed and start, "
+        f"with 95 % intervals. {bold_words(compared)}"
+    )
     return Sheet(
         title="Answers",
-        words=f"{words} {bold_words(compared)}".rstrip(),
+        words=words.rstrip(),
         table=Table(("pair", "success", "steps where both solve", "pairs of cells"), rows),
     )
 
@@ -167,14 +192,16 @@ def bold_words(compared: Sequence[Contrast]) -> str:
 def weights_sheet(results: Results) -> Sheet:
     """The weight statistics of Appendix G, by arm and task, beside the paper's."""
     rounds = results.tables["rounds"]
+    columns = ("mean_g_success", "mean_g_rescue", "passing")
     rows: list[tuple[Cell, ...]] = []
-    for place in results.study.tasks:
+    for task in results.study.tasks:
         for arm in results.study.arms:
-            mine = _rows(rounds, arm.name, place.world.task)
-            if isinstance(arm, Online) and mine.any() and np.isfinite(rounds["mean_g_success"][mine]).any():
-                columns = ("mean_g_success", "mean_g_rescue", "passing")
-                means = [f"{_mean(rounds[column][mine]):.2f}" for column in columns]
-                rows.append((place.world.task, title(results.study, arm.name), *means))
+            own = _rows(rounds, arm.name, task.name)
+            if not isinstance(arm, Online | WholeRun) or not own.any():
+                continue
+            if np.isfinite(rounds["mean_g_success"][own]).any():
+                means = [f"{_mean(rounds[column][own]):.2f}" for column in columns]
+                rows.append((task.name, title(results.study, arm.name), *means))
 
     success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
     passing = " / ".join(f"{100 * share:.0f}" for share in RECAP_PASSING)
@@ -194,10 +221,11 @@ def critic_sheet(results: Results) -> Sheet:
     columns = ("auc", "bce", "bce_base_rate", "ece", "explained_variance")
     rows: list[tuple[Cell, ...]] = []
     for arm in results.study.arms:
-        mine = _rows(rounds, arm.name)
-        if mine.any() and np.isfinite(rounds["auc"][mine]).any():
-            means = [f"{_mean(rounds[column][mine]):.2f}" for column in columns]
-            rows.append((title(results.study, arm.name), *means, str(int(mine.sum()))))
+        own = _rows(rounds, arm.name)
+        if own.any() and np.isfinite(rounds["auc"][own]).any():
+            means = [f"{_mean(rounds[column][own]):.2f}" for column in columns]
+            rows.append((title(results.study, arm.name), *means, str(int(own.sum()))))
+
     return Sheet(
         title="Critics",
         words="On held-out episodes of the round's data (the interleaved schedule holds none out: its "
@@ -222,12 +250,14 @@ def collected_sheet(results: Results) -> Sheet:
         for number in np.unique(rounds["round"][own]) if own.any() else ():
             if number == 0:
                 continue  # demonstrations, not rollouts
-            mine = own & (rounds["round"] == number)
-            episodes = _mean(rounds["episodes"][mine])
-            alone, rescued = _mean(rounds["alone"][mine]), _mean(rounds["rescued"][mine])
-            human = rounds["human_steps"][mine].sum() / rounds["robot_steps"][mine].sum()
+
+            chosen = own & (rounds["round"] == number)
+            episodes = _mean(rounds["episodes"][chosen])
+            alone, rescued = _mean(rounds["alone"][chosen]), _mean(rounds["rescued"][chosen])
+            human = rounds["human_steps"][chosen].sum() / rounds["robot_steps"][chosen].sum()
             words = (f"{episodes:.0f}", f"{alone:.2f}", f"{rescued:.2f}", f"{human:.2f}")
             rows.append((title(results.study, arm.name), str(number), *words))
+
     return Sheet(
         title="Rollouts",
         words="Per round, mean over seeds and tasks. An operator may act in half of the episodes.",
@@ -260,9 +290,9 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
     own = _rows(stops, arm)
     rows: list[tuple[Cell, ...]] = []
     for threshold in np.unique(stops["threshold"][own]) if own.any() else ():
-        mine = own & (stops["threshold"] == threshold)
+        chosen = own & (stops["threshold"] == threshold)
         columns = ("lost", "successes", "saved", "steps", "failed_steps", "untouched")
-        total = {column: float(stops[column][mine].sum()) for column in columns}
+        total = {column: float(stops[column][chosen].sum()) for column in columns}
         rows.append(
             (
                 f"{threshold:.2f}",
@@ -272,12 +302,15 @@ def stops_sheet(results: Results, arm: str) -> Sheet:
                 f"{total['untouched']:.0f}",
             )
         )
+
     return Sheet(
         title=f"Stop and call for help ({title(results.study, arm)})",
         words=f"If the robot had stopped once p_v had been below the threshold for {PATIENCE} steps in a "
         "row: control steps saved (of all, and as a share of the steps of failures) and successes lost, "
         "over its rollouts that nobody touched.",
-        table=Table(("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows),
+        table=Table(
+            ("threshold", "steps saved", "saved / steps of failures", "successes lost", "episodes"), rows
+        ),
     )
 
 
@@ -286,28 +319,36 @@ def cost(results: Results) -> str:
     cells, trials = results.tables["cells"], results.tables["trials"]
     if not cells:
         return "No cell is finished."
+
     per_cell = 0
     if trials:
         tried = set(
             zip(trials["task"].tolist(), trials["arm"].tolist(), trials["seed"].tolist(), strict=True),
         )
         per_cell = len(trials["trial"]) // len(tried)
+
     commits = ", ".join(str(commit)[:8] for commit in dict.fromkeys(cells["commit"].tolist()))
-    machines = ", ".join(dict.fromkeys(cells["machine"].tolist()))
-    spent, suite = hours(float(cells["seconds"].sum())), results.study.base.evaluation.suite
+    machines = [f"{machine} cores" if machine else "not recorded" for machine in cells["machine"].tolist()]
+    spent, suites = hours(float(cells["seconds"].sum())), " and ".join(results.study.suites)
     return (
         f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
-        f"(suite {suite}), {spent} of one core in all; "
-        f"machine: {machines} cores; commits {commits}."
+        f"(suite {suites}), {spent} of one core in all; "
+        f"machine: {', '.join(dict.fromkeys(machines))}; commits {commits}."
     )
+
+
+def _gradient_steps(study: Study, arm: str) -> str:
+    """Gradient steps of an arm; a dash where its settings do not fix their number."""
+    steps = study.gradient_steps(study.arm(arm))
+    return "–" if steps is None else f"{steps:,}"
 
 
 def _rows(table: Rows, arm: str, task: str | None = None) -> Bool[np.ndarray, "M"]:
     """Which rows of a table are an arm's, on one task if one is named."""
     if not table:
         return np.zeros(0, bool)
-    mine = table["arm"] == arm
-    return mine if task is None else mine & (table["task"] == task)
+    own = table["arm"] == arm
+    return own if task is None else own & (table["task"] == task)
 
 
 def _mean(values: np.ndarray) -> float:

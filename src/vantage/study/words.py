@@ -21,8 +21,8 @@ def count(number: int, noun: str) -> str:
 
 
 def span(interval: Interval, digits: int = 3, signed: bool = False) -> str:
-    """An estimate with its interval, ``0.713 [0.650, 0.771]``; without one if there is
-    none, a dash where there is nothing."""
+    """An estimate with its interval, ``0.713 [0.650, 0.771]``; without one if there is none, a dash where
+    there is nothing."""
     if not math.isfinite(interval.estimate):
         return "–"
     form = f"{{:{'+' if signed else ''}.{digits}f}}"

@@ -1,4 +1,7 @@
-"""Simulated worlds. A machine without a screen draws through EGL; whoever wants something else sets MUJOCO_GL first."""
+"""Simulated worlds.
+
+A machine without a screen draws through EGL; whoever wants something else sets MUJOCO_GL first.
+"""
 
 import os
 

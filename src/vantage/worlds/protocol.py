@@ -8,7 +8,10 @@ from jaxtyping import Float32, UInt8
 
 @runtime_checkable
 class World(Protocol):
-    """One task of one robot. Time stands still between `step` calls; nothing is rendered unless `images` is called."""
+    """One task of one robot.
+
+    Time stands still between `step` calls; nothing is rendered unless `images` is called.
+    """
 
     task: str
     """Machine name, e.g. ``push-v3``."""
@@ -23,7 +26,10 @@ class World(Protocol):
     """Limits of the action; `step` clips to them."""
 
     def reset(self, seed: int) -> None:
-        """Start the episode that belongs to this seed: same seed, same start, on any machine and after any history."""
+        """Start the episode that belongs to this seed.
+
+        The same seed gives the same start, on any machine and whatever was played before.
+        """
         ...
 
     def step(self, action: Float32[np.ndarray, "A"]) -> bool:
@@ -35,7 +41,10 @@ class World(Protocol):
         ...
 
     def environment_state(self) -> Float32[np.ndarray, "E"]:
-        """Everything, object poses and goal included. For cheap research and for operators, never for a VLA."""
+        """Everything, object poses and goal included.
+
+        For cheap research and for operators, never for a VLA.
+        """
         ...
 
     def images(self) -> dict[str, UInt8[np.ndarray, "P P 3"]]:

@@ -1,6 +1,7 @@
-"""A MuJoCo model in, pictures out, thirty times faster than gymnasium's: no shadows, reflections or multisampling, and decimated meshes.
+"""A MuJoCo model in, pictures out, thirty times faster than gymnasium's.
 
-Shadows, multisampling and triangles are what a small picture costs; its pixels hardly matter. Collision geometry is never touched.
+A small picture spends its time on shadows, multisampling and triangles, not on pixels: there are no shadows,
+reflections or multisampling here, and meshes are decimated. Collision geometry is never touched.
 """
 
 # MuJoCo's names come from its compiled part, which has no types.
@@ -21,26 +22,34 @@ from vantage.errors import VantageError
 
 
 class FastRenderer:
-    """Pictures at one size of one model, or of copies of it. Make it before anything else renders the model: it changes its visual quality
-    in place."""
+    """Pictures at one size of one model, or of copies of it.
+
+    Make it before anything else renders the model: it changes its visual quality in place.
+    """
 
     def __init__(self, model: Any, size: int, flipped: Sequence[str] = ()) -> None:
-        """`size`: side in pixels; `flipped`: cameras that hang upside down, turned by 180 degrees here."""
+        """`size`: side in pixels; `flipped`: cameras that hang upside down, to be turned round."""
         model.vis.quality.offsamples = 0
         model.vis.quality.shadowsize = 0
         decimate_meshes(model)
+
         self._renderer = _open_renderer(model, size)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+
         self._flipped = frozenset(flipped)
         self._option, self._view = mujoco.MjvOption(), mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+
         _close_at_exit()
         _OPEN.add(self)
 
     def __call__(self, model: Any, data: Any, camera: str) -> UInt8[np.ndarray, "P P 3"]:
-        """What `camera` sees now. `model`: the one that `data` belongs to; it may place and size its parts in its own way."""
+        """What `camera` sees now.
+
+        `model`: the one that `data` belongs to; it may place and size its parts in its own way.
+        """
         self._view.fixedcamid = model.camera(camera).id
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(model, data, self._option, None, self._view, everything, self._renderer.scene)
@@ -56,11 +65,13 @@ class FastRenderer:
 def _open_renderer(model: Any, size: int) -> Any:
     try:
         return mujoco.Renderer(model, size, size)
-    except (mujoco.FatalError, AttributeError, ImportError) as error:  # MuJoCo, its Python, or PyOpenGL gives up
-        how = os.environ.get("MUJOCO_GL")
+    except (mujoco.FatalError, AttributeError, ImportError) as error:
+        # MuJoCo's C code, its Python, or PyOpenGL gives up.
+        library = os.environ.get("MUJOCO_GL") or "not set"
+        fault = f"MuJoCo cannot draw here ({error}; MUJOCO_GL is now {library})"
         raise VantageError(
-            f"MuJoCo cannot draw here ({error}; MUJOCO_GL is now {how or 'not set'}); export MUJOCO_GL=egl, or in a script call "
-            "vantage.prepare_process() before mujoco or gymnasium is imported"
+            f"{fault}; export MUJOCO_GL=egl, or in a script call vantage.prepare_process() "
+            "before mujoco or gymnasium is imported"
         ) from error
 
 
@@ -73,10 +84,10 @@ def shared_renderer(form: Hashable, model: Any, size: int, flipped: Sequence[str
     A context takes 200 MB and half a second: thirty copies of a world that each open their own take 8 GB.
     """
     key = (form, size, tuple(flipped))
-    found = _SHARED.get(key)
-    if found is None:
-        found = _SHARED[key] = FastRenderer(model, size, flipped)
-    return found
+    renderer = _SHARED.get(key)
+    if renderer is None:
+        renderer = _SHARED[key] = FastRenderer(model, size, flipped)
+    return renderer
 
 
 _OPEN: "weakref.WeakSet[FastRenderer]" = weakref.WeakSet()
@@ -84,15 +95,17 @@ _OPEN: "weakref.WeakSet[FastRenderer]" = weakref.WeakSet()
 
 @cache
 def _close_at_exit() -> None:
-    """Have what is still open closed before MuJoCo shuts EGL down. Exit handlers run backwards, and MuJoCo's is there once a context is."""
+    """Close what is still open before MuJoCo shuts EGL down."""
+    # Exit handlers run backwards, and MuJoCo's was registered with the first context, so ours comes before
+    # it.
     atexit.register(lambda: [renderer.close() for renderer in list(_OPEN)])
 
 
 def decimate_meshes(model: Any, cell: float = 0.012, at_least: int = 400) -> tuple[int, int]:
-    """Merge the vertices of every mesh with `at_least` faces within cubes of side `cell` (metres), for drawing only.
+    """Merge the vertices of every mesh with `at_least` faces within cubes of side `cell` (metres).
 
-    Rewrites the faces in place: each keeps pointing at real vertices (the one nearest its cube's mean), and faces that collapse or repeat
-    go. Returns the number of faces before and after.
+    For drawing only. Rewrites the faces in place: each keeps pointing at real vertices (the one nearest its
+    cube's mean), and faces that collapse or repeat go. Returns the number of faces before and after.
     """
     before = after = 0
     for mesh in range(model.nmesh):
@@ -103,14 +116,19 @@ def decimate_meshes(model: Any, cell: float = 0.012, at_least: int = 400) -> tup
 
 
 def _decimate(model: Any, mesh: int, cell: float) -> int:
+    """Decimate one mesh in place; returns the number of faces that are left."""
     vertices = slice(model.mesh_vertadr[mesh], model.mesh_vertadr[mesh] + model.mesh_vertnum[mesh])
     first, count = int(model.mesh_faceadr[mesh]), int(model.mesh_facenum[mesh])
     faces = model.mesh_face[first : first + count].copy()
     merged = _nearest_to_mean(model.mesh_vert[vertices], cell)[faces]
-    solid = np.flatnonzero((merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 0] != merged[:, 2]))
+
+    # Faces that still have three corners, each set of corners once.
+    a, b, c = merged.T
+    solid = np.flatnonzero((a != b) & (b != c) & (a != c))
     _, unique = np.unique(np.sort(merged[solid], axis=1), axis=0, return_index=True)
     kept = solid[np.sort(unique)]
     left = len(kept)
+
     model.mesh_face[first : first + left] = merged[kept]
     model.mesh_facenormal[first : first + left] = model.mesh_facenormal[first : first + count][kept]
     if model.mesh_texcoordadr[mesh] >= 0:
@@ -122,9 +140,10 @@ def _decimate(model: Any, mesh: int, cell: float) -> int:
 def _nearest_to_mean(vertex: np.ndarray, cell: float) -> np.ndarray:
     """For every vertex, the one of its cube that lies nearest the cube's mean."""
     cube = np.floor(vertex / cell).astype(np.int64)
-    _, place, count = np.unique(cube, axis=0, return_inverse=True, return_counts=True)
-    mean = np.stack([np.bincount(place, vertex[:, axis]) / count for axis in range(3)], axis=1)
-    distance = np.square(vertex - mean[place]).sum(1)
-    order = np.lexsort((distance, place))
-    leaders = order[np.searchsorted(place[order], np.arange(len(count)))]
-    return leaders[place]
+    _, group, count = np.unique(cube, axis=0, return_inverse=True, return_counts=True)
+    mean = np.stack([np.bincount(group, vertex[:, axis]) / count for axis in range(3)], axis=1)
+
+    distance = np.square(vertex - mean[group]).sum(1)
+    order = np.lexsort((distance, group))
+    nearest = order[np.searchsorted(group[order], np.arange(len(count)))]
+    return nearest[group]

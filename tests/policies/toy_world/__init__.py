@@ -1,4 +1,5 @@
-"""A world of noise for stock `lerobot-eval`: it writes down what the policy saw and did, so that a test can ask ours the same.
+"""A world of noise for stock `lerobot-eval`: it writes down what the policy saw and did, so that a test can
+ask ours the same.
 
 lerobot-eval --env.discover_packages_path=toy_world --env.type=toy_world ──> $TOY_WORLD_LOG/episode-N.npz
 """
@@ -24,13 +25,18 @@ class ToyWorld(gymnasium.Env):
         self.task, self.task_description, self.render_mode = "toy", "pick the cube", "rgb_array"
         pixels = {name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in SIZES.items()}
         self.observation_space = gymnasium.spaces.Dict(
-            {"pixels": gymnasium.spaces.Dict(pixels), "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (6,), np.float64)}
+            {
+                "pixels": gymnasium.spaces.Dict(pixels),
+                "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (6,), np.float64),
+            }
         )
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float32)
         self._episodes = 0
 
     def _observe(self) -> dict:
-        pixels = {name: self.np_random.integers(0, 255, (*size, 3), dtype=np.uint8) for name, size in SIZES.items()}
+        pixels = {
+            name: self.np_random.integers(0, 255, (*size, 3), dtype=np.uint8) for name, size in SIZES.items()
+        }
         return {"pixels": pixels, "agent_pos": self.np_random.standard_normal(6)}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
@@ -43,7 +49,9 @@ class ToyWorld(gymnasium.Env):
         ended = len(self._actions) == STEPS
         if ended:
             path = Path(os.environ["TOY_WORLD_LOG"]) / f"episode-{self._episodes}.npz"
-            np.savez(path, actions=np.stack(self._actions), state=self._first["agent_pos"], **self._first["pixels"])
+            np.savez(
+                path, actions=np.stack(self._actions), state=self._first["agent_pos"], **self._first["pixels"]
+            )
             self._episodes += 1
         return self._observe(), 0.0, False, ended, {"is_success": False}
 
@@ -52,8 +60,13 @@ class ToyWorld(gymnasium.Env):
 
 
 def _features() -> dict[str, PolicyFeature]:
-    pictures = {f"pixels/{name}": PolicyFeature(FeatureType.VISUAL, (*size, 3)) for name, size in SIZES.items()}
-    return pictures | {"action": PolicyFeature(FeatureType.ACTION, (4,)), "agent_pos": PolicyFeature(FeatureType.STATE, (6,))}
+    pictures = {
+        f"pixels/{name}": PolicyFeature(FeatureType.VISUAL, (*size, 3)) for name, size in SIZES.items()
+    }
+    return pictures | {
+        "action": PolicyFeature(FeatureType.ACTION, (4,)),
+        "agent_pos": PolicyFeature(FeatureType.STATE, (6,)),
+    }
 
 
 def _keys() -> dict[str, str]:

@@ -28,8 +28,10 @@ from vantage.progress import Bar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressedFrames:
-    """The pictures of one dataset as JPEG, memory-mapped, decoded when they are asked for by as many threads
-    as there are cores."""
+    """The pictures of one dataset as JPEG, memory-mapped.
+
+    Decoded when they are asked for, by as many threads as there are cores.
+    """
 
     header: Header
     folder: Path
@@ -47,16 +49,19 @@ class CompressedFrames:
         """N."""
         return self.header.frames
 
-    def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
+    def gather(
+        self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None
+    ) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
         """Decode the pictures of these frames, in this order. Raises VantageError for a damaged one."""
         check_rows(rows, len(self))
-        gathered = {camera: np.empty((len(rows), *self.cameras[camera], 3), np.uint8) for camera in cameras or self.cameras}
+        chosen = cameras or self.cameras
+        gathered = {camera: np.empty((len(rows), *self.cameras[camera], 3), np.uint8) for camera in chosen}
 
         def decode(job: tuple[str, int]) -> None:
-            camera, place = job
-            gathered[camera][place] = self._picture(camera, int(rows[place]))
+            camera, i = job
+            gathered[camera][i] = self._picture(camera, int(rows[i]))
 
-        jobs = [(camera, place) for camera in gathered for place in range(len(rows))]
+        jobs = [(camera, i) for camera in gathered for i in range(len(rows))]
         in_parallel(decode, jobs)
         return gathered
 
@@ -75,15 +80,14 @@ class CompressedFrames:
 
 def in_parallel[T](work: Callable[[T], None], jobs: Sequence[T]) -> None:
     """Do jobs that release Python's lock, on as many threads as this process may use cores."""
-    threads = min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        8,
-        len(jobs),
-    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, 8, len(jobs))
+
     if threads <= 1:
         for job in jobs:
             work(job)
         return
+
     # Threads of this call alone: a pool that outlives it would be dead in a forked process.
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, jobs):
@@ -101,8 +105,8 @@ def compressed_bytes(recording: Recording, quality: int) -> int:
     """About how many bytes it will take on disk, by a sample of pictures."""
     total = 0.0
     for camera in recording.cameras:
-        sample = sample_pictures(recording, camera)
-        total += recording.frames * sum(len(encode_picture(picture, quality)) for picture in sample) / len(sample)
+        sizes = [len(encode_picture(picture, quality)) for picture in sample_pictures(recording, camera)]
+        total += recording.frames * sum(sizes) / len(sizes)
     return round(total) + place_bytes(recording.frames, len(recording.cameras))
 
 
@@ -114,12 +118,16 @@ def place_bytes(frames: int, cameras: int) -> int:
 def open_compressed(folder: Path, header: Header) -> CompressedFrames:
     """Map an existing store. Raises VantageError where a file is missing or cut short."""
     try:
-        content = {camera: np.memmap(header.file(folder, camera, "jpegs"), np.uint8, "r") for camera in header.cameras}
-        places = {camera: load_file(header.file(folder, camera, "places"))["places"] for camera in header.cameras}
+        files = {camera: header.file(folder, camera, "jpegs") for camera in header.cameras}
+        content = {camera: np.memmap(path, np.uint8, "r") for camera, path in files.items()}
+        tables = {camera: header.file(folder, camera, "places") for camera in header.cameras}
+        places = {camera: load_file(path)["places"] for camera, path in tables.items()}
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise damaged(folder) from error
-    if any(len(places[camera]) != header.frames or places[camera].max() > len(content[camera]) for camera in header.cameras):
-        raise damaged(folder)
+
+    for camera, rows in places.items():
+        if len(rows) != header.frames or rows.max() > len(content[camera]):
+            raise damaged(folder)
     return CompressedFrames(header=header, folder=folder, content=content, places=places)
 
 
@@ -131,6 +139,7 @@ def write_compressed(recording: Recording, folder: Path, header: Header, quality
     for camera in recording.cameras:
         places = np.zeros((recording.frames, 2), np.int64)
         end = 0
+
         with header.file(folder, camera.name, "jpegs").open("wb") as sink:
             for row, picture in pictures(recording, camera):
                 content = encode_picture(picture, quality)
@@ -138,4 +147,5 @@ def write_compressed(recording: Recording, folder: Path, header: Header, quality
                 places[row] = end, end + len(content)
                 end += len(content)
                 advance()
+
         save_file({"places": places}, header.file(folder, camera.name, "places"))

@@ -1,5 +1,4 @@
-"""A dataset's own video files -> random pictures out of them, with nothing written but where each picture
-lies.
+"""A dataset's own video files -> random pictures out of them; only where each picture lies is written.
 
     videos/*/*.mp4 ──write_direct──> camera-0.places, ... ──gather(rows)──> {camera: uint8 [B, h, w, 3]}
 
@@ -47,14 +46,15 @@ class VideoFiles:
     def read(self, rows: Int64[np.ndarray, "B"], out: UInt8[np.ndarray, "B _h _w 3"]) -> None:
         """Fill `out` with the pictures of these frames, shrunk to its size."""
         size = out.shape[1], out.shape[2]
+
         with self._lock:
             # File by file and forwards, so that neighbours are decoded together and no file is opened twice.
             order = np.lexsort((self.position[rows], self.file[rows]))
             for file in np.unique(self.file[rows]):
-                places = order[self.file[rows[order]] == file]
-                shown = self._video(int(file)).read(self.position[rows[places]])
-                for place, picture in zip(places, shown, strict=True):
-                    out[place] = area_downsample(picture, size)
+                of_file = order[self.file[rows[order]] == file]
+                decoded = self._video(int(file)).read(self.position[rows[of_file]])
+                for i, picture in zip(of_file, decoded, strict=True):
+                    out[i] = area_downsample(picture, size)
 
     def _video(self, file: int) -> OpenVideo:
         if file in self.opened:
@@ -83,10 +83,13 @@ class DirectFrames:
         """N."""
         return self.header.frames
 
-    def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
+    def gather(
+        self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None
+    ) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
         """Decode the pictures of these frames, in this order. Raises VantageError for a damaged video."""
         check_rows(rows, len(self))
-        gathered = {camera: np.empty((len(rows), *self.cameras[camera], 3), np.uint8) for camera in cameras or self.cameras}
+        chosen = cameras or self.cameras
+        gathered = {camera: np.empty((len(rows), *self.cameras[camera], 3), np.uint8) for camera in chosen}
         in_parallel(lambda camera: self.files[camera].read(rows, gathered[camera]), list(gathered))
         return gathered
 
@@ -118,9 +121,9 @@ def _places(recording: Recording, camera: Camera) -> dict[str, np.ndarray]:
     for number, video in enumerate(recording.videos(camera)):
         index = index_video(video.path)
         if len(index) < len(video.rows):
-            raise VantageError(
-                f"video {video.path} lacks {len(video.rows) - len(index):,} pictures that its dataset needs; restore it or record it again."
-            )
+            lacking = len(video.rows) - len(index)
+            fault = f"video {video.path} lacks {lacking:,} pictures that its dataset needs"
+            raise VantageError(f"{fault}; restore it or record it again.")
         file[video.rows], position[video.rows] = number, np.arange(len(video.rows))
         tensors[f"pts.{number}"], tensors[f"group.{number}"] = index.pts, np.array([index.group])
     return tensors | {"file": file, "position": position}
@@ -128,11 +131,15 @@ def _places(recording: Recording, camera: Camera) -> dict[str, np.ndarray]:
 
 def direct_settings(recording: Recording) -> dict[str, object]:
     """What the header keeps: the dataset's folder and its files, with their sizes."""
+    root = recording.info.root
     files = {
-        camera.name: [[str(video.path.relative_to(recording.info.root)), video.path.stat().st_size] for video in recording.videos(camera)]
+        camera.name: [
+            [str(video.path.relative_to(root)), video.path.stat().st_size]
+            for video in recording.videos(camera)
+        ]
         for camera in recording.cameras
     }
-    return {"root": str(recording.info.root.resolve()), "files": files}
+    return {"root": str(root.resolve()), "files": files}
 
 
 def open_direct(folder: Path, header: Header) -> DirectFrames:
@@ -150,11 +157,15 @@ def _video_files(root: Path, folder: Path, header: Header, camera: str, most_ope
     for name, size in header.settings["files"][camera]:
         path = inside(root, name)
         if not path.is_file() or path.stat().st_size != size:
-            raise VantageError(f"video {path} is missing or has changed since {folder} was made of it; delete that folder and run again.")
+            fault = f"video {path} is missing or has changed since {folder} was made of it"
+            raise VantageError(f"{fault}; delete that folder and run again.")
         paths.append(path)
 
     tensors = load_file(header.file(folder, camera, "places"))
-    indices = [VideoIndex(tensors[f"pts.{number}"], int(tensors[f"group.{number}"][0])) for number in range(len(paths))]
+    indices = [
+        VideoIndex(tensors[f"pts.{number}"], int(tensors[f"group.{number}"][0]))
+        for number in range(len(paths))
+    ]
     return VideoFiles(
         paths=tuple(paths),
         indices=tuple(indices),

@@ -1,5 +1,7 @@
-"""What a folder of pictures holds: `frames.json`, by which a store is opened, and recognised as the one that
-is wanted."""
+"""What a folder of pictures holds: `frames.json`.
+
+By it a store is opened, and recognised as the one that is wanted.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,10 +52,13 @@ class Header:
 def read_header(folder: Path) -> Header:
     """Read `frames.json`. Raises VantageError where there is none, or none of this version."""
     if not (folder / HEADER).is_file():
-        raise VantageError(f"there is no frame store at {folder}: collect the round again, or make one of its videos with make_frames.")
+        remedy = "collect the round again, or make one of its videos with make_frames"
+        raise VantageError(f"there is no frame store at {folder}: {remedy}.")
+
     record = read_json(folder / HEADER)
     try:
-        cameras = {str(name): (int(height), int(width)) for name, (height, width) in record["cameras"].items()}
+        sizes = record["cameras"].items()
+        cameras = {str(name): (int(height), int(width)) for name, (height, width) in sizes}
         return Header(**(record | {"cameras": cameras}))
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise damaged(folder) from error
@@ -61,4 +66,5 @@ def read_header(folder: Path) -> Header:
 
 def damaged(folder: Path) -> VantageError:
     """The sentence about a store that cannot be used."""
-    return VantageError(f"the frame store {folder} is damaged or of another version: delete it and collect again, or use make_frames.")
+    remedy = "delete it and collect again, or use make_frames"
+    return VantageError(f"the frame store {folder} is damaged or of another version: {remedy}.")

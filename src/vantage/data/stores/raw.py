@@ -1,8 +1,9 @@
-"""Pictures -> one memory-mapped array [N, height, width, 3] per camera, so that a random picture costs one
-copy and no decoding.
+"""Pictures -> one memory-mapped array [N, height, width, 3] per camera.
 
-dataset ──write_raw───────────┐
+    dataset ──write_raw───────────┐
     journal ──frames_from_journal─┴─> camera-0.u8, camera-1.u8 ... ──gather──> {camera: uint8 [B, h, w, 3]}
+
+A random picture costs one copy and no decoding.
 """
 
 import math
@@ -40,11 +41,14 @@ class RawFrames:
         """N."""
         return self.header.frames
 
-    def gather(self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
+    def gather(
+        self, rows: Int64[np.ndarray, "B"], cameras: Sequence[str] | None = None
+    ) -> dict[str, UInt8[np.ndarray, "B _h _w 3"]]:
         """Copy the pictures of these frames, in this order."""
         check_rows(rows, len(self))
         # numpy copies straight into the result only in this mode; the rows have just been checked.
-        return {camera: np.take(self.pixels[camera], rows, axis=0, mode="clip") for camera in cameras or self.cameras}
+        chosen = cameras or self.cameras
+        return {camera: np.take(self.pixels[camera], rows, axis=0, mode="clip") for camera in chosen}
 
 
 def check_rows(rows: Int64[np.ndarray, "B"], frames: int) -> None:
@@ -62,7 +66,9 @@ def open_raw(folder: Path, header: Header) -> RawFrames:
     """Map an existing store. Raises VantageError where a file is missing or cut short."""
     try:
         pixels = {
-            camera: np.memmap(header.file(folder, camera, "u8"), np.uint8, "r", shape=(header.frames, *size, 3))
+            camera: np.memmap(
+                header.file(folder, camera, "u8"), np.uint8, "r", shape=(header.frames, *size, 3)
+            )
             for camera, size in header.cameras.items()
         }
     except (ValueError, OSError) as error:
@@ -72,7 +78,10 @@ def open_raw(folder: Path, header: Header) -> RawFrames:
 
 def is_whole_raw(folder: Path, header: Header) -> bool:
     """Whether every file has the size that it should."""
-    wanted = {header.file(folder, camera, "u8"): header.frames * math.prod(size) * 3 for camera, size in header.cameras.items()}
+    wanted = {
+        header.file(folder, camera, "u8"): header.frames * math.prod(size) * 3
+        for camera, size in header.cameras.items()
+    }
     return all(path.is_file() and path.stat().st_size == size for path, size in wanted.items())
 
 
@@ -80,8 +89,8 @@ def write_raw(recording: Recording, folder: Path, header: Header, advance: Bar) 
     """Decode every picture of a dataset once, in order. Raises VantageError for a frame without a picture."""
     for camera in recording.cameras:
         height, width = recording.kept[camera.name]
-        # A plain file written by position, never a writable map: a full disk is then an error and not a
-        # crash.
+
+        # A plain file written by position, never a writable map: a full disk is then an error and no crash.
         with header.file(folder, camera.name, "u8").open("w+b") as sink:
             for row, picture in pictures(recording, camera):
                 sink.seek(row * height * width * 3)
@@ -89,10 +98,13 @@ def write_raw(recording: Recording, folder: Path, header: Header, advance: Bar) 
                 advance()
 
 
-def frames_from_journal(journal: Path, numbers: Sequence[int], folder: Path, cameras: Mapping[str, Size | None] | None = None) -> RawFrames:
-    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`.
-
-    They never meet a codec.
+def frames_from_journal(
+    journal: Path,
+    numbers: Sequence[int],
+    folder: Path,
+    cameras: Mapping[str, Size | None] | None = None,
+) -> RawFrames:
+    """Store the journal's pictures, laid out as `write_dataset` does with the same `numbers`, lossless.
 
     `cameras`: name -> (height, width) to keep, or None for the recorded size; None: every camera as it is. A
     store that fits is kept. Raises VantageError for a journal without pictures, a camera that is not there,
@@ -102,7 +114,10 @@ def frames_from_journal(journal: Path, numbers: Sequence[int], folder: Path, cam
         raise VantageError(f"the frame store {folder} would be empty; record at least one episode.")
     first = load_episode(journal, numbers[0])
     if not first.images:
-        raise VantageError(f"the journal {journal} has no pictures; record them, or use a policy on true state.")
+        raise VantageError(
+            f"the journal {journal} has no pictures; record them, or use a policy on true state."
+        )
+
     wanted: Mapping[str, Size | None] = dict.fromkeys(first.images) if cameras is None else cameras
     lengths = [len(load_episode(journal, number, pixels=False)) for number in numbers]
     header = Header(
@@ -145,6 +160,8 @@ def _append(
 
 def _size(images: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], camera: str, journal: Path) -> Size:
     if camera not in images:
-        raise VantageError(f"the policy looks at camera {camera}, which the journal {journal} lacks; record it.")
+        raise VantageError(
+            f"the policy looks at camera {camera}, which the journal {journal} lacks; record it."
+        )
     height, width = images[camera].shape[1:3]
     return height, width

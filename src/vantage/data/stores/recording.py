@@ -1,7 +1,6 @@
-"""A LeRobotDataset and the cameras that a policy looks at -> every picture, complete and at the size that is
-to be kept.
+"""A LeRobotDataset and the cameras that a policy looks at -> every picture, at the size that is to be kept.
 
-    root, {camera: size} ──read_recording──> Recording ──pictures──> (frame, picture) ──> raw.py, compressed.py
+    root, {camera: size} ──read_recording──> Recording ──pictures──> (frame, picture)
 
 Nothing is left black: a picture that never came is an error that names the file.
 """
@@ -105,7 +104,8 @@ def _native_size(info: Info, episodes: Episodes | None, camera: Camera) -> Size:
     first, size = next(iter(sizes.items()))
     for path, other in sizes.items():
         if other != size:
-            raise VantageError(f"{path} has pictures of {_px(other)} and {first} of {_px(size)}; record one camera at one size.")
+            fault = f"{path} has pictures of {_px(other)} and {first} of {_px(size)}"
+            raise VantageError(f"{fault}; record one camera at one size.")
     return size
 
 
@@ -131,7 +131,8 @@ def pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, Pictur
     seen = np.zeros(recording.frames, np.bool_)
     for row, picture in _raw_pictures(recording, camera):
         if not 0 <= row < recording.frames or seen[row]:
-            raise VantageError(f"camera {camera.name} of {recording.info.root} has two pictures for frame {row:,}; restore the dataset.")
+            fault = f"camera {camera.name} of {recording.info.root} has two pictures for frame {row:,}"
+            raise VantageError(f"{fault}; restore the dataset.")
         seen[row] = True
         yield row, _shrunk(recording, camera, picture, f"at frame {row:,}")
 
@@ -147,6 +148,7 @@ def _raw_pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, P
     if not camera.is_video:
         yield from stream_cells(recording.info, camera)
         return
+
     for video in recording.videos(camera):
         position = -1
         for position, picture in read_video(video.path):
@@ -154,29 +156,38 @@ def _raw_pictures(recording: Recording, camera: Camera) -> Iterator[tuple[int, P
             if position == len(video.rows):
                 break
             yield int(video.rows[position]), picture
+
         if position + 1 < len(video.rows):
             lacking = len(video.rows) - position - 1
-            raise VantageError(f"video {video.path} lacks {lacking:,} pictures that its dataset needs; restore it or record it again.")
+            fault = f"video {video.path} lacks {lacking:,} pictures that its dataset needs"
+            raise VantageError(f"{fault}; restore it or record it again.")
 
 
 def sample_pictures(recording: Recording, camera: Camera, count: int = 16) -> list[Picture]:
-    """About `count` pictures from all over a camera's recording, at the size to keep: to judge how well they
-    compress."""
+    """About `count` pictures from all over a camera's recording, at the size to keep.
+
+    By them it is judged how well the recording compresses.
+    """
     if not camera.is_video:
         # The data files are read in order; a sample from their beginning is what can be had cheaply.
         cells = itertools.islice(stream_cells(recording.info, camera), count)
         return [_shrunk(recording, camera, picture, f"at frame {row:,}") for row, picture in cells]
+
     videos = recording.videos(camera)
-    files = [videos[place].path for place in np.unique(np.linspace(0, len(videos) - 1, 4).astype(int))]
+    numbers = np.unique(np.linspace(0, len(videos) - 1, 4).astype(int))
+    files = [videos[number].path for number in numbers]
     share = max(1, count // len(files))
-    return [_shrunk(recording, camera, picture, f"in {path}") for path in files for picture in sample_video(path, share)]
+    return [
+        _shrunk(recording, camera, picture, f"in {path}")
+        for path in files
+        for picture in sample_video(path, share)
+    ]
 
 
 def _shrunk(recording: Recording, camera: Camera, picture: Picture, where: str) -> Picture:
     """The picture at the size to keep. Raises VantageError for one that is not of the camera's size."""
     size, native = picture.shape[:2], recording.native[camera.name]
     if size != native:
-        raise VantageError(
-            f"camera {camera.name} of {recording.info.root} shows {_px(size)} {where} and {_px(native)} before; record it at one size."
-        )
+        fault = f"camera {camera.name} of {recording.info.root} shows {_px(size)} {where}"
+        raise VantageError(f"{fault} and {_px(native)} before; record it at one size.")
     return area_downsample(picture, recording.kept[camera.name])

@@ -1,12 +1,11 @@
-"""A LeRobotDataset's `meta/` -> what it says of itself, checked: the one reader of info.json, meta/episodes
-and meta/tasks.parquet.
+"""A LeRobotDataset's `meta/` -> what it says of itself, checked.
 
     meta/info.json ──read_info──> Info: fps, columns, cameras, where files lie
     meta/episodes/*/*.parquet ──read_episodes──> Episodes ──videos_of──> Video: which picture is which frame's
     meta/tasks.parquet ──read_prompts──> prompts
 
-What is read here comes from anybody: a path that it names must lie inside the dataset's folder, and a number
-must be one.
+No other module reads info.json, meta/episodes or meta/tasks.parquet. What they hold comes from anybody: a
+path that they name must lie inside the dataset's folder, and a number must be one.
 """
 
 import hashlib
@@ -89,7 +88,10 @@ class Info:
     def video_file(self, camera: Camera, chunk: int, file: int) -> Path:
         """A video file of a camera. Raises VantageError for a name that leads out of the dataset."""
         if self.video_path is None:
-            raise VantageError(f"{self.root / INFO_FILE} names no `video_path`, and camera {camera.name} is a video; correct it.")
+            raise VantageError(
+                f"{self.root / INFO_FILE} names no `video_path`, and camera {camera.name} is a video; "
+                "correct it."
+            )
         return inside(
             self.root,
             fill_in(self.video_path, {"video_key": camera.column, "chunk_index": chunk, "file_index": file}),
@@ -98,10 +100,16 @@ class Info:
     def camera(self, name: str) -> Camera:
         """A camera by name. Raises VantageError for one that is not there, or holds distances."""
         if name in self.depth_cameras:
-            raise VantageError(f"camera {name} of {self.root} holds distances (depth), which no policy here reads; leave it out.")
+            raise VantageError(
+                f"camera {name} of {self.root} holds distances (depth), which no policy here reads; "
+                "leave it out."
+            )
         if name not in self.cameras:
             known = ", ".join(self.cameras) or "none"
-            raise VantageError(f"the policy looks at camera {name}, which {self.root} lacks (it has: {known}); rename or record it.")
+            raise VantageError(
+                f"the policy looks at camera {name}, which {self.root} lacks (it has: {known}); "
+                "rename or record it."
+            )
         return self.cameras[name]
 
 
@@ -137,17 +145,23 @@ class Episodes:
 
     def data_file(self, episode: int) -> Path:
         """The data file that holds an episode."""
-        return self.info.data_file(self._number("data/chunk_index", episode), self._number("data/file_index", episode))
+        return self.info.data_file(
+            self._number("data/chunk_index", episode), self._number("data/file_index", episode)
+        )
 
     def video_file(self, camera: Camera, episode: int) -> Path:
         """The video file that holds an episode's pictures."""
-        chunk, file = (self._number(f"videos/{camera.column}/{part}", episode) for part in ("chunk_index", "file_index"))
+        chunk = self._number(f"videos/{camera.column}/chunk_index", episode)
+        file = self._number(f"videos/{camera.column}/file_index", episode)
         return self.info.video_file(camera, chunk, file)
 
     def _number(self, column: str, episode: int) -> int:
         value = self._value(column, episode)
         if not isinstance(value, int) or not 0 <= value < 10**9:
-            raise VantageError(f"`{column}` of episode {episode} in {self.folder} is {value!r} and must be a whole number; {RESTORE}.")
+            raise VantageError(
+                f"`{column}` of episode {episode} in {self.folder} is {value!r} and must be a whole number; "
+                f"{RESTORE}."
+            )
         return value
 
     def begins(self, camera: Camera, episode: int) -> float:
@@ -155,7 +169,10 @@ class Episodes:
         column = f"videos/{camera.column}/from_timestamp"
         value = self._value(column, episode)
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise VantageError(f"`{column}` of episode {episode} in {self.folder} is {value!r} and must be seconds; {RESTORE}.")
+            raise VantageError(
+                f"`{column}` of episode {episode} in {self.folder} is {value!r} and must be seconds; "
+                f"{RESTORE}."
+            )
         return float(value)
 
     def _value(self, column: str, episode: int) -> object:
@@ -163,7 +180,9 @@ class Episodes:
             raise VantageError(f"{self.folder} has no column `{column}`; {RESTORE}.")
         value = self.columns[column][episode]
         # Whole numbers become floats where a tool has met an empty cell.
-        return int(value) if isinstance(value, float) and value.is_integer() and not column.endswith("timestamp") else value
+        if isinstance(value, float) and value.is_integer() and not column.endswith("timestamp"):
+            return int(value)
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,13 +211,17 @@ def fill_in(template: str, values: Mapping[str, str | int]) -> str:
     def value(field: re.Match[str]) -> str:
         name, width = field[1], field[2]
         if name not in values:
-            raise VantageError(f"a data set's file name `{template[:200]}` asks for `{name}`, which it has not; correct info.json.")
+            raise VantageError(
+                f"a data set's file name `{template[:200]}` asks for `{name}`, which it has not; "
+                "correct info.json."
+            )
         return str(values[name]).zfill(int(width) if width else 0)
 
     text = _FIELD.sub(value, template)
     if re.search(r"[{}]", _FIELD.sub("", template)):
         raise VantageError(
-            f"a data set's file name `{template[:200]}` has a field other than video_key, chunk_index and file_index; correct info.json."
+            f"a data set's file name `{template[:200]}` has a field other than video_key, "
+            "chunk_index and file_index; correct info.json."
         )
     return text
 
@@ -217,9 +240,14 @@ def inside(root: Path, relative: str) -> Path:
     try:
         resolved = (root / relative).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise VantageError(f"{root} names a file that cannot be: {relative[:200]!r}; correct its info.json.") from error
+        raise VantageError(
+            f"{root} names a file that cannot be: {relative[:200]!r}; correct its info.json."
+        ) from error
     if not any(resolved.is_relative_to(folder) for folder in allowed):
-        raise VantageError(f"{root} names a file outside its own folder, {relative[:200]!r}; correct its info.json or copy the file in.")
+        raise VantageError(
+            f"{root} names a file outside its own folder, {relative[:200]!r}; "
+            "correct its info.json or copy the file in."
+        )
     return root / relative
 
 
@@ -228,10 +256,18 @@ def visible_files(root: Path, folder: str) -> list[Path]:
 
     What an operating system or an editor left there is not looked at.
 
-    Raises VantageError for a link that leads out of the dataset.
+    Raises VantageError for a link that leads out of the dataset, and for what is no file.
     """
-    files = sorted(path.relative_to(root) for path in (root / folder).glob("*/*.parquet"))
-    return [inside(root, str(path)) for path in files if not any(part.startswith((".", "~")) for part in path.parts)]
+    names = sorted(path.relative_to(root) for path in (root / folder).glob("*/*.parquet"))
+    paths = [
+        inside(root, str(name))
+        for name in names
+        if not any(part.startswith((".", "~")) for part in name.parts)
+    ]
+    for path in paths:
+        if not path.is_file():
+            raise VantageError(f"{path} is no file; fetch the dataset again, all of it.")
+    return paths
 
 
 # -------------------------------------------------------------------------------------------------- info.json
@@ -244,13 +280,17 @@ def read_info(root: Path) -> Info:
     """
     path = root / INFO_FILE
     if not path.is_file():
-        raise VantageError(f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder.")
+        raise VantageError(
+            f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder."
+        )
     try:
         record: Any = read_json(path)
     except RecursionError as error:
         raise VantageError(f"{path} is nested too deeply to be read; {RESTORE}.") from error
     if not isinstance(record, dict) or not {"fps", "features", "codebase_version"} <= record.keys():
-        raise VantageError(f"{path} lacks fps, features or codebase_version; give a LeRobotDataset of version 3.")
+        raise VantageError(
+            f"{path} lacks fps, features or codebase_version; give a LeRobotDataset of version 3."
+        )
     if not str(record["codebase_version"]).startswith("v3"):
         version = str(record["codebase_version"])[:40]
         raise VantageError(f"{root} has LeRobot format {version}; convert it to v3.0 with LeRobot first.")
@@ -279,28 +319,38 @@ def read_info(root: Path) -> Info:
 
 
 def _fps(value: object, path: Path) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value <= 0:
-        raise VantageError(f"`fps` of {path} is {str(value)[:40]!r} and must be a number of control steps per second above 0; correct it.")
-    return int(value) if float(value).is_integer() else float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return int(value) if float(value).is_integer() else float(value)
+
+    raise VantageError(
+        f"`fps` of {path} is {str(value)[:40]!r} and must be a number of control steps per second above 0; "
+        "correct it."
+    )
 
 
 def _total(info: Mapping[str, Any], name: str, path: Path) -> int | None:
     value = info.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        raise VantageError(f"`{name}` of {path} is {str(value)[:40]!r} and must be a whole number; correct it.")
+        raise VantageError(
+            f"`{name}` of {path} is {str(value)[:40]!r} and must be a whole number; correct it."
+        )
     return value
 
 
 def _template(value: object, name: str, path: Path) -> str | None:
     if value is not None and (not isinstance(value, str) or len(value) > 1000):
-        raise VantageError(f"`{name}` of {path} must be a file name with fields such as {{chunk_index:03d}}; correct it.")
+        raise VantageError(
+            f"`{name}` of {path} must be a file name with fields such as {{chunk_index:03d}}; correct it."
+        )
     return value
 
 
 def _features(record: object, path: Path) -> dict[str, Feature]:
     if not isinstance(record, dict):
         raise VantageError(f"`features` of {path} must describe every column by name; {RESTORE}.")
-    return {str(name): _feature(str(name), value, path) for name, value in cast(dict[Any, Any], record).items()}
+    return {
+        str(name): _feature(str(name), value, path) for name, value in cast(dict[Any, Any], record).items()
+    }
 
 
 def _feature(name: str, record: Any, path: Path) -> Feature:
@@ -308,7 +358,10 @@ def _feature(name: str, record: Any, path: Path) -> Feature:
         raise VantageError(f"{path} gives no `dtype` for column `{name[:80]}`; {RESTORE}.")
     shape = record.get("shape") or ()
     if not isinstance(shape, list | tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
-        raise VantageError(f"{path} gives the shape {str(shape)[:40]} to column `{name[:80]}`; it must hold whole numbers above 0.")
+        raise VantageError(
+            f"{path} gives the shape {str(shape)[:40]} to column `{name[:80]}`; "
+            "it must hold whole numbers above 0."
+        )
 
     # LeRobot says "is_depth_map" in `info`; older versions wrote "video.is_depth_map", there or in
     # `video_info`.
@@ -343,7 +396,8 @@ def _camera_names(columns: Sequence[str]) -> dict[str, str]:
     """Column -> camera name; a column whose short name is taken keeps its whole one."""
     named: dict[str, str] = {}
     for column in columns:
-        short = column.removeprefix(IMAGE_PREFIX) if column.startswith(IMAGE_PREFIX) else column.removeprefix("observation.")
+        prefix = IMAGE_PREFIX if column.startswith(IMAGE_PREFIX) else "observation."
+        short = column.removeprefix(prefix)
         named[column] = column if short in named.values() else short
     return named
 
@@ -397,7 +451,9 @@ def _file_columns(path: Path) -> pa.Table:
 def _whole_column(table: pa.Table, name: str, folder: Path) -> Int64[np.ndarray, "M"]:
     column: pa.Array = table.column(name).combine_chunks()
     if column.null_count or not pa.types.is_integer(column.type):
-        raise VantageError(f"column `{name}` of {folder} must hold a whole number for every episode; {RESTORE}.")
+        raise VantageError(
+            f"column `{name}` of {folder} must hold a whole number for every episode; {RESTORE}."
+        )
     return column.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
@@ -412,13 +468,20 @@ def _check_numbers(number: Int64[np.ndarray, "M"], info: Info, folder: Path) -> 
     if lacking:
         raise VantageError(f"{folder} lacks episode {lacking[0]} ({len(number):,} are there); {RESTORE}.")
     if len(number) > expected:
-        raise VantageError(f"{folder} names episode {number[-1]}, which {info.root / INFO_FILE} does not count; {RESTORE}.")
+        raise VantageError(
+            f"{folder} names episode {number[-1]}, which {info.root / INFO_FILE} does not count; {RESTORE}."
+        )
 
 
-def _check_lengths(length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"], info: Info, folder: Path) -> None:
+def _check_lengths(
+    length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"], info: Info, folder: Path
+) -> None:
     empty = np.flatnonzero(length < 1)
     if len(empty):
-        raise VantageError(f"{folder} gives episode {empty[0]} {length[empty[0]]} frames; an episode has at least one, so {RESTORE}.")
+        raise VantageError(
+            f"{folder} gives episode {empty[0]} {length[empty[0]]} frames; "
+            f"an episode has at least one, so {RESTORE}."
+        )
 
     wanted = np.cumsum(length) - length
     wrong = np.flatnonzero(start != wanted)
@@ -429,13 +492,19 @@ def _check_lengths(length: Int64[np.ndarray, "M"], start: Int64[np.ndarray, "M"]
             f"it end at {wanted[episode]:,}; {RESTORE}."
         )
     if info.total_frames is not None and length.sum() != info.total_frames:
-        raise VantageError(f"the episodes of {folder} have {length.sum():,} frames and info.json counts {info.total_frames:,}; {RESTORE}.")
+        raise VantageError(
+            f"the episodes of {folder} have {length.sum():,} frames and info.json counts "
+            f"{info.total_frames:,}; {RESTORE}."
+        )
 
 
 def check_episodes(episodes: Episodes, lengths: Int64[np.ndarray, "M"]) -> None:
     """Raise VantageError unless `meta/episodes` gives every episode as many frames as the data files hold."""
     if len(episodes) != len(lengths):
-        raise VantageError(f"{episodes.folder} names {len(episodes):,} episodes and the data files hold {len(lengths):,}; {RESTORE}.")
+        raise VantageError(
+            f"{episodes.folder} names {len(episodes):,} episodes and the data files hold {len(lengths):,}; "
+            f"{RESTORE}."
+        )
 
     wrong = np.flatnonzero(episodes.length != lengths)
     if len(wrong):
@@ -497,11 +566,15 @@ def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
     path = info.root / TASKS_FILE
     if not path.is_file():
         raise VantageError(f"{path} is missing, and it holds the prompts; {RESTORE}.")
+
     table = read_arrow(path)
     # LeRobot writes the prompt as the index of a pandas table, which older versions left without a name.
     name = next((name for name in (TASK, "__index_level_0__") if name in table.column_names), None)
     if name is None or TASK_INDEX not in table.column_names:
-        raise VantageError(f"{path} has the columns {', '.join(table.column_names)} and needs `{TASK_INDEX}` and `{TASK}`; {RESTORE}.")
+        raise VantageError(
+            f"{path} has the columns {', '.join(table.column_names)} and needs `{TASK_INDEX}` and `{TASK}`; "
+            f"{RESTORE}."
+        )
     known = dict(zip(table.column(TASK_INDEX).to_pylist(), table.column(name).to_pylist(), strict=True))
 
     unknown = sorted(set(used.tolist()) - known.keys())
@@ -517,11 +590,9 @@ def read_prompts(info: Info, used: Int64[np.ndarray, "N"]) -> tuple[str, ...]:
 
 
 def fingerprint(info: Info) -> str:
-    """A hex digest that differs between two datasets.
+    """A hex digest over info.json, meta/episodes, and the name and size of every file.
 
-    It is taken over info.json, meta/episodes, and the name and size of every file.
-
-    Contents of data and video files are not read.
+    It differs between two datasets. Contents of data and video files are not read.
     """
     digest = hashlib.sha256((info.root / INFO_FILE).read_bytes())
     for path in visible_files(info.root, EPISODES_FOLDER):

@@ -1,5 +1,4 @@
-"""Pictures of a LeRobotDataset, by episode or as a stream; and the pictures of several cameras -> one picture
-per step.
+"""Pictures of a LeRobotDataset, by episode or as a stream; several cameras tiled to one picture per step.
 
     Episodes, number ──read_pictures──> camera -> pictures ──tile──> one picture per step
     Info, camera ──stream_cells──> every picture that is stored in the data files, a few at a time
@@ -38,10 +37,12 @@ def read_pictures(episodes: Episodes, number: int) -> dict[str, UInt8[np.ndarray
     """
     if not 0 <= number < len(episodes):
         raise VantageError(f"{episodes.info.root} has no episode {number}; it has {len(episodes)} episodes.")
-    return {
-        name: _from_video(episodes, number, camera) if camera.is_video else _from_table(episodes, number, camera)
-        for name, camera in episodes.info.cameras.items()
-    }
+
+    pictures: dict[str, UInt8[np.ndarray, "T _h _w 3"]] = {}
+    for name, camera in episodes.info.cameras.items():
+        read = _from_video if camera.is_video else _from_table
+        pictures[name] = read(episodes, number, camera)
+    return pictures
 
 
 def _from_video(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.ndarray, "T _h _w 3"]:
@@ -69,41 +70,82 @@ def _from_table(episodes: Episodes, number: int, camera: Camera) -> UInt8[np.nda
 
     if len(pictures) != episodes.length[number]:
         raise VantageError(
-            f"{path} has {len(pictures)} of the {episodes.length[number]} pictures of episode {number}; restore it or record again."
+            f"{path} has {len(pictures)} of the {episodes.length[number]} pictures of episode {number}; "
+            "restore it or record again."
         )
     return np.stack([picture for _, picture in sorted(pictures, key=lambda pair: pair[0])])
 
 
 def stream_cells(info: Info, camera: Camera) -> Iterator[tuple[int, UInt8[np.ndarray, "_h _w 3"]]]:
-    """Yield (frame index, picture) for every picture of a camera that is stored in the data files, file by
-    file.
+    """Yield (frame index, picture) for every picture of a camera that is stored in the data files.
 
-    At most a row group is in memory, of which LeRobot writes one for every episode. Raises VantageError for a
-    cell that holds no picture, and for pictures of distances.
+    File by file: at most a row group is in memory, of which LeRobot writes one for every episode. Raises
+    VantageError for a cell that holds no picture, and for pictures of distances.
     """
     for path in visible_files(info.root, DATA_FOLDER):
         for row in _rows(path, camera):
             yield row[INDEX], decode_cell(row[camera.column], info, camera, row[EPISODE], row[FRAME])
 
 
-def _rows(path: Path, camera: Camera) -> Iterator[dict[str, Any]]:
+def stored_pictures(episodes: Episodes, number: int, camera: Camera) -> list[bytes]:
+    """The bytes of an episode's pictures as they lie in the data files, frame by frame; nothing is decoded.
+
+    Raises VantageError for a file that is missing or damaged, and for a frame without a picture.
+    """
+    path, pictures = episodes.data_file(number), dict[int, bytes]()
+    for row in _rows(path, camera, number):
+        where = f"camera {camera.name} of {episodes.info.root} in episode {number}, frame {row[FRAME]}"
+        pictures[row[FRAME]] = _content(row[camera.column], episodes.info, camera, number, where)
+
+    if len(pictures) != episodes.length[number]:
+        raise VantageError(
+            f"{path} has {len(pictures)} of the {episodes.length[number]} pictures of episode {number}; "
+            "restore it or record again."
+        )
+    return [pictures[frame] for frame in sorted(pictures)]
+
+
+def _rows(path: Path, camera: Camera, episode: int | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a data file, or those of one episode, with a camera's cells."""
     if not path.is_file():
         raise VantageError(f"{path} is missing; fetch the dataset again, all of it.")
 
     columns = [INDEX, EPISODE, FRAME, camera.column]
     lacking = [name for name in columns if name not in column_names(path)]
     if lacking:
-        raise VantageError(f"{path} has no column `{lacking[0]}`; restore it from where the dataset came from.")
+        raise VantageError(
+            f"{path} has no column `{lacking[0]}`; restore it from where the dataset came from."
+        )
     try:
         # Read ahead as little as possible: a data file of pictures may be larger than the memory.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(batch_size=_AT_ONCE, columns=columns, use_threads=False):
-                yield from batch.to_pylist()
+            groups = [group for group in range(file.num_row_groups) if _may_hold(file, group, episode)]
+            for batch in file.iter_batches(
+                batch_size=_AT_ONCE, row_groups=groups, columns=columns, use_threads=False
+            ):
+                for row in batch.to_pylist():
+                    if episode is None or row[EPISODE] == episode:
+                        yield row
     except (pa.ArrowException, OSError) as error:
-        raise VantageError(f"{path} is not a whole parquet file (truncated or damaged); restore it.") from error
+        raise VantageError(
+            f"{path} is not a whole parquet file (truncated or damaged); restore it."
+        ) from error
 
 
-def decode_cell(cell: object, info: Info, camera: Camera, episode: int, frame: int) -> UInt8[np.ndarray, "_h _w 3"]:
+def _may_hold(file: pq.ParquetFile, group: int, episode: int | None) -> bool:
+    """Whether a row group may hold rows of an episode, by its statistics: LeRobot writes one for each."""
+    if episode is None:
+        return True
+    places = (number for number in range(len(file.schema)) if file.schema.column(number).path == EPISODE)
+    statistics = file.metadata.row_group(group).column(next(places)).statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return statistics.min <= episode <= statistics.max
+
+
+def decode_cell(
+    cell: object, info: Info, camera: Camera, episode: int, frame: int
+) -> UInt8[np.ndarray, "_h _w 3"]:
     """One picture out of a data file: PNG or JPEG bytes, or the path of a file in the dataset's folder.
 
     Raises VantageError for an empty cell, a file that is missing or outside the folder, bytes that are no
@@ -115,10 +157,15 @@ def decode_cell(cell: object, info: Info, camera: Camera, episode: int, frame: i
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             if image.mode in _DISTANCES:
-                raise VantageError(f"{where} holds distances (mode {image.mode}, over 8 bits) and no colours; leave this camera out.")
+                raise VantageError(
+                    f"{where} holds distances (mode {image.mode}, over 8 bits) and no colours; "
+                    "leave this camera out."
+                )
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VantageError(f"{where} holds bytes that are no whole picture; restore them or drop the episode.") from error
+        raise VantageError(
+            f"{where} holds bytes that are no whole picture; restore them or drop the episode."
+        ) from error
 
 
 def _content(cell: object, info: Info, camera: Camera, episode: int, where: str) -> bytes:
@@ -129,17 +176,20 @@ def _content(cell: object, info: Info, camera: Camera, episode: int, where: str)
     if not isinstance(name, str) or not name:
         raise VantageError(f"{where} has no picture; record it again or drop the episode.")
 
-    # LeRobot writes pictures to this folder before it packs them, and the path in the cell may be the bare
-    # name.
+    # LeRobot writes pictures to this folder before it packs them; the cell's path may be the bare name.
     packed = f"images/{camera.column}/episode-{episode:06d}/{Path(name).name}"
     for relative in (packed, name):
         path = inside(info.root, relative)
         if path.is_file():
             return path.read_bytes()
-    raise VantageError(f"{where} is a file that is not there ({name[:200]}); copy it into the dataset's folder.")
+    raise VantageError(
+        f"{where} is a file that is not there ({name[:200]}); copy it into the dataset's folder."
+    )
 
 
-def tile(pictures: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], scale: int = 3, gap: int = 2) -> UInt8[np.ndarray, "T _H _W 3"]:
+def tile(
+    pictures: Mapping[str, UInt8[np.ndarray, "T _h _w 3"]], scale: int = 3, gap: int = 2
+) -> UInt8[np.ndarray, "T _H _W 3"]:
     """All cameras side by side, enlarged by whole pixels, on black.
 
     Sides are made even, as H.264 wants them.

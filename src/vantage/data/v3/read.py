@@ -1,16 +1,15 @@
-"""A LeRobotDataset folder (anybody's) -> every column that is not pixels, as contiguous numpy arrays,
-checked.
+"""A LeRobotDataset folder (anybody's) -> every column that is not pixels, checked, as contiguous arrays.
 
     meta/ ──meta──┐
     data/*/*.parquet ──read_table──> Table ──traces──> Trace per episode
 
 The parquet files are read directly (15,000 frames in 0.05 s; importing LeRobot alone takes 11 s). Everything
-that would make a later stage silently wrong is one sentence here: missing or mistyped columns, NaN, gaps in
+that would make a later stage silently wrong raises one sentence: missing or mistyped columns, NaN, gaps in
 the frame index, files that do not agree.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,20 +40,27 @@ from vantage.data.v3.schema import (
     INTERVENTION_ALIASES,
     POLICY_ACTION,
     POLICY_VERSION,
+    REWARD,
     STATE,
-    SUCCESS,
+    SUCCESS_ALIASES,
     TASK_INDEX,
     TIMESTAMP,
 )
 from vantage.data.v3.video import check_video
 from vantage.disk.tables import read_arrow
-from vantage.types import Trace, VantageError
+from vantage.types import Reading, Trace, VantageError
 
 GAP = 1.5
-"""A step in time longer than this many control periods may be a cut ..."""
+"""A step in time longer than this many control periods may be a cut."""
 LATE = 0.6
-"""... and is one where the frames behind it are late by more than this many periods against those before
-it."""
+"""It is one where the frames behind it are late by more than this many periods against those before it."""
+LIKELY = {
+    STATE: ("state", "observation.qpos", "qpos", "proprio", "observation.proprio", "observation/state"),
+    ACTION: ("actions", "action.joint", "action_joint", "observation.action"),
+    TIMESTAMP: ("timestamps", "time"),
+    TASK_INDEX: ("task_id",),
+}
+"""What openpi's, RLinf's and LIBERO's converters call the columns that must be there."""
 AROUND = 10
 """Frames on either side whose lateness is compared, by the median: a clock that jitters by 0.4 periods makes
 no cut."""
@@ -70,8 +76,8 @@ class Table:
     """Control steps per second; a whole number is an int."""
     cameras: tuple[str, ...]
     """Camera names, in the order of `info.json`, without depth cameras."""
-    demos: bool
-    """Whether the dataset was read as demonstrations."""
+    demo: Bool[np.ndarray, "M"]
+    """Which episodes were read as demonstrations."""
     index: Int64[np.ndarray, "N"]
     """0 ... N - 1: LeRobot's absolute frame index, the key of every sidecar."""
     episode_index: Int64[np.ndarray, "N"]
@@ -89,11 +95,13 @@ class Table:
     policy_action: Float32[np.ndarray, "N A"] | None
     """What the policy proposed, where it was recorded."""
     intervention: Bool[np.ndarray, "N"]
-    """True where a human drove; all True in demonstrations that do not say."""
+    """True where a human drove; all True in demonstrations."""
     policy_version: Int64[np.ndarray, "N"]
     """Actor updates since the supervised checkpoint; where it was not recorded 0, in demonstrations -1."""
     success: Bool[np.ndarray, "N"] | None
-    """`next.success`, where it was recorded."""
+    """`next.success` (or another of its names), where it was recorded."""
+    rewarded: Bool[np.ndarray, "N"] | None = None
+    """Where `next.reward` is above 0, where it was recorded."""
     cut: Bool[np.ndarray, "N"]
     """True where frames are missing before this one: time jumped by more than 1.5 control periods, or
     backwards, and stayed there."""
@@ -124,18 +132,15 @@ class Table:
         """The rows of every episode."""
         return [slice(int(a), int(b)) for a, b in pairwise(self.starts)]
 
-    def traces(self, outcomes: Sequence[bool | None]) -> list[Trace]:
-        """Every episode without its pixels, with the outcome given for it (`outcomes.outcomes_of`)."""
-        return [
-            Trace(
-                intervention=self.intervention[rows],
-                policy_version=self.policy_version[rows],
-                cut=self.cut[rows],
-                outcome=outcome,
-                demo=self.demos,
-            )
-            for rows, outcome in zip(self.slices, outcomes, strict=True)
-        ]
+    def trace(self, rows: slice, outcome: bool | None) -> Trace:
+        """Neighbouring frames of one episode without their pixels, and how they ended."""
+        return Trace(
+            intervention=self.intervention[rows],
+            policy_version=self.policy_version[rows],
+            cut=self.cut[rows],
+            outcome=outcome,
+            demo=bool(self.demo[self.episode_index[rows.start]]),
+        )
 
 
 def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
@@ -146,55 +151,81 @@ def read_rows(info: Info, columns: Sequence[str]) -> pa.Table:
     paths = visible_files(info.root, DATA_FOLDER)
     if not paths:
         raise VantageError(f"{info.root} holds no data files; record at least one episode.")
+
     tables = [read_arrow(path, [*columns]) for path in paths]
     try:
-        table = pa.concat_tables(tables, promote_options="default")
+        # Converters write float64 into one file and float32 into the next.
+        table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        raise VantageError(f"the data files of {info.root} disagree about their columns; record them with one set of features.") from error
+        raise VantageError(
+            f"the data files of {info.root} disagree about their columns; "
+            "record them with one set of features."
+        ) from error
 
     order = whole_numbers(table, INDEX, info.root)
     return table if (np.diff(order) > 0).all() else table.sort_by(INDEX)
 
 
-def read_table(root: Path, demos: bool = False) -> Table:
+def read_table(
+    root: Path,
+    demos: bool | Collection[int] = False,
+    reading: Reading = Reading(),
+    *,
+    videos: bool = True,
+) -> Table:
     """Read and check a LeRobotDataset.
 
-    `demos=True` reads demonstrations: `intervention` may be absent (everybody drove by hand) and
-    `policy_version` is then -1. Raises VantageError for: no dataset, an empty one, truncated files, missing
-    or mistyped columns, NaN or infinite states or actions, gaps in the frame index, clocks that tell no time,
+    `demos`: which episodes are demonstrations, all of them, none, or those with these numbers. A person drove
+    a demonstration throughout, whatever the recording says, and its `policy_version` is -1. `reading`: how
+    the others say who drove. Raises VantageError for: no dataset, an empty one, truncated files, missing or
+    mistyped columns, NaN or infinite states or actions, gaps in the frame index, clocks that tell no time,
     and for cameras that are videos: a `meta/episodes` that does not describe the data, and videos that are
-    missing, cut short or shorter than their episodes.
+    missing, cut short or shorter than their episodes. `videos=False` leaves the latter to somebody else.
     """
     info = read_info(root)
-    driver = _check_columns(info, demos)
+    missing_columns(info)
+    driver = driver_column(info, demos is True, reading)
     needed = [STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX]
-    optional = [name for name in (ENVIRONMENT_STATE, POLICY_ACTION, POLICY_VERSION, SUCCESS) if name in info.features]
+    optional = [
+        name for name in (ENVIRONMENT_STATE, POLICY_ACTION, POLICY_VERSION, REWARD) if name in info.features
+    ]
+    succeeded = next((name for name in SUCCESS_ALIASES if name in info.features), None)
+    optional += [succeeded] if succeeded else []
     table = read_rows(info, [*needed, *optional, *([driver] if driver else [])])
     if not len(table):
         raise VantageError(f"{root} is an empty dataset; record at least one episode.")
 
     index, episode, frame = (whole_numbers(table, name, root) for name in (INDEX, EPISODE, FRAME))
-    _check_order(index, episode, frame, info)
-    check_videos(info, np.bincount(episode))
-    timestamp = _seconds(table, info)
+    check_count(len(index), info)
+    check_frames(episode, frame, root)
+    check_indices(index, episode, root)
+    if videos:
+        check_videos(info, np.bincount(episode))
+    timestamp = seconds(table, info)
     prompt = whole_numbers(table, TASK_INDEX, root)
-    missing_version = np.full(len(table), -1 if demos else 0)
+
+    demo = demonstrations(demos, int(episode[-1]) + 1, root)
+    intervention = flags(table, driver, root) if driver else np.full(len(table), reading.driver == "human")
+    version = np.zeros(len(table), np.int64)
+    if POLICY_VERSION in optional:
+        version = whole_numbers(table, POLICY_VERSION, root)
     return Table(
         root=root,
         fps=info.fps,
         cameras=tuple(info.cameras),
-        demos=demos,
+        demo=demo,
         index=index,
         episode_index=episode,
         frame_index=frame,
         timestamp=timestamp,
-        state=_vectors(table, STATE, info),
-        environment_state=_vectors(table, ENVIRONMENT_STATE, info) if ENVIRONMENT_STATE in optional else None,
-        action=_vectors(table, ACTION, info),
-        policy_action=_vectors(table, POLICY_ACTION, info) if POLICY_ACTION in optional else None,
-        intervention=_flag(table, driver, root) if driver else np.ones(len(table), np.bool_),
-        policy_version=whole_numbers(table, POLICY_VERSION, root) if POLICY_VERSION in optional else missing_version,
-        success=_flag(table, SUCCESS, root) if SUCCESS in optional else None,
+        state=vectors(table, STATE, info),
+        environment_state=vectors(table, ENVIRONMENT_STATE, info) if ENVIRONMENT_STATE in optional else None,
+        action=vectors(table, ACTION, info),
+        policy_action=vectors(table, POLICY_ACTION, info) if POLICY_ACTION in optional else None,
+        intervention=intervention | demo[episode],
+        policy_version=np.where(demo[episode], -1, version),
+        success=flags(table, succeeded, root) if succeeded else None,
+        rewarded=_rewarded(table) if REWARD in optional else None,
         cut=cuts_in_time(timestamp, frame, info.fps),
         prompt=prompt,
         prompts=read_prompts(info, prompt),
@@ -203,86 +234,135 @@ def read_table(root: Path, demos: bool = False) -> Table:
     )
 
 
-def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
-    """Raise VantageError unless meta/episodes describes the data and every video file is there, opens and is
-    long enough.
+def demonstrations(demos: bool | Collection[int], episodes: int, root: Path) -> Bool[np.ndarray, "M"]:
+    """Which of the episodes are demonstrations. Raises VantageError for a number that no episode has."""
+    if isinstance(demos, bool):
+        return np.full(episodes, demos)
+    strange = [number for number in demos if not 0 <= number < episodes]
+    if strange:
+        known = f"{episodes:,} (0 to {episodes - 1})"
+        raise VantageError(
+            f"there is no episode {strange[0]} to be a demonstration: {root} has {known}; correct --demos."
+        )
 
-    `lengths`: frames per episode, by the data files. Decodes nothing; a dataset without videos needs no
-    meta/episodes.
+    demo = np.zeros(episodes, np.bool_)
+    demo[[*demos]] = True
+    return demo
+
+
+def check_videos(info: Info, lengths: Int64[np.ndarray, "M"]) -> None:
+    """Raise VantageError unless meta/episodes describes the data and every video file is whole.
+
+    A whole file opens and is long enough. `lengths`: frames per episode, by the data files. Decodes nothing;
+    a dataset without videos needs no meta/episodes.
     """
     cameras = [camera for camera in info.cameras.values() if camera.is_video]
     if not cameras:
         return
+
     episodes = read_episodes(info)
     check_episodes(episodes, lengths)
     for camera in cameras:
         for video in videos_of(episodes, camera):
-            check_video(video.path, len(video.rows))
+            check_video(video.path, len(video.rows), video.first)
 
 
-def _check_columns(info: Info, demos: bool) -> str | None:
-    """The name of the column that says who drove; None where nobody says.
-
-    Raises VantageError for columns that are not described.
-    """
-    root = info.root
+def missing_columns(info: Info) -> None:
+    """Raise VantageError for columns that info.json does not describe, naming those that may be meant."""
+    root, known = info.root, info.features
     if not (1 if info.total_frames is None else info.total_frames):
         raise VantageError(f"{root} is an empty dataset; record at least one episode.")
-    missing = [name for name in (STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX) if name not in info.features]
-    if missing:
-        raise VantageError(f"{root} has no column {', '.join(f'`{name}`' for name in missing)}; record it with them.")
+    missing = [
+        name for name in (STATE, ACTION, INDEX, EPISODE, FRAME, TIMESTAMP, TASK_INDEX) if name not in known
+    ]
+    if not missing:
+        return
 
-    driver = next((name for name in INTERVENTION_ALIASES if name in info.features), None)
-    if driver is None and not demos:
-        raise VantageError(f"{root} has no column `intervention`; record who drove, or read it as demonstrations (--demos).")
+    named = ", ".join(f"`{name}`" for name in missing)
+    likely = {name: [alias for alias in LIKELY.get(name, ()) if alias in known] for name in missing}
+    guesses = ", ".join(f"`{aliases[0]}` may be `{name}`" for name, aliases in likely.items() if aliases)
+    remedy = f"{guesses}: rename it in info.json and in the data files" if guesses else "record it with them"
+    raise VantageError(f"{root} has no column {named}; {remedy}.")
+
+
+def driver_column(info: Info, all_demos: bool, reading: Reading) -> str | None:
+    """The name of the column that says who drove; None where nobody says, or where `reading` says it for all.
+
+    Raises VantageError where somebody must say.
+    """
+    root = info.root
+    if reading.driver != "recorded":
+        return None
+    if reading.intervention_column is not None and reading.intervention_column not in info.features:
+        raise VantageError(
+            f"{root} has no column `{reading.intervention_column}`; it has {', '.join(info.features)}."
+        )
+
+    known = INTERVENTION_ALIASES if reading.intervention_column is None else (reading.intervention_column,)
+    driver = next((name for name in known if name in info.features), None)
+    if driver is None and not all_demos:
+        raise VantageError(
+            f"{root} has no column `intervention`, which says who drove; if the policy drove alone, read it "
+            "with --driver policy; if another column says it, name that with --intervention-column; "
+            "only demonstrations are read with --demos."
+        )
     return driver
 
 
-def _check_order(index: Int64[np.ndarray, "N"], episode: Int64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], info: Info) -> None:
-    """Raise VantageError unless the frames are all there and numbered 0, 1, 2 ..., and so are the episodes
-    and their frames."""
-    root = info.root
-    _check_count(len(index), info)
-
+def check_frames(episode: Int64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], root: Path) -> None:
+    """Raise VantageError unless the frames of every episode are numbered 0, 1, 2 ..."""
     opens = np.append(True, np.diff(episode) != 0)
-    wanted = np.arange(len(index)) - np.maximum.accumulate(np.where(opens, np.arange(len(index)), 0))
+    wanted = np.arange(len(frame)) - np.maximum.accumulate(np.where(opens, np.arange(len(frame)), 0))
     wrong = frame != wanted
     if wrong.any():
         row = int(wrong.argmax())
         raise VantageError(
             f"episode {episode[row]} of {root} has a gap in its frame index: frame {frame[row]} stands "
-            f"where {wanted[row]} belongs; record the episode again or drop it."
+            f"where {wanted[row]} belongs; restore the episode, or delete it with `lerobot-edit-dataset`."
         )
 
+
+def check_indices(index: Int64[np.ndarray, "N"], episode: Int64[np.ndarray, "N"], root: Path) -> None:
+    """Raise VantageError unless frames and episodes are numbered 0, 1, 2 ..."""
     wrong = index != np.arange(len(index))
     if wrong.all() and (np.diff(index) == 1).all():
         raise VantageError(
             f"{root} begins at frame {index[0]:,} of episode {episode[0]}: it is a part of a dataset; cut "
             "it out of the whole one with `lerobot-edit-dataset --operation.type=split` (or "
-            "delete_episodes), which numbers frames and episodes anew."
+            "delete_episodes), which numbers frames and episodes again."
         )
     if wrong.any():
         row = int(wrong.argmax())
-        raise VantageError(f"{root} has a gap in its frame index: `index` is {index[row]} where {row} belongs; record the dataset again.")
+        raise VantageError(
+            f"{root} has a gap in its frame index: `index` is {index[row]} where {row} belongs; "
+            "fetch the dataset again, all of it."
+        )
 
+    opens = np.append(True, np.diff(episode) != 0)
     wrong = episode != np.cumsum(opens) - 1
     if wrong.any():
         row = int(wrong.argmax())
         raise VantageError(
-            f"{root} jumps to episode {episode[row]} after {episode[row - 1] if row else 'nothing'}; number them 0, 1, 2 ..."
+            f"{root} jumps to episode {episode[row]} after {episode[row - 1] if row else 'nothing'}; "
+            "number them 0, 1, 2 ..."
         )
 
 
-def _check_count(frames: int, info: Info) -> None:
+def check_count(frames: int, info: Info) -> None:
+    """Raise VantageError unless there are as many frames as info.json says."""
     if info.total_frames is None or info.total_frames == frames:
         return
     missing = missing_data_files(info)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise VantageError(f"{info.root} is an incomplete download: it lacks {missing[0]}{more}; fetch the dataset again, all of it.")
+        raise VantageError(
+            f"{info.root} is an incomplete download: it lacks {missing[0]}{more}; "
+            "fetch the dataset again, all of it."
+        )
 
     raise VantageError(
-        f"{info.root} holds {frames:,} frames and its info.json says {info.total_frames:,}; frames are missing, fetch or record it again."
+        f"{info.root} holds {frames:,} frames and its info.json says {info.total_frames:,}; "
+        "frames are missing, fetch or record it again."
     )
 
 
@@ -293,22 +373,26 @@ def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "
     """A column of whole numbers. Raises VantageError for empty cells and for anything else."""
     column: pa.Array = table.column(name).combine_chunks()
     if column.null_count or not pa.types.is_integer(column.type):
-        raise VantageError(f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}.")
+        raise VantageError(
+            f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}."
+        )
     return column.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
-    """(the values of a column of lists, end to end.
+    """The values of a column of lists, end to end, and how many every frame has.
 
-    How many every frame has: None where they differ or are empty).
+    None in place of that number where frames differ or have none.
     """
     values, width = column, 1
     while True:
         if isinstance(values.type, pa.BaseExtensionType):
             values = values.storage
-        is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
+        tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+        is_list = any(test(values.type) for test in tests)
         if values.null_count or not is_list:
             return values, None if values.null_count else width
+
         # Every list on its own: rows of 2 and of 4 values would add up to the right number.
         lengths = pc.unique(pc.list_value_length(values)).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
         if len(lengths) > 1 or not lengths[0]:
@@ -316,19 +400,34 @@ def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
         values, width = values.flatten(), width * lengths[0]
 
 
-def _vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D"]:
+LARGEST = 1e9
+"""What a state or an action may be at most; encoders count to some 1e6."""
+
+
+def vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D"]:
+    """A column of D numbers per frame. Raises VantageError for anything else, for NaN and infinity,
+    and for what is too large for any robot."""
     root, feature = info.root, info.features[name]
     values, width = _unnested(table.column(name).combine_chunks())
     if width is None:
-        raise VantageError(f"column `{name}` of {root} has empty or uneven rows; every frame needs the same number of values.")
+        raise VantageError(
+            f"column `{name}` of {root} has empty or uneven rows; "
+            "every frame needs the same number of values."
+        )
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        raise VantageError(f"column `{name}` of {root} holds {values.type} where numbers belong; record it as float32.")
+        raise VantageError(
+            f"column `{name}` of {root} holds {values.type} where numbers belong; record it as float32."
+        )
     if feature.shape and math.prod(feature.shape) != width:
         raise VantageError(
-            f"{root / INFO_FILE} gives `{name}` the shape {list(feature.shape)} and the data files hold {width} values a frame; correct it."
+            f"{root / INFO_FILE} gives `{name}` the shape {list(feature.shape)} and the data files hold "
+            f"{width} values a frame; correct it."
         )
     if pa.types.is_floating(values.type) != feature.dtype.startswith("float"):
-        raise VantageError(f"{root / INFO_FILE} says that `{name}` is {feature.dtype} and the data files hold {values.type}; correct it.")
+        raise VantageError(
+            f"{root / INFO_FILE} says that `{name}` is {feature.dtype} and the data files hold "
+            f"{values.type}; correct it."
+        )
 
     rows = values.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(table), width)
     bad = ~np.isfinite(rows).all(axis=1)
@@ -336,6 +435,13 @@ def _vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D
         raise VantageError(
             f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in "
             f"{_frame(table, bad)}; repair or drop those episodes."
+        )
+    huge = (np.abs(rows) > LARGEST).any(axis=1)
+    if huge.any():
+        raise VantageError(
+            f"column `{name}` of {root} is beyond {LARGEST:.0e} in {int(huge.sum()):,} frames, first in "
+            f"{_frame(table, huge)}, which would drown every other value in its scale; repair or drop those "
+            "episodes."
         )
     return rows
 
@@ -346,35 +452,57 @@ def _frame(table: pa.Table, wrong: Bool[np.ndarray, "N"]) -> str:
     return f"episode {table.column(EPISODE)[row].as_py()}, frame {table.column(FRAME)[row].as_py()}"
 
 
-def _flag(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
-    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer and Evo-RL
-    write them."""
+def flags(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
+    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer
+    and Evo-RL write.
+
+    Raises VantageError for anything else.
+    """
     column: pa.Array = table.column(name).combine_chunks()
     if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
         values = column.flatten()
         if len(values) != len(column):
-            raise VantageError(f"column `{name}` of {root} has {len(values):,} values for {len(column):,} frames; it needs one per frame.")
+            raise VantageError(
+                f"column `{name}` of {root} has {len(values):,} values for {len(column):,} frames; "
+                "it needs one per frame."
+            )
         column = values
     if column.null_count:
         known = len(column) - column.null_count
-        raise VantageError(f"column `{name}` of {root} has {known:,} values for {len(column):,} frames; it needs one per frame.")
+        raise VantageError(
+            f"column `{name}` of {root} has {known:,} values for {len(column):,} frames; "
+            "it needs one per frame."
+        )
 
     if pa.types.is_boolean(column.type):
         return column.to_numpy(zero_copy_only=False).astype(np.bool_)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise VantageError(f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False.")
+        raise VantageError(
+            f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False."
+        )
     numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
     wrong = (numbers != 0) & (numbers != 1)
     if wrong.any():
         value = numbers[int(wrong.argmax())]
-        raise VantageError(f"column `{name}` of {root} is {value:g} in {_frame(table, wrong)}, and must be 0 or 1 everywhere; correct it.")
+        raise VantageError(
+            f"column `{name}` of {root} is {value:g} in {_frame(table, wrong)}, "
+            "and must be 0 or 1 everywhere; correct it."
+        )
     return numbers == 1
+
+
+def _rewarded(table: pa.Table) -> Bool[np.ndarray, "N"] | None:
+    """Where the reward is above 0; None for rewards that are no single numbers, which say nothing here."""
+    values, width = _unnested(table.column(REWARD).combine_chunks())
+    if width != 1 or not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        return None
+    return values.to_numpy(zero_copy_only=False) > 0
 
 
 # ------------------------------------------------------------------------------------------------------- time
 
 
-def _seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
+def seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
     """The time stamps.
 
     Raises VantageError for those that tell no time, since a cut in time could not be seen in them.
@@ -382,48 +510,64 @@ def _seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
     column: pa.Array = table.column(TIMESTAMP).combine_chunks()
     remedy = f"write frame_index / {info.fps:g} into it if the recording has no pauses"
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise VantageError(f"column `{TIMESTAMP}` of {info.root} is {column.type} where seconds belong; {remedy}.")
+        raise VantageError(
+            f"column `{TIMESTAMP}` of {info.root} is {column.type} where seconds belong; {remedy}."
+        )
     if column.null_count:
-        raise VantageError(f"column `{TIMESTAMP}` of {info.root} is empty in {column.null_count:,} frames; {remedy}.")
+        raise VantageError(
+            f"column `{TIMESTAMP}` of {info.root} is empty in {column.null_count:,} frames; {remedy}."
+        )
     seconds = column.to_numpy(zero_copy_only=False).astype(np.float64)
     bad = ~np.isfinite(seconds)
     if bad.any():
         raise VantageError(
-            f"column `{TIMESTAMP}` of {info.root} is NaN or infinite in {int(bad.sum()):,} frames, first in {_frame(table, bad)}; {remedy}."
+            f"column `{TIMESTAMP}` of {info.root} is NaN or infinite in {int(bad.sum()):,} frames, "
+            f"first in {_frame(table, bad)}; {remedy}."
         )
 
     inner = np.asarray(table.column(FRAME).to_numpy()) > 0
     if inner.any():
-        looks = _strange_clock(seconds, np.diff(seconds, prepend=0.0)[inner], pa.types.is_float32(column.type), info.fps)
+        elapsed = np.diff(seconds, prepend=0.0)[inner]
+        looks = _strange_clock(seconds, elapsed, pa.types.is_float32(column.type), info.fps)
         if looks:
             raise VantageError(f"column `{TIMESTAMP}` of {info.root} {looks}; {remedy}.")
     return seconds
 
 
-def _strange_clock(seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarray, "K"], is_single: bool, fps: float) -> str:
+def _strange_clock(
+    seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarray, "K"], is_single: bool, fps: float
+) -> str:
     """What is wrong with a clock as a whole, judged by its median step; empty where nothing is."""
     if not seconds.any():
         return "is 0 in every frame"
     largest = float(np.abs(seconds).max())
     if is_single and np.spacing(np.float32(largest)) > 0.5 / fps:
-        return f"looks like a wall clock kept in 32 bits: at {largest:.3g} s it cannot tell one control step from the next"
+        return (
+            f"looks like a wall clock kept in 32 bits: at {largest:.3g} s it cannot tell one control step "
+            "from the next"
+        )
 
     periods = float(np.median(elapsed)) * fps
     for unit, per_second in (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):
         if 2 / 3 < periods / per_second < 1.5:
-            return f"looks like {unit}: one control step is {np.median(elapsed):.3g}, and seconds belong there"
+            return (
+                f"looks like {unit}: one control step is {np.median(elapsed):.3g}, and seconds belong there"
+            )
     if not 2 / 3 < periods < 1.5:
         return (
-            f"advances by {np.median(elapsed):.3g} s per frame, and info.json says {fps:g} frames per second (correct that if it is wrong)"
+            f"advances by {np.median(elapsed):.3g} s per frame, and info.json says {fps:g} frames per second "
+            "(correct that if it is wrong)"
         )
     return ""
 
 
-def cuts_in_time(seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float) -> Bool[np.ndarray, "N"]:
-    """Where frames are missing: a step that is too long or leads backwards, and behind which everything stays
-    late (or early).
+def cuts_in_time(
+    seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float
+) -> Bool[np.ndarray, "N"]:
+    """Where frames are missing before this one.
 
-    A frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter
+    A cut is a step that is too long or leads backwards, and behind which everything stays late (or early). A
+    frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter
     shifts none.
     """
     step = np.diff(seconds, prepend=seconds[:1]) * fps

@@ -19,7 +19,8 @@ Statistics = dict[str, Any]
 
 def column_statistics(columns: Mapping[str, Shaped[np.ndarray, "T *D"]]) -> dict[str, Statistics]:
     """Statistics of every column, computed over one wide matrix."""
-    wide = np.concatenate([np.asarray(column, np.float64).reshape(len(column), -1) for column in columns.values()], axis=1)
+    flat = [np.asarray(column, np.float64).reshape(len(column), -1) for column in columns.values()]
+    wide = np.concatenate(flat, axis=1)
     rows = {"min": wide.min(0), "max": wide.max(0), "mean": wide.mean(0), "std": wide.std(0)}
     rows |= dict(zip(_NAMES, np.quantile(wide, _LEVELS, axis=0), strict=True))
 
@@ -28,7 +29,8 @@ def column_statistics(columns: Mapping[str, Shaped[np.ndarray, "T *D"]]) -> dict
     start = 0
     for name, column in columns.items():
         stop = start + int(np.prod(column.shape[1:], dtype=int))
-        statistics[name] = {key: row[start:stop].tolist() for key, row in rows.items()} | {"count": [len(column)]}
+        own = {key: row[start:stop].tolist() for key, row in rows.items()}
+        statistics[name] = own | {"count": [len(column)]}
         start = stop
     return statistics
 

@@ -1,7 +1,9 @@
 """Pictures -> H.264, and any video file -> its pictures by position: the one place that encodes and decodes.
 
-    pictures ──VideoWriter──> mp4 of a dataset        pictures ──encode──> bytes of a small clip for a browser
-    mp4 ──read_video──> every picture in order        mp4 ──index_video──> VideoIndex ──OpenVideo──> any pictures
+    pictures ──VideoWriter──> mp4 of a dataset
+    pictures ──encode──> bytes of a small clip for a browser
+    mp4 ──read_video──> every picture in order
+    mp4 ──index_video──> VideoIndex ──OpenVideo──> any pictures
 
 A picture's position is its rank in the order of presentation, 0, 1, 2 ..., whatever its time stamp says.
 
@@ -12,7 +14,7 @@ stays cheap for stock LeRobot. Picture i is shown at exactly i / fps seconds.
 
 import io
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -87,12 +89,15 @@ class VideoWriter:
     Use it as a context: the file is whole when that ends.
     """
 
-    def __init__(self, target: Path | io.BytesIO, fps: float, height: int, width: int, encoding: Encoding = RECORDING) -> None:
+    def __init__(
+        self, target: Path | io.BytesIO, fps: float, height: int, width: int, encoding: Encoding = RECORDING
+    ) -> None:
         if height % 2 or width % 2:
             name = target if isinstance(target, Path) else "the clip"
             even = f"{width + width % 2} x {height + height % 2} px"
             raise VantageError(
-                f"H.264 needs an even picture size and {name} would have {width} x {height} px; render {even} or store images."
+                f"H.264 needs an even picture size and {name} would have {width} x {height} px; "
+                f"render {even} or store images."
             )
         if isinstance(target, Path):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +134,8 @@ class VideoWriter:
 def encode(pictures: UInt8[np.ndarray, "T _h _w 3"], fps: float, *, quality: int = CLIP.quality) -> bytes:
     """A small mp4 that any browser plays; picture i is shown from i / fps to (i + 1) / fps seconds."""
     buffer = io.BytesIO()
-    with VideoWriter(buffer, fps, pictures.shape[1], pictures.shape[2], replace(CLIP, quality=quality)) as writer:
+    height, width = pictures.shape[1:3]
+    with VideoWriter(buffer, fps, height, width, replace(CLIP, quality=quality)) as writer:
         writer.add(pictures)
     return buffer.getvalue()
 
@@ -170,22 +176,34 @@ def read_video(path: Path, pixels: str = "rgb24") -> Iterator[tuple[int, np.ndar
             yield position, frame.to_ndarray(format=pixels)
 
 
-def check_video(path: Path, frames: int) -> None:
+def check_video(path: Path, frames: int, first: Mapping[int, int] | None = None) -> None:
     """Raise VantageError unless the file opens and its index promises at least `frames` pictures.
 
-    Decodes nothing.
+    `first`: episode -> the position of its first picture, to say whose are missing. Decodes nothing.
     """
     with _open(path) as container, _damage_is_a_sentence(path):
         stream = container.streams.video[0]
         known = stream.frames
         if known < frames and known:
-            raise VantageError(f"video {path} holds {known:,} pictures and its dataset needs {frames:,}; restore it or record again.")
+            raise VantageError(
+                f"video {path} holds {known:,} pictures and its dataset needs {frames:,}"
+                f"{_whose(known, first or {})}; restore it or record again."
+            )
 
         # A file with its index in front opens even when its end is gone: the last packet must be there too.
         if stream.duration:
             container.seek(max(0, stream.duration - 1), stream=stream)
         if not any(packet.size and not packet.is_corrupt for packet in container.demux(stream)):
             raise _damaged(path)
+
+
+def _whose(position: int, first: Mapping[int, int]) -> str:
+    """Whose pictures are missing where a file ends at `position`."""
+    begun = [(start, episode) for episode, start in first.items() if start <= position]
+    if not begun:
+        return ""
+    start, episode = max(begun)
+    return f" (at the latest from frame {position - start} of episode {episode} on)"
 
 
 def video_size(path: Path) -> tuple[int, int]:
@@ -251,10 +269,9 @@ def index_video(path: Path) -> VideoIndex:
 
 
 class OpenVideo:
-    """A video file that stays open, so that a picture costs a seek and the decoding of what lies between its
-    key frame and itself.
+    """A video file that stays open, for one thread at a time.
 
-    Not for several threads at once.
+    A picture costs a seek and the decoding of what lies between its key frame and itself.
     """
 
     def __init__(self, path: Path, index: VideoIndex) -> None:
@@ -272,23 +289,27 @@ class OpenVideo:
         Raises VantageError for a position past the end and for a damaged file.
         """
         if len(positions) and not 0 <= positions[0] <= positions[-1] < len(self._pts):
-            raise VantageError(f"video {self._path} has {len(self._pts):,} pictures and picture {positions[-1]:,} was asked for.")
+            raise VantageError(
+                f"video {self._path} has {len(self._pts):,} pictures and picture {positions[-1]:,} was asked "
+                "for."
+            )
         wanted = deque(int(position) for position in positions)
         with _damage_is_a_sentence(self._path):
             while wanted:
                 yield from self._read_on(wanted)
 
     def _read_on(self, wanted: deque[int]) -> Iterator[UInt8[np.ndarray, "_h _w 3"]]:
-        """From one seek, yield the first of `wanted` and those close behind it, and take them off the
-        queue."""
+        """Yield the first of `wanted` and those close behind it, from one seek; take them off the queue."""
         for frame in self._frames_from(wanted[0]):
             now = wanted[0]
             if frame.pts != self._pts[now]:
                 continue
+
             picture = frame.to_ndarray(format="rgb24")
             while wanted and wanted[0] == now:
                 yield picture
                 wanted.popleft()
+
             # Where a key frame lies between, a seek is cheaper than decoding all that comes before it.
             if not wanted or wanted[0] - now > self._group:
                 return

@@ -81,22 +81,29 @@ def _arrow(column: Shaped[np.ndarray, "T *D"]) -> pa.Array:
     # LeRobot stores a one-dimensional feature as a scalar, a wider one as a list of fixed length.
     if column.ndim == 1 or column.shape[1] == 1:
         return pa.array(column.reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(column).reshape(-1)), column.shape[1])
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(np.ascontiguousarray(column).reshape(-1)), column.shape[1]
+    )
 
 
-def _features(columns: Columns, sizes: Mapping[str, tuple[int, int]], fps: float, as_video: bool) -> dict[str, Any]:
+def _features(
+    columns: Columns, sizes: Mapping[str, tuple[int, int]], fps: float, as_video: bool
+) -> dict[str, Any]:
     numbers = {
-        name: {"dtype": str(column.dtype), "shape": list(column.shape[1:]) or [1], "names": None} for name, column in columns.items()
+        name: {"dtype": str(column.dtype), "shape": list(column.shape[1:]) or [1], "names": None}
+        for name, column in columns.items()
     }
 
     pictures: dict[str, Any] = {}
     for camera, (height, width) in sizes.items():
-        feature = {
+        feature: dict[str, Any] = {
             "dtype": "video" if as_video else "image",
             "shape": [height, width, 3],
             "names": ["height", "width", "channels"],
         }
-        pictures[IMAGE_PREFIX + camera] = feature | ({"info": video_info(height, width, fps)} if as_video else {})
+        if as_video:
+            feature["info"] = video_info(height, width, fps)
+        pictures[IMAGE_PREFIX + camera] = feature
     return pictures | numbers
 
 
@@ -106,7 +113,8 @@ def _check_alike(first: Episode, episode: Episode, number: int) -> None:
         return {name: column.shape[1:] for name, column in wide.items() if column is not None}
 
     if shape(first) != shape(episode):
-        raise VantageError(f"episode {number} has columns of shapes {shape(episode)}, but the first has {shape(first)}; record them alike.")
+        fault = f"episode {number} has columns of shapes {shape(episode)}, but the first has {shape(first)}"
+        raise VantageError(f"{fault}; record them alike.")
 
 
 def _write_tasks(path: Path, prompts: Sequence[str]) -> None:
@@ -131,7 +139,9 @@ def _video_path(camera: str) -> str:
     return fill_in(VIDEO_FILE, {"video_key": IMAGE_PREFIX + camera, "chunk_index": 0, "file_index": 0})
 
 
-def _episode_row(number: int, prompt: str, start: int, length: int, videos: Sequence[str], fps: float) -> dict[str, Any]:
+def _episode_row(
+    number: int, prompt: str, start: int, length: int, videos: Sequence[str], fps: float
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         EPISODE: number,
         "tasks": [prompt],
@@ -179,11 +189,11 @@ class _Recorder:
             path.parent.mkdir(parents=True)
         self._sink = self._open.enter_context(self._data.open("wb"))
 
-        self._videos = {
-            camera: self._open.enter_context(VideoWriter(self._folder / _video_path(camera), self._fps, *size))
-            for camera, size in self._sizes.items()
-            if not self._images
-        }
+        self._videos: dict[str, VideoWriter] = {}
+        if not self._images:
+            for camera, size in self._sizes.items():
+                writer = VideoWriter(self._folder / _video_path(camera), self._fps, *size)
+                self._videos[camera] = self._open.enter_context(writer)
         return self
 
     def __exit__(self, *problem: Any) -> None:
@@ -196,10 +206,14 @@ class _Recorder:
             self._prompts.append(episode.prompt)
         columns = _columns(episode, number, self._start, self._prompts.index(episode.prompt), self._fps)
 
-        self._write_rows({name: _arrow(column) for name, column in columns.items()} | self._add_pictures(episode))
+        self._write_rows(
+            {name: _arrow(column) for name, column in columns.items()} | self._add_pictures(episode)
+        )
         row = _episode_row(number, episode.prompt, self._start, len(episode), list(self._videos), self._fps)
         self._rows.append(row | self._statistics(episode, columns))
-        self._ours.append((episode.seed, episode.task, episode.outcome, json.dumps(dict(episode.info), sort_keys=True)))
+        self._ours.append(
+            (episode.seed, episode.task, episode.outcome, json.dumps(dict(episode.info), sort_keys=True))
+        )
         self._columns.append(columns)
         self._start += len(episode)
 
@@ -225,12 +239,18 @@ class _Recorder:
             histogram = colour_histogram(pictures)
             self._histograms[camera].append(histogram)
             statistics[IMAGE_PREFIX + camera] = picture_statistics(histogram)
-        return {f"stats/{name}/{key}": value for name, values in statistics.items() for key, value in values.items()}
+        return {
+            f"stats/{name}/{key}": value
+            for name, values in statistics.items()
+            for key, value in values.items()
+        }
 
     def close(self, robot_type: str | None) -> None:
         """Finish the data and video files and write `meta/`."""
         self._open.close()
-        whole = {name: np.concatenate([columns[name] for columns in self._columns]) for name in self._columns[0]}
+
+        names = self._columns[0]
+        whole = {name: np.concatenate([columns[name] for columns in self._columns]) for name in names}
         statistics = column_statistics(whole)
         for camera, histograms in self._histograms.items():
             statistics[IMAGE_PREFIX + camera] = picture_statistics(np.sum(histograms, axis=0))
@@ -282,12 +302,11 @@ def write_dataset(
 ) -> None:
     """Assemble the journal's episodes, in the order given, into a LeRobotDataset v3 at `root`.
 
-    They become episodes 0, 1, 2 ...
-
-    Pictures go into one H.264 file per camera, or with `images=True` losslessly (PNG) into the data file.
-    Seed, machine name, outcome and free information of every episode go to `meta/vantage_episodes.parquet`. A
-    dataset that already stands at `root` is replaced. Raises VantageError for no episodes, a missing or
-    damaged one, episodes of different shapes and a full disk; `root` is then untouched.
+    They become episodes 0, 1, 2 ... Pictures go into one H.264 file per camera, or with `images=True`
+    losslessly (PNG) into the data file. Seed, machine name, outcome and free information of every episode go
+    to `meta/vantage_episodes.parquet`. A dataset that already stands at `root` is replaced. Raises
+    VantageError for no episodes, a missing or damaged one, episodes of different shapes and a full disk;
+    `root` is then untouched.
     """
     if not numbers:
         raise VantageError(f"{root} would be an empty dataset; record at least one episode in {journal}.")

@@ -226,8 +226,8 @@ def _fit_head(
     compute: Compute,
     advance: Bar,
 ) -> dict[int, dict[str, float]]:
-    """Train one head until held-out episodes have not liked it better for `patience` looks, and leave it at
-    its best.
+    """Train one head until its held-out loss has not fallen for `patience` looks; leave it where it was
+    lowest.
 
     Returns, for every step after which it was looked at, the loss of that step and the loss on held-out
     frames.

@@ -1,8 +1,9 @@
 """Several critics, and which of them may judge which frame: one critic, an ensemble, cross-fitting, or both.
 
-folds = 1   every critic has seen every episode              members = M   M critics per fold, averaged folds
-= K   critic k has seen all but fold k, and judges fold k alone: no weight comes from a critic that saw the
-episode
+    folds = 1     every critic has seen every episode
+    folds = K     critic k has seen all but fold k, and judges fold k alone: no weight comes from a critic
+                  that saw the episode
+    members = M   M critics per fold, averaged
 
 Heads only: the features are those of the policy that played the round, which has imitated successful episodes
 of the rounds before.
@@ -42,6 +43,7 @@ class Panel:
         `features`: on any device. `fold`: whose turn it is, frame by frame.
         """
         z_v, v_e = np.empty(len(features), np.float32), np.empty(len(features), np.float32)
+
         for number, critics in enumerate(self.folds):
             rows = fold == number
             device = critics[0].t_max.device
@@ -49,6 +51,7 @@ class Panel:
             judged = [critic(shown) for critic in critics]
             z_v[rows] = torch.stack([z for z, _ in judged]).mean(0).cpu().numpy()
             v_e[rows] = torch.stack([v for _, v in judged]).mean(0).cpu().numpy()
+
         return Values(z_v=z_v, v_e=v_e)
 
 
@@ -114,6 +117,7 @@ def pose(
     x = torch.from_numpy(features)
     critic.standardise.fit(x)
     standardised = critic.standardise(x)
+
     return CriticProblem.of(
         experience,
         standardised,

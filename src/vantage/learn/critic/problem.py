@@ -1,9 +1,9 @@
 """Features and labels in, the critic's learning problem out: which frame teaches which head, and which
 episodes are held out.
 
-labels ──> viability: frames that carry an outcome        ─┐
-       └─> efficiency: frames that lead to a success      ─┼── whole episodes held out ──> CriticProblem
-features phi(s), standardised                             ─┘
+    labels ──> viability: frames that carry an outcome        ─┐
+           └─> efficiency: frames that lead to a success      ─┼── whole episodes held out ──> CriticProblem
+    features phi(s), standardised                             ─┘
 """
 
 from dataclasses import dataclass, replace
@@ -42,8 +42,7 @@ class CriticProblem:
 
     @property
     def viability_check(self) -> Int64[np.ndarray, "V3"]:
-        """Frames that judge the viability head: the held-out ones, or the training ones where nothing is
-        held out."""
+        """Frames that judge the viability head: the held-out ones; the training ones if none are held out."""
         return self.viability_held if len(self.viability_held) else self.viability_train
 
     @property
@@ -88,7 +87,8 @@ class CriticProblem:
         progressing = target.supervised(labels.efficiency_mask, ahead)
         if not labels.viability_mask.any():
             raise VantageError(
-                "no frame carries an outcome, so there is nothing to learn viability from; record outcomes for some policy episodes"
+                "no frame carries an outcome, so there is nothing to learn viability from; "
+                "record outcomes for some policy episodes"
             )
 
         held = _held_out_frames(experience, held_out, seed)

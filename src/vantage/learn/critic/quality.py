@@ -15,8 +15,9 @@ def assess(
     v_e: Float[np.ndarray, "N"],
     problem: CriticProblem,
 ) -> dict[str, Any]:
-    """How good these values are on the frames that `problem` holds out; every rate beside what knowing only
-    the task would give.
+    """How good these values are on the frames that `problem` holds out.
+
+    Every rate stands beside what knowing only the task would give.
 
     `z_v`: viability logits; `v_e`: minus the control steps to success. The numbers are defined in
     docs/metrics.md.

@@ -22,10 +22,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vantage.batch import Batch, Observation
 from vantage.policies.lerobot.adapter import LeRobotAdapter, padding, randomness_of
 from vantage.policies.lerobot.keys import ACTION, IMAGES
 from vantage.policies.protocol import Draw, Policy, PolicyLoss
-from vantage.types import Batch, Observation
 
 
 class ACT(LeRobotAdapter):
@@ -113,7 +113,9 @@ class _EncoderTap:
         finally:
             hook.remove()
 
-    def _remember(self, _module: nn.Module, words: tuple[Tensor, ...], options: dict[str, Tensor], output: Tensor) -> None:
+    def _remember(
+        self, _module: nn.Module, words: tuple[Tensor, ...], options: dict[str, Tensor], output: Tensor
+    ) -> None:
         self.tokens, self.positions, self.output = words[0], options["pos_embed"], output
 
 

@@ -20,11 +20,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from vantage.batch import Observation
 from vantage.policies.lerobot.assets import Assets, store_assets
 from vantage.policies.lerobot.checkpoint import Record, write_record
 from vantage.policies.lerobot.keys import ACTION, ENVIRONMENT_STATE, STATE, camera_of, data_key
 from vantage.policies.protocol import Draw, Interface, Policy
-from vantage.types import Observation, VantageError
+from vantage.types import VantageError
 
 
 class LeRobotAdapter(Policy):
@@ -56,8 +57,13 @@ class LeRobotAdapter(Policy):
         self._before, self._after = before, after
         self._assets, self._noise, self._stored = assets, noise, dict(stored or {})
 
-        rename_map: Mapping[str, str] = next((step.rename_map for step in before.steps if hasattr(step, "rename_map")), {})
-        self._raw_keys = {camera_of(data_key(key, rename_map)): data_key(key, rename_map) for key in self.policy.config.image_features}
+        rename_map: Mapping[str, str] = next(
+            (step.rename_map for step in before.steps if hasattr(step, "rename_map")), {}
+        )
+        self._raw_keys = {
+            camera_of(data_key(key, rename_map)): data_key(key, rename_map)
+            for key in self.policy.config.image_features
+        }
 
     @property
     def policy(self) -> Any:
@@ -104,7 +110,9 @@ class LeRobotAdapter(Policy):
         self._before.save_pretrained(folder)
         self._after.save_pretrained(folder)
 
-        used = tuple(key for key, camera in self._policy_cameras().items() if camera in self.interface.cameras)
+        used = tuple(
+            key for key, camera in self._policy_cameras().items() if camera in self.interface.cameras
+        )
         interface = self.interface
         write_record(
             folder,
@@ -137,21 +145,20 @@ class LeRobotAdapter(Policy):
         """Camera key of the policy -> camera of the data."""
         return dict(zip(self.config.image_features, self._raw_keys, strict=True))
 
-    def _ready(self, observation: Observation, actions: Float[Tensor, "B H A"] | None = None) -> dict[str, Any]:
+    def _ready(
+        self, observation: Observation, actions: Float[Tensor, "B H A"] | None = None
+    ) -> dict[str, Any]:
         """What LeRobot's preprocessor makes of an observation: renamed, normalised, tokenised, on the
         policy's device.
 
         Raises VantageError for pictures or numbers that the policy was not made for.
         """
         raw: dict[str, Any] = {"task": list(observation.prompts)}
-        for camera, size in self.interface.cameras.items():
-            raw[self._raw_keys[camera]] = _as_float(self._pictures(observation, camera, size))
-        if self.interface.state_dim is not None:
-            raw[STATE] = self._numbers(observation.state, self.interface.state_dim, STATE)
-        if self.interface.environment_dim is not None:
-            if observation.environment_state is None:
-                raise VantageError(f"the policy needs {ENVIRONMENT_STATE}, and this observation has none")
-            raw[ENVIRONMENT_STATE] = self._numbers(observation.environment_state, self.interface.environment_dim, ENVIRONMENT_STATE)
+        steps = [self._raw(step) for step in self._steps(observation)]
+        if len(steps) == 1:
+            raw |= steps[0]
+        else:  # with an axis of observation steps, as LeRobotDataset has it
+            raw |= {key: torch.stack([step[key] for step in steps], dim=1) for key in steps[0]}
         if actions is not None:
             raw[ACTION] = self._numbers(actions, self.interface.action_dim, ACTION)
 
@@ -160,27 +167,61 @@ class LeRobotAdapter(Policy):
                 step.tensor_device = self.device
         return dict(self._before(raw))
 
-    def _pictures(self, observation: Observation, camera: str, size: tuple[int, int] | None) -> UInt8[Tensor, "B h w 3"]:
+    def _steps(self, observation: Observation) -> tuple[Observation, ...]:
+        """The observations that the policy looks at, oldest first."""
+        steps = (*observation.earlier, observation)
+        if len(steps) != self.interface.history:
+            raise VantageError(
+                f"the policy looks at {self.interface.history} observations and is given {len(steps)}; "
+                "keep what was seen at the control steps before"
+            )
+        return steps
+
+    def _raw(self, observation: Observation) -> dict[str, Tensor]:
+        """Pictures and numbers of one observation step, under the data's keys."""
+        raw: dict[str, Tensor] = {}
+
+        for camera, size in self.interface.cameras.items():
+            raw[self._raw_keys[camera]] = _as_float(self._pictures(observation, camera, size))
+
+        if self.interface.state_dim is not None:
+            raw[STATE] = self._numbers(observation.state, self.interface.state_dim, STATE)
+        if self.interface.environment_dim is not None:
+            truth = observation.environment_state
+            if truth is None:
+                raise VantageError(f"the policy needs {ENVIRONMENT_STATE}, and this observation has none")
+            raw[ENVIRONMENT_STATE] = self._numbers(truth, self.interface.environment_dim, ENVIRONMENT_STATE)
+
+        return raw
+
+    def _pictures(
+        self, observation: Observation, camera: str, size: tuple[int, int] | None
+    ) -> UInt8[Tensor, "B h w 3"]:
+        """One camera's pictures.
+
+        Raises VantageError where they are missing or of a size that does not fit.
+        """
         if camera not in observation.images:
             raise VantageError(
                 f"the policy looks at the camera {camera}, and the observation has "
                 f"{', '.join(observation.images) or 'none'}; "
                 "give it, or rename it with a rename map"
             )
+
         pictures = observation.images[camera]
         given = (pictures.shape[1], pictures.shape[2])
         if size is not None and given != size:
             raise VantageError(
                 f"the policy was made for pictures of {size[0]} x {size[1]} (height x width) from the camera "
-                f"{camera} and is given "
-                f"{given[0]} x {given[1]}; it does not resize them by itself"
+                f"{camera} and is given {given[0]} x {given[1]}; it does not resize them by itself"
             )
         return pictures
 
     def _numbers(self, values: Tensor, dim: int, key: str) -> Tensor:
         if values.shape[-1] != dim:
             what = {ACTION: "action", STATE: "state"}.get(key, "true-state")
-            raise VantageError(f"the policy has {dim} {what} dimensions and the data {values.shape[-1]}; record for one robot")
+            fault = f"the policy has {dim} {what} dimensions and the data {values.shape[-1]}"
+            raise VantageError(f"{fault}; record for one robot")
         return values.float()
 
 
@@ -209,7 +250,8 @@ def randomness_of(draw: Draw) -> Yields[None]:
 
     seed = int(draw.time.float().contiguous().view(torch.int32)[0].item()) & 0x7FFFFFFF
     on_cpu = device.type == "cpu"
-    with torch.random.fork_rng(devices=[] if on_cpu else [device], device_type="cuda" if on_cpu else device.type):
+    others, kind = ([], "cuda") if on_cpu else ([device], device.type)
+    with torch.random.fork_rng(devices=others, device_type=kind):
         torch.default_generator.manual_seed(seed)
         if not on_cpu:
             torch.get_device_module(device.type).manual_seed(seed)

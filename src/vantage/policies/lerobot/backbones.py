@@ -52,7 +52,10 @@ class SmallVLM:
         check(self)
         patches = _patches(self.image_size, self.patch)
         if patches % self.shuffle:
-            raise VantageError(f"{patches} patches along a side cannot be merged by {self.shuffle}; change image_size, patch or shuffle")
+            raise VantageError(
+                f"{patches} patches along a side cannot be merged by {self.shuffle}; "
+                "change image_size, patch or shuffle"
+            )
         _check_heads(self.vision_width, self.vision_heads)
         _check_heads(self.width, self.heads)
 
@@ -61,6 +64,7 @@ class SmallVLM:
         transformers: Any = importlib.import_module("transformers")
         names = ("image_token", "fake_image_token", "global_image_token", "end_of_utterance_token")
         tokenizer = byte_tokenizer(_SPECIAL, dict(zip(names, _SPECIAL[3:], strict=True)))
+
         vision = {
             "model_type": "smolvlm_vision",
             "hidden_size": self.vision_width,
@@ -81,6 +85,7 @@ class SmallVLM:
             "vocab_size": len(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,
         }
+
         transformers.SmolVLMConfig(
             vision_config=vision,
             text_config=text,
@@ -93,8 +98,12 @@ class SmallVLM:
             "size": {"longest_edge": self.image_size},
             "max_image_size": {"longest_edge": self.image_size},
         }
-        images, videos = transformers.SmolVLMImageProcessor(**edge), transformers.SmolVLMVideoProcessor(**edge)
-        transformers.SmolVLMProcessor(image_processor=images, tokenizer=tokenizer, video_processor=videos).save_pretrained(folder)
+        processor = transformers.SmolVLMProcessor(
+            image_processor=transformers.SmolVLMImageProcessor(**edge),
+            tokenizer=tokenizer,
+            video_processor=transformers.SmolVLMVideoProcessor(**edge),
+        )
+        processor.save_pretrained(folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +160,9 @@ class SmallCLIP:
 def _patches(image_size: int, patch: int) -> int:
     """Patches along a side."""
     if image_size % patch:
-        raise VantageError(f"a picture of {image_size} pixels is not made of patches of {patch}; change image_size or patch")
+        raise VantageError(
+            f"a picture of {image_size} pixels is not made of patches of {patch}; change image_size or patch"
+        )
     return image_size // patch
 
 
@@ -169,7 +180,8 @@ def byte_tokenizer(special: tuple[str, ...], named: dict[str, str], *, marked: b
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    raw = Tokenizer(models.BPE(vocab={character: number for number, character in enumerate(alphabet)}, merges=[]))
+    numbers = {character: number for number, character in enumerate(alphabet)}
+    raw = Tokenizer(models.BPE(vocab=numbers, merges=[]))
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     raw.add_special_tokens(list(special))
     if marked:

@@ -112,7 +112,10 @@ def _locate(path: str) -> tuple[Path, str]:
     if not given.exists():
         if _HUB_NAME.fullmatch(path) and not given.parent.exists():
             return _from_hub(path), path
-        raise VantageError(f"{path} does not exist; name a checkpoint folder, a run folder, or a hub name such as lerobot/smolvla_base")
+        raise VantageError(
+            f"{path} does not exist; name a checkpoint folder, a run folder, "
+            "or a hub name such as lerobot/smolvla_base"
+        )
 
     for folder in _candidates(given):
         if (folder / CONFIG).is_file():
@@ -146,7 +149,9 @@ def _from_hub(name: str) -> Path:
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VantageError(f"{name} cannot be fetched from the hub ({reason}); check the name, or give a folder") from error
+        raise VantageError(
+            f"{name} cannot be fetched from the hub ({reason}); check the name, or give a folder"
+        ) from error
 
 
 def _base_of(folder: Path, name: str) -> Checkpoint:
@@ -154,7 +159,10 @@ def _base_of(folder: Path, name: str) -> Checkpoint:
         raise VantageError(f"{name} is a LoRA adapter without {ADAPTER_WEIGHTS}; copy the whole folder")
     base = _read(folder / ADAPTER).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
-        raise VantageError(f"{name} is a LoRA adapter that does not name its base; put base_model_name_or_path into {ADAPTER}")
+        raise VantageError(
+            f"{name} is a LoRA adapter that does not name its base; "
+            f"put base_model_name_or_path into {ADAPTER}"
+        )
 
     try:
         base_folder, base_name = _locate(base)
@@ -164,7 +172,10 @@ def _base_of(folder: Path, name: str) -> Checkpoint:
             f"restore it, or correct base_model_name_or_path in {ADAPTER}"
         ) from error
     if not (base_folder / WEIGHTS).is_file():
-        raise VantageError(f"{name} is a LoRA adapter of {base}, which has no {WEIGHTS}; an adapter needs a whole policy under it")
+        raise VantageError(
+            f"{name} is a LoRA adapter of {base}, which has no {WEIGHTS}; "
+            "an adapter needs a whole policy under it"
+        )
     return Checkpoint(folder=base_folder, name=base_name, config=_read(base_folder / CONFIG))
 
 
@@ -173,6 +184,10 @@ def _read(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise VantageError(f"{path} is not valid JSON ({error}); copy the checkpoint again") from error
+    except RecursionError as error:
+        raise VantageError(
+            f"{path} is not valid JSON (it is nested too deep to be read); copy the checkpoint again"
+        ) from error
     if not isinstance(values, dict):
         raise VantageError(f"{path} holds no settings; copy the checkpoint again")
     return cast(dict[str, Any], values)
@@ -191,8 +206,12 @@ def _read_record(path: Path) -> Record:
         return Record()
     values = _read(path)
     lists = {name: values.get(name) for name in ("cameras", "state_names", "action_names")}
+
+    words = {
+        name: None if value is None else tuple(str(entry) for entry in value) for name, value in lists.items()
+    }
     return Record(
-        **{name: None if value is None else tuple(str(entry) for entry in value) for name, value in lists.items()},
+        **words,
         fps=values.get("fps"),
         noise=float(values.get("noise", 1.0)),
     )

@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vantage.batch import Batch, Observation
 from vantage.policies.lerobot.adapter import LeRobotAdapter
 from vantage.policies.lerobot.draws import beta
 from vantage.policies.lerobot.keys import ACTION, STATE
 from vantage.policies.protocol import Draw, PolicyLoss
-from vantage.types import Batch, Observation
 
 _TOKENS = "observation.language.tokens"
 _TOKEN_MASK = "observation.language.attention_mask"
@@ -54,7 +54,9 @@ class FlowVLA(LeRobotAdapter, ABC):
         return self.policy.predict_action_chunk(ready, noise=noise.to(self.device))
 
     def _unit_noise(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(count, self.chunk, self.config.max_action_dim, generator=generator, device=generator.device)
+        return torch.randn(
+            count, self.chunk, self.config.max_action_dim, generator=generator, device=generator.device
+        )
 
     def _phi(self, pooled: Float[Tensor, "B D0"], ready: dict[str, Any]) -> Float[Tensor, "B D"]:
         """phi(s) from the pooled prefix."""
@@ -101,7 +103,9 @@ class SmolVLA(FlowVLA):
 
         images, masks = policy.prepare_images(ready)
         state, actions = policy.prepare_state(ready), policy.prepare_action(ready)
-        return policy.model.forward(images, masks, ready[_TOKENS], ready[_TOKEN_MASK], state, actions, draw.noise, draw.time)
+        return policy.model.forward(
+            images, masks, ready[_TOKENS], ready[_TOKEN_MASK], state, actions, draw.noise, draw.time
+        )
 
     def _prefix_norm(self) -> nn.Module:
         return self.policy.model.vlm_with_expert.get_vlm_model().text_model.norm
@@ -110,7 +114,9 @@ class SmolVLA(FlowVLA):
         policy = self.policy
         ready = policy._prepare_batch(ready | {STATE: ready[STATE].clone()})
         images, masks = policy.prepare_images(ready)
-        return policy.model.embed_prefix(images, masks, ready[_TOKENS], ready[_TOKEN_MASK], state=policy.prepare_state(ready))
+        return policy.model.embed_prefix(
+            images, masks, ready[_TOKENS], ready[_TOKEN_MASK], state=policy.prepare_state(ready)
+        )
 
     def _run_prefix(self, embedded: Tensor, known: Tensor, attention: Tensor) -> Float[Tensor, "B L D"]:
         from lerobot.policies.common.vla_utils import make_att_2d_masks

@@ -82,14 +82,18 @@ def load(policy: Any, folder: Path) -> nn.Module:
     except (ValueError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
         raise VantageError(
-            f"{folder} is a LoRA adapter that does not fit its base ({reason}); restore the base it was made from"
+            f"{folder} is a LoRA adapter that does not fit its base ({reason}); "
+            "restore the base it was made from"
         ) from error
 
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
         stored = set(file.keys())
     lacking = set(get_peft_model_state_dict(wrapped)) - stored
     if lacking:
-        raise VantageError(f"{folder} lacks {len(lacking)} weights of its adapter, the first {min(lacking)}; copy the folder again")
+        raise VantageError(
+            f"{folder} lacks {len(lacking)} weights of its adapter, the first {min(lacking)}; "
+            "copy the folder again"
+        )
     return wrapped
 
 

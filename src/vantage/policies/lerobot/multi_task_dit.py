@@ -2,8 +2,9 @@
 
     Observation ──CLIP, state, prompt──> z = phi(s)        noise, time, z ──transformer──> |v - (a - noise)|^2
 
-Time 1 is data here, as in `core.flow`. The policy is shown one observation at a time. Its random crop, where
-it has one, is part of the loss and seeded by the draw; phi(s) is then taken from the centre crop in a pass of
+Time 1 is data here, as in `core.flow`. The policy looks at `n_obs_steps` observations. Its window begins with
+the first of them, so it learns the actions since then too; acting leaves them out. Its random crop, where it
+has one, is part of the loss and seeded by the draw; phi(s) is then taken from the centre crop in a pass of
 its own, as in acting.
 """
 
@@ -13,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vantage.batch import Batch, Observation
 from vantage.policies.lerobot.adapter import LeRobotAdapter, randomness_of
 from vantage.policies.lerobot.draws import beta
 from vantage.policies.lerobot.keys import ACTION, STATE
 from vantage.policies.protocol import Draw, PolicyLoss
-from vantage.types import Batch, Observation
 
 
 class MultiTaskDiT(LeRobotAdapter):
@@ -44,7 +45,8 @@ class MultiTaskDiT(LeRobotAdapter):
             velocity = self.policy.noise_predictor(point, draw.time, conditioning_vec=condition)
 
         error = (velocity - (actions - kept * draw.noise)).square().float()
-        return PolicyLoss(error, self._centred(ready) if self._crops_randomly() else condition.detach().float())
+        phi = self._centred(ready) if self._crops_randomly() else condition.detach().float()
+        return PolicyLoss(error, phi)
 
     @torch.no_grad()
     def features(self, observation: Observation) -> Float[Tensor, "B D"]:
@@ -59,13 +61,16 @@ class MultiTaskDiT(LeRobotAdapter):
         # LeRobot's sampler draws its noise itself; its integrators take what they are given.
         objective = policy.objective
         times = torch.linspace(0, 1, self.config.num_integration_steps + 1, device=self.device)
-        integrate = objective._rk4_integrate if self.config.integration_method == "rk4" else objective._euler_integrate
-        return integrate(policy.noise_predictor, noise.to(condition), times, condition)
+        by_rk4 = self.config.integration_method == "rk4"
+        integrate = objective._rk4_integrate if by_rk4 else objective._euler_integrate
+        window = integrate(policy.noise_predictor, noise.to(condition), times, condition)
+        return window[:, self.interface.history - 1 :]
 
     def _inputs(self, ready: dict[str, Any]) -> dict[str, Any]:
-        """What LeRobot's encoder expects: one observation step, and the pictures of all cameras in one
-        tensor."""
-        return self.policy._prepare_batch(ready | {STATE: ready[STATE][:, None]})
+        """What LeRobot's encoder expects: an axis of observation steps in the state, and the pictures of all
+        cameras in one tensor."""
+        state = ready[STATE] if self.interface.history > 1 else ready[STATE][:, None]
+        return self.policy._prepare_batch(ready | {STATE: state})
 
     def _crops_randomly(self) -> bool:
         encoder = self.policy.observation_encoder
@@ -82,7 +87,8 @@ class MultiTaskDiT(LeRobotAdapter):
         return condition.float()
 
     def _unit_noise(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(count, self.chunk, self.action_dim, generator=generator, device=generator.device)
+        shape = (count, self.interface.window, self.action_dim)
+        return torch.randn(shape, generator=generator, device=generator.device)
 
     def _times(self, count: int, generator: torch.Generator) -> Float[Tensor, "B"]:
         config = self.config

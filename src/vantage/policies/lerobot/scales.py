@@ -8,7 +8,7 @@ they are filled from the data, and it is said. A dimension that never moves woul
 statistics taken from data give it a width of 1 or more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -70,7 +70,10 @@ def settle(
         if key not in (STATE, ACTION, ENVIRONMENT_STATE):
             if lacking:
                 settled[key] = dict(IMAGENET)
-                remarks.append(f"{key}: the checkpoint has no {', '.join(lacking)}; ImageNet's are used, as lerobot-train does")
+                remarks.append(
+                    f"{key}: the checkpoint has no {', '.join(lacking)}; "
+                    "ImageNet's are used, as lerobot-train does"
+                )
             continue
 
         theirs = _of_data(key, data)
@@ -83,7 +86,10 @@ def settle(
             )
         if theirs is None:
             if lacking:
-                raise VantageError(f"{key}: the checkpoint has no {', '.join(lacking)}, and there are no data to compute them from")
+                raise VantageError(
+                    f"{key}: the checkpoint has no {', '.join(lacking)}, "
+                    "and there are no data to compute them from"
+                )
             continue
 
         wrong_width = bool(ours) and not lacking and len(ours[needed[0]]) != theirs.dim
@@ -102,16 +108,22 @@ def settle(
     return settled, tuple(remarks)
 
 
-def of_data(data: DataFacts, pictures: list[str]) -> tuple[Statistics, tuple[str, ...]]:
-    """Statistics for a policy that starts from scratch: the data's for numbers, ImageNet's for `pictures`, as
-    lerobot-train has it."""
+def of_data(
+    data: DataFacts, pictures: Collection[str], numbers: Collection[str]
+) -> tuple[Statistics, tuple[str, ...]]:
+    """Statistics for a policy that starts from scratch, and what has to be said about those that it uses.
+
+    The data's for numbers, ImageNet's for `pictures`, as lerobot-train has it. `numbers`: keys of what the
+    policy reads and returns; statistics of other columns are stored beside them, and nothing is said of them.
+    """
     statistics: Statistics = {key: dict(IMAGENET) for key in pictures}
     remarks: list[str] = []
     for key in (STATE, ACTION, ENVIRONMENT_STATE):
         scale = _of_data(key, data)
         if scale is not None:
             statistics[key], still = of_scale(scale)
-            remarks.extend(_still_sentences(key, still, data))
+            if key in numbers:
+                remarks.extend(_still_sentences(key, still, data))
     return statistics, tuple(remarks)
 
 
@@ -152,12 +164,17 @@ def _dimension(key: str, index: int, data: DataFacts | None) -> str:
 
 
 def _still_sentences(key: str, still: list[int], data: DataFacts | None) -> Iterator[str]:
-    for index in still:
-        where = _dimension(key, index, data)
-        yield f"{key}: {where} never moves in the data; it is passed on without a change of scale"
+    if still:
+        where = ", ".join(_dimension(key, index, data).removeprefix("dimension ") for index in still)
+        what = f"dimension {where} never moves in the data; it is"
+        if len(still) > 1:
+            what = f"dimensions {where} never move in the data; they are"
+        yield f"{key}: {what} passed on without a change of scale"
 
 
-def _foreign_sentences(key: str, ours: Mapping[str, Values], theirs: Scale, data: DataFacts | None) -> Iterator[str]:
+def _foreign_sentences(
+    key: str, ours: Mapping[str, Values], theirs: Scale, data: DataFacts | None
+) -> Iterator[str]:
     """One sentence per dimension in which the data's middle 98 % reach beyond 5 standard deviations of the
     checkpoint's data."""
     centre, width = _centre_and_width(ours)
@@ -167,7 +184,10 @@ def _foreign_sentences(key: str, ours: Mapping[str, Values], theirs: Scale, data
     for index in np.flatnonzero(reach > np.maximum(_FOREIGN * width, tolerance)).tolist():
         where = f"{key}: {_dimension(key, index, data)}"
         if width[index] <= tolerance[index]:
-            yield f'{where} never moved in the checkpoint\'s data and moves here; use statistics="data" or "merged"'
+            yield (
+                f"{where} never moved in the checkpoint's data and moves here; "
+                'use statistics="data" or "merged"'
+            )
             continue
         distance = reach[index] / width[index]
         yield (
@@ -199,12 +219,16 @@ def _merged(key: str, ours: Mapping[str, Values], theirs: Scale) -> tuple[dict[s
     remarks: list[str] = []
     frames = float(ours["count"].reshape(-1)[0]) if "count" in ours else float(theirs.count)
     if "count" not in ours:
-        remarks.append(f"{key}: the checkpoint does not say from how many frames its statistics are; it counts as much as the data")
+        remarks.append(
+            f"{key}: the checkpoint does not say from how many frames its statistics are; "
+            "it counts as much as the data"
+        )
 
     share = frames / (frames + theirs.count)
     if "mean" in ours and "std" in ours:
         mean = share * ours["mean"] + (1 - share) * theirs.mean
-        second = share * (ours["std"] ** 2 + ours["mean"] ** 2) + (1 - share) * (theirs.std**2 + theirs.mean**2)
+        our_second, their_second = ours["std"] ** 2 + ours["mean"] ** 2, theirs.std**2 + theirs.mean**2
+        second = share * our_second + (1 - share) * their_second
         spread = np.sqrt(np.maximum(second - mean**2, 0.0))
         merged |= {
             "mean": mean,

@@ -27,6 +27,8 @@ from vantage.types import VantageError
 
 FLOW_VLAS = ("smolvla", "pi0", "pi05")
 SUPPORTED = (*FLOW_VLAS, "act", "multi_task_dit")
+MOST_LAYERS = 1000
+"""More in a config.json is damage, and would take hours to build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,10 @@ class Signature:
     """(state, action) up to which LeRobot pads with zeros, so that other robots fit; None: the weights fix
     the dimensions."""
     chunk: int
+    """Steps predicted from the present on."""
     execute: int
+    history: int
+    """Observations that it looks at."""
     action_names: tuple[str, ...] | None = None
 
 
@@ -58,6 +63,7 @@ def with_settings(config: Mapping[str, Any], settings: Sequence[str], name: str)
     Raises VantageError for a setting that is no ``name=value``, or that the config has not.
     """
     changed = dict(config)
+
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -66,6 +72,7 @@ def with_settings(config: Mapping[str, Any], settings: Sequence[str], name: str)
             raise VantageError(f"{name} has no setting {key!r}; it has {', '.join(sorted(config))}")
         if "." not in key:
             changed[key] = _value(text)
+
     return changed
 
 
@@ -81,44 +88,98 @@ def read_signature(config: Mapping[str, Any], name: str) -> Signature:
     """What config.json says. Raises VantageError for a policy that Vantage does not drive."""
     kind = config.get("type")
     if kind not in SUPPORTED:
-        raise VantageError(f"{name} is LeRobot's {kind!r}, which Vantage does not drive; it drives {', '.join(SUPPORTED)}")
+        raise VantageError(
+            f"{name} is LeRobot's {kind!r}, which Vantage does not drive; it drives {', '.join(SUPPORTED)}"
+        )
     _refuse_variants(config, name)
 
-    inputs = cast(dict[str, dict[str, Any]], config.get("input_features") or {})
-    outputs = cast(dict[str, dict[str, Any]], config.get("output_features") or {})
+    inputs, outputs = (_features(config, key, name) for key in ("input_features", "output_features"))
     pictures = {key: feature for key, feature in inputs.items() if feature["type"] == "VISUAL"}
     environment = next((feature for feature in inputs.values() if feature["type"] == "ENV"), None)
     action_names = config.get("action_feature_names")
+    history, chunk = _reach(config, name)
 
     return Signature(
         type=kind,
-        cameras={key: _size(feature) for key, feature in pictures.items() if not key.startswith(EMPTY_CAMERA)},
-        any_size=kind in FLOW_VLAS and (kind != "smolvla" or config.get("resize_imgs_with_padding") is not None),
+        cameras={
+            key: _size(feature) for key, feature in pictures.items() if not key.startswith(EMPTY_CAMERA)
+        },
+        any_size=kind in FLOW_VLAS
+        and (kind != "smolvla" or config.get("resize_imgs_with_padding") is not None),
         spare_cameras=_spare_cameras(config),
         state_dim=_dim(inputs.get(STATE)),
         environment_dim=_dim(environment),
         action_dim=_dim(outputs.get(ACTION)),
         widths=(int(config["max_state_dim"]), int(config["max_action_dim"])) if kind in FLOW_VLAS else None,
-        chunk=int(config["horizon" if kind == "multi_task_dit" else "chunk_size"]),
-        execute=int(config["n_action_steps"]),
+        chunk=chunk,
+        execute=min(_count(config, "n_action_steps", name), chunk),  # LeRobot cuts its chunk there
+        history=history,
         action_names=None if action_names is None else tuple(action_names),
     )
 
 
+def _features(config: Mapping[str, Any], key: str, name: str) -> dict[str, dict[str, Any]]:
+    """What goes in or comes out, by key; nothing where the config says nothing.
+
+    Raises VantageError where one has no type, or a shape that no array has.
+    """
+    features = config.get(key) or {}
+    for column, feature in features.items() if isinstance(features, dict) else (("it", features),):
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        sizes = shape if isinstance(shape, list | tuple) else [None]
+        if not all(isinstance(size, int) and size > 0 for size in sizes) or "type" not in feature:
+            fault = f"{name} gives {column} of {key} no type, or a shape that no array has"
+            raise VantageError(f"{fault}; restore its config.json")
+    return cast(dict[str, dict[str, Any]], features)
+
+
 def _refuse_variants(config: Mapping[str, Any], name: str) -> None:
     """Refuse settings under which a supported type means something that Vantage does not compute."""
-    steps = int(config.get("n_obs_steps") or 1)
-    if steps != 1:
-        raise VantageError(f"{name} looks at {steps} observations at a time and Vantage shows one; use a policy with n_obs_steps=1")
+    for key, value in config.items():
+        if key.endswith("layers") and isinstance(value, int) and value > MOST_LAYERS:
+            raise VantageError(f"{name} says {key}={value}, more than {MOST_LAYERS}; restore its config.json")
+
+    steps = _count(config, "n_obs_steps", name, absent=1)
+    if steps != 1 and config["type"] != "multi_task_dit":
+        one = f"LeRobot's {config['type']} looks at one observation"
+        raise VantageError(f"{name} says n_obs_steps={steps}, and {one}; set n_obs_steps=1")
+
     if config["type"] == "multi_task_dit" and config.get("objective") != "flow_matching":
-        raise VantageError(
-            f"{name} is trained by {config.get('objective')!r}, and Vantage drives multi_task_dit with objective=flow_matching"
-        )
+        fault = f"{name} is trained by {config.get('objective')!r}"
+        raise VantageError(f"{fault}, and Vantage drives multi_task_dit with objective=flow_matching")
+
     if config["type"] == "act" and config.get("temporal_ensemble_coeff") is not None:
         raise VantageError(
             f"{name} averages overlapping chunks (temporal_ensemble_coeff), and Vantage executes chunks; "
             "set temporal_ensemble_coeff=null and n_action_steps to the steps executed"
         )
+
+
+def _reach(config: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Observations that the policy looks at, and steps that it predicts from the present on."""
+    if config["type"] != "multi_task_dit":
+        return 1, _count(config, "chunk_size", name)
+
+    # Its horizon begins at the first of its observations.
+    history, horizon = _count(config, "n_obs_steps", name, absent=1), _count(config, "horizon", name)
+    if horizon < history:
+        raise VantageError(
+            f"{name} predicts {horizon} steps from the first of {history} observations on, "
+            "so none lies ahead; raise horizon",
+        )
+    return history, horizon - history + 1
+
+
+def _count(config: Mapping[str, Any], key: str, name: str, absent: int | None = None) -> int:
+    """A number of steps, 1 or more, which LeRobot reads from text too; `absent` where the config says
+    none."""
+    value = absent if config.get(key) is None else config[key]
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise VantageError(
+            f"{name} says {key}={value!r}; it must be a whole number, 1 or more; restore its config.json"
+        )
+    return number
 
 
 def _spare_cameras(config: Mapping[str, Any]) -> int | None:
@@ -175,12 +236,19 @@ def agree(
         remarks,
     )
     if action_dim is None:
-        raise VantageError(f"{name} does not say how many action dimensions it has, and there are no data to say it; give it data")
+        raise VantageError(
+            f"{name} does not say how many action dimensions it has, and there are no data to say it; "
+            "give it data"
+        )
 
     action_names = record.action_names or signature.action_names
     if data is not None:
-        _compare_names("action", action_names, data.action_names, action_dim == signature.action_dim, name, remarks)
-        _compare_names("state", record.state_names, data.state_names, state_dim == signature.state_dim, name, remarks)
+        _compare_names(
+            "action", action_names, data.action_names, action_dim == signature.action_dim, name, remarks
+        )
+        _compare_names(
+            "state", record.state_names, data.state_names, state_dim == signature.state_dim, name, remarks
+        )
         _compare_rest(signature, name, record, data, remarks)
         action_names = data.action_names or action_names
 
@@ -191,6 +259,7 @@ def agree(
         action_dim=action_dim,
         chunk=signature.chunk,
         execute=signature.execute,
+        history=signature.history,
         state_names=(data and data.state_names) or record.state_names,
         action_names=action_names,
         fps=record.fps if data is None or data.fps is None else data.fps,
@@ -220,7 +289,10 @@ def _cameras(
         missing = [key for key in wanted if key not in present]
         _refuse_missing_cameras(signature, name, present, missing, wanted, data)
         if missing:
-            remarks.add(f"{name}: the data have no camera for {', '.join(missing)}; LeRobot shows the policy black there and masks it")
+            remarks.add(
+                f"{name}: the data have no camera for {', '.join(missing)}; "
+                "LeRobot shows the policy black there and masks it"
+            )
 
     return {wanted[key]: None if signature.any_size else signature.cameras[key] for key in present}
 
@@ -229,7 +301,10 @@ def _refuse_unknown_renames(rename_map: Mapping[str, str], signature: Signature,
     known = {*signature.cameras, STATE, ENVIRONMENT_STATE}
     unknown = [theirs for theirs in rename_map.values() if theirs not in known]
     if unknown:
-        raise VantageError(f"the rename map leads to {unknown[0]}, which {name} does not look at; it looks at {', '.join(sorted(known))}")
+        raise VantageError(
+            f"the rename map leads to {unknown[0]}, which {name} does not look at; "
+            f"it looks at {', '.join(sorted(known))}"
+        )
 
 
 def _refuse_missing_cameras(
@@ -253,18 +328,28 @@ def _refuse_missing_cameras(
     )
 
 
-def _padded(what: str, ours: int | None, theirs: int | None, width: int | None, name: str, remarks: _Remarks) -> int | None:
+def _padded(
+    what: str,
+    ours: int | None,
+    theirs: int | None,
+    width: int | None,
+    name: str,
+    remarks: _Remarks,
+) -> int | None:
     """The dimension to use: the data's, where LeRobot pads; else both must be the same."""
-    if theirs is None:
-        return ours
-    if ours == theirs:
+    if theirs is None or ours == theirs:
         return ours
     if what == "state" and ours is None and width is None:
         return None
+
     if width is None:
-        raise VantageError(f"{name} has {ours} {what} dimensions and the data {theirs}; use data of the same robot, or another policy")
+        fault = f"{name} has {ours} {what} dimensions and the data {theirs}"
+        raise VantageError(f"{fault}; use data of the same robot, or another policy")
     if theirs > width:
-        raise VantageError(f"{name} holds up to {width} {what} dimensions and the data have {theirs}; use another policy")
+        raise VantageError(
+            f"{name} holds up to {width} {what} dimensions and the data have {theirs}; use another policy"
+        )
+
     if ours is not None:
         remarks.add(
             f"{name} had {ours} {what} dimensions and the data have {theirs}: from here it has {theirs} "
@@ -281,16 +366,17 @@ def _compare_names(
     name: str,
     remarks: _Remarks,
 ) -> None:
+    """Remark that names could not be compared. Raises VantageError where they differ, in their order too."""
     if not comparable:
         return
+
     if ours is None or theirs is None:
         side = f"{name} does not keep them" if ours is None else "the data do not name them"
         remarks.add(f"names of the {what} dimensions were not compared: {side}")
     elif ours != theirs and sorted(ours) == sorted(theirs):
         raise VantageError(
             f"{name} has the {what} dimensions in the order {', '.join(ours)} and the data in the order "
-            f"{', '.join(theirs)}; "
-            "reorder the columns of the data"
+            f"{', '.join(theirs)}; reorder the columns of the data"
         )
     elif ours != theirs:
         raise VantageError(
@@ -299,16 +385,23 @@ def _compare_names(
         )
 
 
-def _compare_rest(signature: Signature, name: str, record: Record, data: DataFacts, remarks: _Remarks) -> None:
+def _compare_rest(
+    signature: Signature, name: str, record: Record, data: DataFacts, remarks: _Remarks
+) -> None:
     if signature.environment_dim is not None and (
         data.environment_state is None or data.environment_state.dim != signature.environment_dim
     ):
-        raise VantageError(f"{name} needs {signature.environment_dim} numbers of {ENVIRONMENT_STATE}, which the data lack")
+        raise VantageError(
+            f"{name} needs {signature.environment_dim} numbers of {ENVIRONMENT_STATE}, which the data lack"
+        )
     if signature.state_dim is not None and data.state is None:
         raise VantageError(f"{name} needs {STATE}, which the data lack")
 
     if record.fps is None or data.fps is None:
-        remarks.add(f"control steps per second were not compared: {name if record.fps is None else 'the data'} does not say them")
+        remarks.add(
+            "control steps per second were not compared: "
+            f"{name if record.fps is None else 'the data'} does not say them"
+        )
     elif abs(record.fps - data.fps) > 0.01 * record.fps:
         raise VantageError(
             f"{name} was trained at {record.fps:g} control steps per second and the data have {data.fps:g}; "

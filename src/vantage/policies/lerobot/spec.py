@@ -85,7 +85,9 @@ class LeRobotPolicy:
 
         tokenizer = next(iter(backbone_settings(checkpoint.config, checkpoint.folder).values()), None)
         rename_map = dict(self.rename_map) if self.rename_map else None
-        before, after = stock.load_processors(config, checkpoint.folder, checkpoint.name, rename_map, tokenizer)
+        before, after = stock.load_processors(
+            config, checkpoint.folder, checkpoint.name, rename_map, tokenizer
+        )
         remarks += _settle_scales(before, after, config, self.statistics, data)
 
         adapter = ADAPTERS[signature.type](
@@ -100,7 +102,9 @@ class LeRobotPolicy:
         )
         return adapter.eval()
 
-    def _agree(self, checkpoint: Checkpoint, data: DataFacts | None) -> tuple[Signature, Interface, tuple[str, ...]]:
+    def _agree(
+        self, checkpoint: Checkpoint, data: DataFacts | None
+    ) -> tuple[Signature, Interface, tuple[str, ...]]:
         config = with_settings(checkpoint.config, self.settings, checkpoint.name)
         signature = read_signature(config, checkpoint.name)
         rename_map = dict(self.rename_map) or checkpoint.rename_map
@@ -109,7 +113,10 @@ class LeRobotPolicy:
 
     def _refuse_settings(self, checkpoint: Checkpoint, signature: Signature) -> None:
         if self.lora is not None and checkpoint.base is not None:
-            raise VantageError(f"{checkpoint.name} is a LoRA adapter already, which goes on training; leave the LoRA settings out")
+            raise VantageError(
+                f"{checkpoint.name} is a LoRA adapter already, which goes on training; "
+                "leave the LoRA settings out"
+            )
 
     def _adapted(self, policy: Any, checkpoint: Checkpoint, seed: int) -> Any:
         if checkpoint.base is not None:
@@ -133,7 +140,8 @@ class LeRobotScratch:
     cameras: tuple[str, ...] = ()
     """The cameras it looks at; empty: all that the data have."""
     true_state: bool = False
-    """Read the simulator's true state instead of pictures (act only): for cheap research runs, never a robot."""
+    """Read the simulator's true state instead of pictures (act only): for cheap research runs, never a
+    robot."""
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass, where the policy can: less memory, more time."""
 
@@ -142,7 +150,10 @@ class LeRobotScratch:
         wanted = {"smolvla": SmallVLM, "multi_task_dit": SmallCLIP}.get(self.type)
         if self.backbone is not None and type(self.backbone) is not wanted:
             fitting = "no backbone of this kind" if wanted is None else wanted.__name__
-            raise VantageError(f"{self.type} takes {fitting}, not {type(self.backbone).__name__}; change or leave out the backbone")
+            raise VantageError(
+                f"{self.type} takes {fitting}, not {type(self.backbone).__name__}; "
+                "change or leave out the backbone"
+            )
 
     def interface(self, data: DataFacts) -> Interface:
         """What the policy looks at and returns on these data. Raises VantageError for settings that LeRobot
@@ -159,25 +170,34 @@ class LeRobotScratch:
             interface = self._interface(config, data)
             policy = stock.build(config, seed, f"a new {self.type}")
             _checkpoint_activations(policy, self.activation_checkpointing, f"a new {self.type}")
-            statistics, remarks = of_data(data, list(config.image_features))
+            used = {*config.input_features, *config.output_features}
+            statistics, remarks = of_data(data, config.image_features, used)
             before, after = stock.fresh_processors(config, statistics)
 
         if self.type == "act" and data.prompts > 1:
-            remarks += (f"act does not read the task prompt, and the data have {data.prompts} different ones",)
-        adapter = ADAPTERS[self.type](policy, before, after, interface, assets=assets, remarks=remarks, stored={"device": None})
+            remarks += (
+                f"act does not read the task prompt, and the data have {data.prompts} different ones",
+            )
+        adapter = ADAPTERS[self.type](
+            policy, before, after, interface, assets=assets, remarks=remarks, stored={"device": None}
+        )
         return adapter.eval()
 
     def _config(self, data: DataFacts, paths: Sequence[str]) -> Any:
         chosen = {setting.partition("=")[0] for setting in self.settings}
-        fixed = ["objective=flow_matching", "n_obs_steps=1"] if self.type == "multi_task_dit" else []
+        fixed = ["objective=flow_matching"] if self.type == "multi_task_dit" else []
         defaults = [setting for setting in fixed if setting.partition("=")[0] not in chosen]
         config = stock.fresh_config(self.type, ["device=cpu", *defaults, *self.settings, *paths])
 
         unknown = [camera for camera in self.cameras if camera not in data.cameras]
         if unknown:
-            raise VantageError(f"the data have no camera {unknown[0]}; they have {', '.join(sorted(data.cameras)) or 'none'}")
+            raise VantageError(
+                f"the data have no camera {unknown[0]}; they have {', '.join(sorted(data.cameras)) or 'none'}"
+            )
         used = () if self.true_state else self.cameras or tuple(data.cameras)
-        config.input_features = {f"{IMAGES}.{camera}": stock.feature("VISUAL", (3, *data.cameras[camera])) for camera in used}
+        config.input_features = {
+            f"{IMAGES}.{camera}": stock.feature("VISUAL", (3, *data.cameras[camera])) for camera in used
+        }
         if data.state is not None:
             config.input_features[STATE] = stock.feature("STATE", (data.state.dim,))
         if data.environment_state is not None and not used and self.type == "act":
@@ -187,7 +207,11 @@ class LeRobotScratch:
 
     def _interface(self, config: Any, data: DataFacts) -> Interface:
         signature = read_signature(stock.as_json(config), f"a new {self.type}")
-        sizes = {key.removeprefix(f"{IMAGES}."): None if signature.any_size else size for key, size in signature.cameras.items()}
+        sizes = {
+            key.removeprefix(f"{IMAGES}."): None if signature.any_size else size
+            for key, size in signature.cameras.items()
+        }
+
         return Interface(
             cameras=sizes,
             state_dim=signature.state_dim,
@@ -195,6 +219,7 @@ class LeRobotScratch:
             action_dim=data.action.dim,
             chunk=signature.chunk,
             execute=signature.execute,
+            history=signature.history,
             state_names=data.state_names,
             action_names=data.action_names,
             fps=data.fps,
@@ -207,33 +232,52 @@ def load(folder: Path) -> LeRobotAdapter:
     return LeRobotPolicy(path=str(folder)).build(0, None)
 
 
-def _read_config(checkpoint: Checkpoint, settings: Sequence[str], interface: Interface) -> tuple[Any, dict[str, Any], Assets | None]:
+def _read_config(
+    checkpoint: Checkpoint, settings: Sequence[str], interface: Interface
+) -> tuple[Any, dict[str, Any], Assets | None]:
     """LeRobot's configuration to build with, what its file should keep saying instead, and the backbone
     stored beside it."""
-    stored = {name: checkpoint.config[name] for name in ("device", "compile_model") if name in checkpoint.config}
+    stored = {
+        name: checkpoint.config[name] for name in ("device", "compile_model") if name in checkpoint.config
+    }
     beside = backbone_settings(checkpoint.config, checkpoint.folder)
     gone = None if beside else missing_backbone(checkpoint.config)
     if gone is not None:
-        raise VantageError(f"{checkpoint.name} needs the backbone folder {gone}, which is not there; restore it, or name it in settings")
+        raise VantageError(
+            f"{checkpoint.name} needs the backbone folder {gone}, which is not there; "
+            "restore it, or name it in settings"
+        )
 
     # A compiled forward would bypass the hooks that read the features.
     plain = ["compile_model=false"] if "compile_model" in checkpoint.config else []
     paths = [f"{name}={path}" for name, path in beside.items()]
     config = stock.read_config(checkpoint.folder, ["device=cpu", *plain, *paths, *settings], checkpoint.name)
-    config.output_features = config.output_features | {ACTION: stock.feature("ACTION", (interface.action_dim,))}
+    config.output_features = config.output_features | {
+        ACTION: stock.feature("ACTION", (interface.action_dim,))
+    }
     if interface.state_dim is not None:
-        config.input_features = config.input_features | {STATE: stock.feature("STATE", (interface.state_dim,))}
+        config.input_features = config.input_features | {
+            STATE: stock.feature("STATE", (interface.state_dim,))
+        }
 
     assets = Assets.of(Path(next(iter(beside.values())))) if beside else None
     return config, stored, assets
 
 
-def _settle_scales(before: Any, after: Any, config: Any, choice: Choice, data: DataFacts | None) -> tuple[str, ...]:
+def _settle_scales(
+    before: Any, after: Any, config: Any, choice: Choice, data: DataFacts | None
+) -> tuple[str, ...]:
     """Choose the statistics, put them into both processors, and return what has to be said."""
     normaliser = next(step for step in before.steps if hasattr(step, "norm_map"))
     features: Mapping[str, Any] = config.input_features | config.output_features
-    modes = {key: str(normaliser.norm_map.get(feature.type, "IDENTITY")).rpartition(".")[2] for key, feature in features.items()}
-    known = {key: {name: np.asarray(value, np.float64) for name, value in values.items()} for key, values in normaliser.stats.items()}
+    modes = {
+        key: str(normaliser.norm_map.get(feature.type, "IDENTITY")).rpartition(".")[2]
+        for key, feature in features.items()
+    }
+    known = {
+        key: {name: np.asarray(value, np.float64) for name, value in values.items()}
+        for key, values in normaliser.stats.items()
+    }
 
     relative = bool(getattr(config, "use_relative_actions", False))
     settled, remarks = settle(known, modes, choice, data, relative_actions=relative)
@@ -255,9 +299,11 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 def _checkpoint_activations(policy: Any, wanted: bool, name: str) -> None:
     if not wanted:
         return
-    enable = getattr(policy.model, "gradient_checkpointing_enable", None) if hasattr(policy, "model") else None
+    model = getattr(policy, "model", None)
+    enable = getattr(model, "gradient_checkpointing_enable", None)
     if enable is None:
         raise VantageError(
-            f"{name} ({policy.config.type}) cannot recompute activations; pi0 and pi05 can: leave activation_checkpointing out"
+            f"{name} ({policy.config.type}) cannot recompute activations; pi0 and pi05 can: "
+            "leave activation_checkpointing out"
         )
     enable()

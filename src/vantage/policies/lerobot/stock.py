@@ -33,7 +33,9 @@ def require_lerobot() -> None:
         for module in ("lerobot.policies.factory", "transformers"):
             importlib.import_module(module)
     except ImportError as error:
-        raise VantageError(f"LeRobot's policies are not installed ({error}); install vantage[lerobot]") from error
+        raise VantageError(
+            f"LeRobot's policies are not installed ({error}); pip install 'vantage[lerobot]'"
+        ) from error
 
 
 def read_config(folder: Path, settings: Sequence[str], name: str) -> Any:
@@ -43,7 +45,9 @@ def read_config(folder: Path, settings: Sequence[str], name: str) -> Any:
     from lerobot.configs.policies import PreTrainedConfig
 
     with _as_sentence(f"{name}: config.json"), quietly():
-        return PreTrainedConfig.from_pretrained(folder, cli_overrides=[f"--{setting}" for setting in settings])
+        return PreTrainedConfig.from_pretrained(
+            folder, cli_overrides=[f"--{setting}" for setting in settings]
+        )
 
 
 def fresh_config(kind: str, settings: Sequence[str]) -> Any:
@@ -103,22 +107,33 @@ def load_weights(policy: Any, path: Path, name: str) -> None:
         state = load_file(path)
     except Exception as error:
         raise VantageError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise VantageError(f"{path} has NaN or infinite weights, the first in {key}; copy it again")
+
     fix = getattr(policy, "_fix_pytorch_state_dict_keys", None)
     if fix is not None:
         # Checkpoints converted from openpi lack the prefix and name some layers otherwise.
-        state = {key if key.startswith("model.") else f"model.{key}": tensor for key, tensor in fix(state, policy.config).items()}
+        state = {
+            key if key.startswith("model.") else f"model.{key}": tensor
+            for key, tensor in fix(state, policy.config).items()
+        }
 
     try:
         missing, unexpected = policy.load_state_dict(state, strict=False)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise VantageError(f"{name}: its weights do not fit its config.json ({reason}); leave chunk and widths as they were") from error
+        raise VantageError(
+            f"{name}: its weights do not fit its config.json ({reason}); leave chunk and widths as they were"
+        ) from error
 
     # safetensors stores a tensor that several names share only once.
     shared = _shared_names(policy)
     missing = [key for key in missing if not any(other in state for other in shared.get(key, ()))]
     if missing:
-        raise VantageError(f"{name} lacks {len(missing)} of its weights, the first {missing[0]}; copy the checkpoint again")
+        raise VantageError(
+            f"{name} lacks {len(missing)} of its weights, the first {missing[0]}; copy the checkpoint again"
+        )
     foreign = [key for key in unexpected if key not in shared]
     if foreign:
         raise VantageError(
@@ -129,7 +144,9 @@ def load_weights(policy: Any, path: Path, name: str) -> None:
         )
 
 
-def load_processors(config: Any, folder: Path, name: str, rename_map: Mapping[str, str] | None, tokenizer: str | None) -> tuple[Any, Any]:
+def load_processors(
+    config: Any, folder: Path, name: str, rename_map: Mapping[str, str] | None, tokenizer: str | None
+) -> tuple[Any, Any]:
     """The checkpoint's preprocessor and postprocessor, on the CPU.
 
     `rename_map`: instead of the saved one. `tokenizer`: a folder, instead of what the file names.
@@ -158,7 +175,12 @@ def _shared_names(module: nn.Module) -> dict[str, tuple[str, ...]]:
     groups: dict[tuple[int, int], list[str]] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         groups.setdefault((tensor.data_ptr(), tensor.numel()), []).append(name)
-    return {name: tuple(other for other in names if other != name) for names in groups.values() if len(names) > 1 for name in names}
+
+    twins: dict[str, tuple[str, ...]] = {}
+    for names in groups.values():
+        if len(names) > 1:
+            twins |= {name: tuple(other for other in names if other != name) for name in names}
+    return twins
 
 
 @contextmanager
@@ -171,14 +193,16 @@ def _as_sentence(what: str) -> Yields[None]:
     except (Exception, SystemExit) as error:  # draccus leaves the program where a setting has no such value
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
-        raise VantageError(
-            f"{what} cannot be used by LeRobot ({reason}); correct it, or fetch what is missing where there is a network"
-        ) from error
+        remedy = "correct it, or fetch what is missing where there is a network"
+        raise VantageError(f"{what} cannot be used by LeRobot ({reason}); {remedy}") from error
 
 
 @contextmanager
 def quietly() -> Yields[None]:
-    """While open, nothing is printed and nothing is logged: LeRobot and transformers talk while they build."""
+    """A context in which nothing is printed and nothing is logged.
+
+    LeRobot and transformers print and log a lot while they build.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

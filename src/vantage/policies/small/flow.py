@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vantage.config import Count, NotNegative, check, from_json
+from vantage.batch import Batch, Observation
+from vantage.config import NotNegative, Passes, check
 from vantage.core.flow import draw_time, integrate_euler, path_point
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss
-from vantage.policies.small.network import SmallPolicy, read_config
-from vantage.types import Batch, Observation
+from vantage.policies.small.network import SmallPolicy, load_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,11 @@ class FlowConfig:
     """A flow-matching policy on the small network."""
 
     net: NetConfig = NetConfig()
-    euler_steps: Count = 5
+    euler_steps: Passes = 5
     """Integration steps when acting."""
     noise: NotNegative = 1.0
-    """Scale of the noise that acting starts from: 1 samples a chunk; 0 is zero-noise inference (beyond the paper)."""
+    """Scale of the noise that acting starts from: 1 samples a chunk; 0 is zero-noise inference (beyond the
+    paper)."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -56,7 +57,9 @@ class SmallFlow(SmallPolicy):
         features = self.backbone(observation)
         noise = self.noise * torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
 
-        chunk = integrate_euler(lambda x, t: self.head(features, x, t), noise.to(features.device), self.euler_steps)
+        chunk = integrate_euler(
+            lambda x, t: self.head(features, x, t), noise.to(features.device), self.euler_steps
+        )
         return self.actions.inverse(chunk)
 
 
@@ -77,6 +80,4 @@ class FlowPolicy(SmallFlow):
     @classmethod
     def load(cls, folder: Path) -> "FlowPolicy":
         """Read what `save` wrote."""
-        policy = cls(from_json(FlowConfig, read_config(folder)))
-        policy.read_weights(folder)
-        return policy
+        return load_small(FlowConfig, cls, folder)

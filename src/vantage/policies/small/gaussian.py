@@ -1,4 +1,4 @@
-"""The Gaussian twin of the flow policy: the same backbone, a mean per step, and a density that can be computed."""
+"""The Gaussian twin of the flow policy: the same backbone, a mean per step, and a density in closed form."""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vantage.config import Decay, check, from_json
+from vantage.batch import Batch, Observation
+from vantage.config import Decay, check
 from vantage.core.noise import correlate, whiten
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss, StochasticPolicy
-from vantage.policies.small.network import SmallPolicy, read_config
-from vantage.types import Batch, Observation
+from vantage.policies.small.network import SmallPolicy, load_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ class GaussianConfig:
 
 
 class GaussianPolicy(SmallPolicy, StochasticPolicy):
-    """A mean chunk on the small network and a standard deviation per action dimension; its path is the chunk."""
+    """A mean chunk on the small network, and a standard deviation per action dimension.
+
+    Its path is the chunk.
+    """
 
     def __init__(self, config: GaussianConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
@@ -47,7 +50,10 @@ class GaussianPolicy(SmallPolicy, StochasticPolicy):
         return Draw(torch.zeros(batch_size, self.chunk, self.action_dim), torch.zeros(batch_size))
 
     def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
-        """Squared distance of the mean from the action, in standardised units (the flow loss's counterpart)."""
+        """Squared distance of the mean from the action, in standardised units.
+
+        The counterpart of the flow loss.
+        """
         features = self.backbone(batch.observation)
         error = self.head(features) - self.actions(batch.actions)
         return PolicyLoss(error.square(), features.detach())
@@ -78,14 +84,22 @@ class GaussianPolicy(SmallPolicy, StochasticPolicy):
         """The path is the chunk."""
         return path[:, 0]
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
-        """log N(chunk; mean, Sigma) of the executed steps: exact, because whitening is lower triangular along the chunk."""
+    def log_prob(
+        self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]
+    ) -> Float[Tensor, "B 1"]:
+        """log N(chunk; mean, Sigma) of the executed steps.
+
+        Exact whatever was not executed, because whitening is lower triangular along the chunk.
+        """
         log_std, rho = self.log_std, self.config.correlation
         z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
-        each = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        of_step = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+        # The determinant of whitening: every step but the first is scaled by 1 / sqrt(1 - rho^2).
         if rho:
-            each = each - torch.cat([each.new_zeros(1), each.new_full((self.chunk - 1,), 0.5 * self.action_dim * math.log(1 - rho**2))])
-        return torch.where(executed, each, 0.0).sum(-1, keepdim=True)
+            scale = 0.5 * self.action_dim * math.log(1 - rho**2)
+            of_step = of_step - torch.cat([of_step.new_zeros(1), of_step.new_full((self.chunk - 1,), scale)])
+        return torch.where(executed, of_step, 0.0).sum(-1, keepdim=True)
 
     def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
         return self.log_std.exp() * correlate(noise[:, 0], self.config.correlation)
@@ -93,6 +107,4 @@ class GaussianPolicy(SmallPolicy, StochasticPolicy):
     @classmethod
     def load(cls, folder: Path) -> "GaussianPolicy":
         """Read what `save` wrote."""
-        policy = cls(from_json(GaussianConfig, read_config(folder)))
-        policy.read_weights(folder)
-        return policy
+        return load_small(GaussianConfig, cls, folder)

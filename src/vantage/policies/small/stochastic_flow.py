@@ -1,9 +1,10 @@
-"""Two ways to give a flow-matching policy a ratio, so that PPO can train it: a stochastic sampler, and the loss itself.
+"""Two ways to give a flow-matching policy a ratio, so that PPO can train it.
 
-    FlowSDEPolicy   x_0 ──noisy Euler steps──> x_K = chunk      density of the whole way there: a product of Gaussians
-    FPOPolicy       x_0 ──Euler steps──> chunk                  exp(-flow loss of the chunk) in place of a density, once per draw
+    FlowSDEPolicy   x_0 ──noisy Euler steps──> x_K = chunk      density of the path: a product of Gaussians
+    FPOPolicy       x_0 ──Euler steps──> chunk                  exp(-flow loss) in place of a density
 
-Both are flow policies: the same network, the same supervised fine-tuning, the same deployment. Time runs from 0 (noise) to 1 (data).
+Both are flow policies: the same network, the same supervised fine-tuning, the same deployment. Time runs from
+0 (noise) to 1 (data).
 """
 
 import math
@@ -14,26 +15,30 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vantage.config import Count, NotNegative, Positive, check, from_json
+from vantage.batch import Observation
+from vantage.config import Count, NotNegative, Passes, Positive, check
 from vantage.core.flow import integrate_euler, path_point
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import StochasticPolicy
 from vantage.policies.small.flow import SmallFlow
-from vantage.policies.small.network import read_config
-from vantage.types import Observation
+from vantage.policies.small.network import load_small
 
 
 @dataclass(frozen=True, slots=True)
 class FlowSDEConfig:
-    """A flow that explores by a stochastic differential equation (Flow-SDE: pi_RL, arXiv 2510.25889; Liu et al., arXiv 2505.05470)."""
+    """A flow that explores by a stochastic differential equation (Flow-SDE).
+
+    Source: pi_RL, arXiv 2510.25889; Liu et al., arXiv 2505.05470.
+    """
 
     net: NetConfig = NetConfig()
-    euler_steps: Count = 4
+    euler_steps: Passes = 4
     """K, when exploring and when deployed."""
     noise: NotNegative = 0.0
     """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
     level: Positive = 0.4
-    """a, strength of the noise that is added on the way: sigma_t = a sqrt(1 - t), in standardised action units."""
+    """a, strength of the noise that is added on the way: sigma_t = a sqrt(1 - t), in standardised action
+    units."""
     start: NotNegative = 1.0
     """Scale of x_0 when exploring."""
 
@@ -45,8 +50,9 @@ class FlowSDEConfig:
 class FlowSDEPolicy(SmallFlow, StochasticPolicy):
     """The path: P = K + 1 points from noise to chunk.
 
-    dx = [v + sigma_t^2 / 2 score] dt + sigma_t dW keeps the marginals of the flow, with score = (t v - x) / (1 - t) for Gaussian noise.
-    With sigma_t = a sqrt(1 - t) the drift is v + a^2 / 2 (t v - x): finite at both ends. a = 0: the deterministic flow.
+    dx = [v + sigma_t^2 / 2 score] dt + sigma_t dW keeps the marginals of the flow, with score = (t v - x) /
+    (1 - t) for Gaussian noise. With sigma_t = a sqrt(1 - t) the drift is v + a^2 / 2 (t v - x): finite at
+    both ends. a = 0: the deterministic flow.
     """
 
     def __init__(self, config: FlowSDEConfig, seed: int = 0) -> None:
@@ -71,33 +77,41 @@ class FlowSDEPolicy(SmallFlow, StochasticPolicy):
         """x_K in the world's units."""
         return self.actions.inverse(path[:, -1])
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B 1"]:
-        """sum_k log N(x_{k+1}; mean(x_k), sigma_k^2 / K). What was never executed is left out of the last step only: on the way there every
-        component has a say in where the others go."""
+    def log_prob(
+        self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]
+    ) -> Float[Tensor, "B 1"]:
+        """sum_k log N(x_{k+1}; mean(x_k), sigma_k^2 / K)."""
         features = self.backbone(observation)
         total = path.new_zeros(len(path))
         for k in range(self.config.euler_steps):
             z = (path[:, k + 1] - self._mean_after(features, path[:, k], k)) / self._std(k)
-            each = (-0.5 * z.square() - math.log(self._std(k)) - 0.5 * math.log(2 * math.pi)).sum(-1)
-            total = total + (torch.where(executed, each, 0.0) if k == self.config.euler_steps - 1 else each).sum(-1)
+            of_step = (-0.5 * z.square() - math.log(self._std(k)) - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+            # What was never executed is left out of the last Euler step only: in the steps before, every
+            # component of a point moves all others.
+            if k == self.config.euler_steps - 1:
+                of_step = torch.where(executed, of_step, 0.0)
+            total = total + of_step.sum(-1)
         return total[:, None]
 
-    def _mean_after(self, features: Float[Tensor, "B D"], x: Float[Tensor, "B H A"], k: int) -> Float[Tensor, "B H A"]:
+    def _mean_after(
+        self, features: Float[Tensor, "B D"], x: Float[Tensor, "B H A"], k: int
+    ) -> Float[Tensor, "B H A"]:
+        """The mean of x_{k+1}, given x_k."""
         steps = self.config.euler_steps
         t = k / steps
         velocity = self.head(features, x, torch.full((len(x),), t, device=x.device))
         return x + (velocity + 0.5 * self.config.level**2 * (t * velocity - x)) / steps
 
     def _std(self, k: int) -> float:
+        """The standard deviation of x_{k+1}, given x_k."""
         steps = self.config.euler_steps
         return self.config.level * math.sqrt((1 - k / steps) / steps)
 
     @classmethod
     def load(cls, folder: Path) -> "FlowSDEPolicy":
         """Read what `save` wrote."""
-        policy = cls(from_json(FlowSDEConfig, read_config(folder)))
-        policy.read_weights(folder)
-        return policy
+        return load_small(FlowSDEConfig, cls, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +119,12 @@ class FPOConfig:
     """A flow whose ratio is the change of its own loss (FPO, arXiv 2507.21053; FPO++, arXiv 2602.02481)."""
 
     net: NetConfig = NetConfig()
-    euler_steps: Count = 5
+    euler_steps: Passes = 5
     noise: NotNegative = 0.0
     """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
     draws: Count = 8
-    """Noises, each at a time of its own, by which the loss of a chunk is estimated; the same for the old and the new policy."""
+    """Noises, each at a time of its own, by which the loss of a chunk is estimated; the same for the old and
+    the new policy."""
     per_draw: bool = True
     """A ratio for every noise, clipped by itself (FPO++), rather than one of their mean loss (FPO)."""
     start: NotNegative = 1.0
@@ -123,8 +138,9 @@ class FPOConfig:
 class FPOPolicy(SmallFlow, StochasticPolicy):
     """The path is the chunk and the noises that its loss is estimated with.
 
-    log-ratio_m = L_m,old - L_m,new with L_m = sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified times t_m = (m + 1/2) / draws; or
-    one log-ratio, their mean. Where nothing has been learned yet both have the same gradient.
+    log-ratio_m = L_m,old - L_m,new with L_m = sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified
+    times t_m = (m + 1/2) / draws; or one log-ratio, their mean. Where nothing has been learned yet both have
+    the same gradient.
     """
 
     def __init__(self, config: FPOConfig, seed: int = 0) -> None:
@@ -140,27 +156,30 @@ class FPOPolicy(SmallFlow, StochasticPolicy):
     def explore(self, observation: Observation, noise: Float[Tensor, "B P H A"]) -> Float[Tensor, "B P H A"]:
         """The chunk in standardised units, then the noises."""
         features = self.backbone(observation)
-        chunk = integrate_euler(lambda x, t: self.head(features, x, t), self.config.start * noise[:, 0], self.config.euler_steps)
+        start, steps = self.config.start * noise[:, 0], self.config.euler_steps
+        chunk = integrate_euler(lambda x, t: self.head(features, x, t), start, steps)
         return torch.cat([chunk[:, None], noise[:, 1:]], dim=1)
 
     def chunk_of(self, path: Float[Tensor, "B P H A"]) -> Float[Tensor, "B H A"]:
         """In the world's units."""
         return self.actions.inverse(path[:, 0])
 
-    def log_prob(self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]) -> Float[Tensor, "B M"]:
+    def log_prob(
+        self, observation: Observation, path: Float[Tensor, "B P H A"], executed: Bool[Tensor, "B H"]
+    ) -> Float[Tensor, "B M"]:
         """Minus the flow loss of the executed steps, for every noise or on average."""
         batch, draws = len(path), self.config.draws
         features = self.backbone(observation).repeat_interleave(draws, dim=0)
+
         chunk = path[:, :1].expand(-1, draws, -1, -1).flatten(0, 1)
         time = ((torch.arange(draws, device=path.device) + 0.5) / draws).repeat(batch)
         point, target = path_point(chunk, path[:, 1:].flatten(0, 1), time)
+
         error = (self.head(features, point, time) - target).square().sum(-1).unflatten(0, (batch, draws))
-        each = -0.5 * torch.where(executed[:, None], error, 0.0).sum(-1)
-        return each if self.config.per_draw else each.mean(1, keepdim=True)
+        of_draw = -0.5 * torch.where(executed[:, None], error, 0.0).sum(-1)
+        return of_draw if self.config.per_draw else of_draw.mean(1, keepdim=True)
 
     @classmethod
     def load(cls, folder: Path) -> "FPOPolicy":
         """Read what `save` wrote."""
-        policy = cls(from_json(FPOConfig, read_config(folder)))
-        policy.read_weights(folder)
-        return policy
+        return load_small(FPOConfig, cls, folder)

@@ -33,7 +33,7 @@ try:
     from matplotlib.figure import Figure
 except ImportError as missing:
     raise VantageError(
-        "figures are drawn by matplotlib, which is not installed; install vantage[study]",
+        "figures are drawn by matplotlib, which is not installed; pip install 'vantage[study]'",
     ) from missing
 
 LIGHT = {
@@ -179,7 +179,8 @@ class Card:
         """A square JPEG with its upper left corner at a point of the card, byte for byte."""
         data = base64.b64encode(jpeg).decode()
         self._pictures.append(
-            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" href="data:image/jpeg;base64,{data}"/>',
+            f'<image x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}" '
+            f'href="data:image/jpeg;base64,{data}"/>',
         )
 
     def svg(self, words: str) -> str:

@@ -30,12 +30,12 @@ Shares = Callable[[Int64[np.ndarray, "M"]], Float[np.ndarray, "M"]]
 
 
 def viable_starts(results: Results) -> str:
-    """Fig. 4, left: the share of first states that the critic calls viable, by
-    round, and of those then solved alone."""
+    """Fig. 4, left: the share of first states that the critic calls viable, by round, and of those then
+    solved alone."""
     starts = results.tables["starts"]
     arms = [arm for arm in habc_chain(results.study) if starts and (starts["arm"] == arm).any()]
-    mine = np.isin(starts["arm"], arms) if starts else np.zeros(0, bool)
-    rounds: list[int] = np.unique(starts["round"][mine]).tolist() if mine.any() else []
+    own = np.isin(starts["arm"], arms) if starts else np.zeros(0, bool)
+    rounds: list[int] = np.unique(starts["round"][own]).tolist() if own.any() else []
 
     def viable(rows: Int64[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:
         return (starts["p_v"][rows] > VIABLE).astype(np.float64)
@@ -44,7 +44,9 @@ def viable_starts(results: Results) -> str:
         return starts["alone"][rows].astype(np.float64)
 
     series = (("blue", f"judged viable, p_v(s₀) > {VIABLE:g}", viable), ("grey", "solved alone", alone))
-    lines = [[_by_seed(starts, mine & (starts["round"] == number), of) for number in rounds] for _, _, of in series]
+    lines = [
+        [_by_seed(starts, own & (starts["round"] == number), of) for number in rounds] for _, _, of in series
+    ]
     sizes = sorted({share.n for line in lines for share in line}) or [0]
 
     width, height, left, right, top, bottom = 640.0, 320.0, 60.0, 410.0, 70.0, 250.0
@@ -75,8 +77,8 @@ def viable_starts(results: Results) -> str:
 
 
 def _by_seed(starts: Table, chosen: Bool[np.ndarray, "M"], of: Shares) -> Interval:
-    """Mean over seeds of a share, tasks counting the same, with Student's interval;
-    a seed that lacks a task is left out."""
+    """Mean over seeds of a share, tasks counting the same, with Student's interval; a seed that lacks a task
+    is left out."""
     tasks = np.unique(starts["task"][chosen])
     means: list[float] = []
     for seed in np.unique(starts["seed"][chosen]):
@@ -110,7 +112,7 @@ def _rounds_of(study: Study, arms: Sequence[str]) -> str:
 
 def keep_apart(heights: Sequence[float], least: float) -> list[float]:
     """Heights of words, moved as little as keeps neighbours at least so far apart."""
-    order = sorted(range(len(heights)), key=lambda place: heights[place])
+    order = sorted(range(len(heights)), key=lambda row: heights[row])
     moved = list(heights)
     for upper, lower in pairwise(order):
         missing = least - (moved[lower] - moved[upper])
@@ -124,11 +126,10 @@ def stop_curve(results: Results, arm: str) -> str:
     """Control steps saved against successes lost, one point per threshold and one line per task."""
     stops = results.tables["stops"]
     lines: list[tuple[str, str, list[tuple[float, float, float]]]] = []
-    for place, colour in zip(results.study.tasks, TASK_COLOUR, strict=False):
-        task = place.world.task
-        points = [point for point in _stop_points(stops, arm, task) if point[1] <= MOST_LOST]
+    for task, colour in zip(results.study.tasks, TASK_COLOUR, strict=False):
+        points = [point for point in _stop_points(stops, arm, task.name) if point[1] <= MOST_LOST]
         if points:
-            lines.append((task, colour, points))
+            lines.append((task.name, colour, points))
     called = title(results.study, arm)
 
     width, height, left, right, top, bottom = 640.0, 350.0, 60.0, 480.0, 66.0, 262.0
@@ -161,15 +162,18 @@ def stop_curve(results: Results, arm: str) -> str:
             f"below a viability of {THRESHOLDS[0]:g} (left) to {THRESHOLDS[-1]:g}."
         )
         sheet.note(note_lines(note, width))
-        return sheet.svg(f"Control steps saved against successes lost when stopping at low viability, {called}")
+        return sheet.svg(
+            f"Control steps saved against successes lost when stopping at low viability, {called}"
+        )
 
 
 def _stop_points(stops: Table, arm: str, task: str) -> list[tuple[float, float, float]]:
-    """(threshold, share of successes lost, share of steps saved) of an arm on a task, all rounds and seeds."""
-    mine = (stops["arm"] == arm) & (stops["task"] == task)
+    """(threshold, share of successes lost, share of steps saved) of an arm on a task, all rounds and
+    seeds."""
+    own = (stops["arm"] == arm) & (stops["task"] == task)
     points: list[tuple[float, float, float]] = []
-    for threshold in np.unique(stops["threshold"][mine]):
-        rows = mine & (stops["threshold"] == threshold)
+    for threshold in np.unique(stops["threshold"][own]):
+        rows = own & (stops["threshold"] == threshold)
         lost = stops["lost"][rows].sum() / max(stops["successes"][rows].sum(), 1)
         saved = stops["saved"][rows].sum() / stops["steps"][rows].sum()
         points.append((float(threshold), float(lost), float(saved)))

@@ -20,48 +20,59 @@ KINDS = (
 TOP = 80.0
 
 
-def differences(study: Study, compared: Sequence[Contrast]) -> str:
-    """Success of the first arm minus that of the second, for every comparison;
-    bold where it stands among all of them."""
-    groups = {kind: [one for one in compared if kind_of(study, one.ours, one.theirs) == kind] for kind in KINDS}
+def differences(study: Study, compared: Sequence[Contrast], *, under: str = "") -> str:
+    """Success of the first arm minus that of the second, for every comparison; bold where it stands among all
+    of them.
+
+    `under`: words for the limit under which the trials are counted, which follow "success" in the title.
+    """
+    groups = {
+        kind: [pair for pair in compared if kind_of(study, pair.ours, pair.theirs) == kind] for kind in KINDS
+    }
     groups = {kind: group for kind, group in groups.items() if group}
-    stands = {(one.ours, one.theirs): sure for one, sure in zip(compared, hold_together(compared), strict=True)}
+    stands = {
+        (pair.ours, pair.theirs): sure for pair, sure in zip(compared, hold_together(compared), strict=True)
+    }
 
     # Two columns of titles, set against each other at the minus sign, then the panel and the numbers.
-    minus = MARGIN + 22 + 6.7 * max((len(title(study, one.ours)) for one in compared), default=0)
-    left = minus + 32 + 6.7 * max((len(title(study, one.theirs)) for one in compared), default=0)
+    minus = MARGIN + 22 + 6.7 * max((len(title(study, pair.ours)) for pair in compared), default=0)
+    left = minus + 32 + 6.7 * max((len(title(study, pair.theirs)) for pair in compared), default=0)
     width = left + 330
     bottom = TOP + 12 + sum(HEADING + ROW * len(group) for group in groups.values())
     lines = note_lines(_note(compared), width)
 
     with card(width, bottom + 50 + NOTE * len(lines)) as sheet:
-        sheet.title("Differences in success, first minus second, in points")
-        draw_legend(sheet, [describe(study, one.ours).family for one in compared])
+        sheet.title(f"Differences in success{under}, first minus second, in points")
+        draw_legend(sheet, [describe(study, pair.ours).family for pair in compared])
         axes = _panel(sheet, compared, left, width - 70, bottom + 8)
 
         y = TOP
         for heading, group in groups.items():
             y += HEADING
             sheet.text(MARGIN, y - 8, heading, colour="ink")
-            for one in group:
-                _row(sheet, axes, study, one, y + ROW / 2, minus, sure=stands[one.ours, one.theirs])
+            for pair in group:
+                _row(sheet, axes, study, pair, y + ROW / 2, minus, sure=stands[pair.ours, pair.theirs])
                 y += ROW
 
         sheet.note(lines)
-        said: list[str] = []
-        for one in compared:
-            points = f"{100 * one.difference.estimate:+.1f} points"
-            said.append(f"{title(study, one.ours)} minus {title(study, one.theirs)} {points}")
-        return sheet.svg(f"Differences in success. {'; '.join(said)}")
+        sentences: list[str] = []
+        for pair in compared:
+            points = f"{100 * pair.difference.estimate:+.1f} points"
+            sentences.append(f"{title(study, pair.ours)} minus {title(study, pair.theirs)} {points}")
+        return sheet.svg(f"Differences in success{under}. {'; '.join(sentences)}")
 
 
 def _panel(sheet: Card, compared: Sequence[Contrast], left: float, right: float, bottom: float) -> Axes:
-    """The panel of the dots, over whole tenths that hold every difference and its
-    interval, with a line at no difference."""
-    ends = [end for one in compared for end in (one.difference.low, one.difference.estimate, one.difference.high)]
-    known = [end for end in ends if math.isfinite(end)]
-    low = math.floor(10 * min([-0.05, *known])) / 10
-    high = math.ceil(10 * max([0.05, *known])) / 10
+    """The panel of the dots, over whole tenths that hold every difference and its interval, with a line at no
+    difference."""
+    ends = [
+        end
+        for pair in compared
+        for end in (pair.difference.low, pair.difference.estimate, pair.difference.high)
+    ]
+    finite = [end for end in ends if math.isfinite(end)]
+    low = math.floor(10 * min([-0.05, *finite])) / 10
+    high = math.ceil(10 * max([0.05, *finite])) / 10
 
     axes = sheet.panel(left, TOP, right, bottom, x=(low, high))
     ticks = round_ticks(low, high, 6)
@@ -71,18 +82,20 @@ def _panel(sheet: Card, compared: Sequence[Contrast], left: float, right: float,
     return axes
 
 
-def _row(sheet: Card, axes: Axes, study: Study, one: Contrast, y: float, minus: float, *, sure: bool) -> None:
+def _row(
+    sheet: Card, axes: Axes, study: Study, pair: Contrast, y: float, minus: float, *, sure: bool
+) -> None:
     """One comparison: both titles, the dot with its interval, the number."""
-    ours, theirs = title(study, one.ours), title(study, one.theirs)
+    ours, theirs = title(study, pair.ours), title(study, pair.theirs)
     colour = "ink" if sure else "soft"
     sheet.text(minus - 12, y + 4, ours, align="right", bold=sure, colour=colour)
     sheet.text(minus, y + 4, "−", align="center")
     sheet.text(minus + 12, y + 4, theirs, bold=sure, colour=colour)
 
     axes.axhline(y, color=LIGHT["grid"], linewidth=1)
-    tip = f"{ours} minus {theirs}: {one.difference}, p = {one.p:.4f}"
-    interval(sheet, axes, one.difference, y, COLOUR[describe(study, one.ours).family], tip)
-    value = _points(one.difference.estimate, 1)
+    tip = f"{ours} minus {theirs}: {pair.difference}, p = {pair.p:.4f}"
+    interval(sheet, axes, pair.difference, y, COLOUR[describe(study, pair.ours).family], tip)
+    value = _points(pair.difference.estimate, 1)
     sheet.text(sheet.width - MARGIN, y + 4, value, align="right", bold=sure, colour=colour)
 
 
@@ -93,8 +106,8 @@ def _points(difference: float, digits: int) -> str:
 
 def _note(compared: Sequence[Contrast]) -> str:
     """What the figure stands on."""
-    pairs = sorted({one.difference.n for one in compared}) or [0]
-    n = f"{pairs[0]} to {pairs[-1]}" if pairs[-1] > pairs[0] else str(pairs[0])
+    sizes = sorted({pair.difference.n for pair in compared}) or [0]
+    n = f"{sizes[0]} to {sizes[-1]}" if sizes[-1] > sizes[0] else str(sizes[0])
     return (
         f"n = {n} pairs of cells, by task, seed and start. Bars: 95 % crossed bootstraps; none where a task "
         f"has one seed. Bold: stands among all {len(compared)} (Holm, 5 %)."

@@ -25,8 +25,8 @@ LEFT, STRIP = 168.0, 44.0
 
 
 def film_strip(exhibit: Exhibit) -> str:
-    """Pictures over the tracks of p_v, the advantages, -V_e and g; where a
-    human drives, the ground is orange."""
+    """Pictures over the tracks of p_v, the advantages, -V_e and g; where a human drives, the ground is
+    orange."""
     length, right = len(exhibit.p_v), WIDTH - MARGIN
     side = (right - LEFT + GAP) / max(len(exhibit.pictures), 1) - GAP
     top = STRIP + side + 34

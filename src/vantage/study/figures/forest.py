@@ -25,8 +25,10 @@ COLOUR = {
     Family.BASELINE: "teal",
     Family.HABC: "blue",
     Family.BEYOND: "red",
+    Family.PRACTICE: "ink",
 }
-"""The colour of each family of arms."""
+"""The colour of each family of arms; each can be told from the others whatever colours a reader does not
+see."""
 
 Estimates = Mapping[str, Interval]
 """Task -> estimate."""
@@ -88,7 +90,10 @@ def arm_row(study: Study, arm: str, values: Estimates) -> Row:
 def draw_forest(forest: Forest) -> str:
     """The forest as SVG text."""
     rows = [row for group in forest.groups for row in group.rows]
-    most = {task: max((row.values[task].n for row in rows if task in row.values), default=0) for task in forest.scales}
+    most = {
+        task: max((row.values[task].n for row in rows if task in row.values), default=0)
+        for task in forest.scales
+    }
     fewer = any(row.values[task].n < most[task] for row in rows for task in row.values)
     note = forest.note + (" Hollow: fewer seeds than others, so compare by differences." if fewer else "")
 
@@ -97,7 +102,9 @@ def draw_forest(forest: Forest) -> str:
     width = left + span * max(len(forest.scales), 1)
     top = 88.0 if forest.legend else 66.0
     lines = note_lines(note, width)
-    bottom = top + 4 + sum((HEADING if group.heading else 0) + ROW * len(group.rows) for group in forest.groups)
+    bottom = (
+        top + 4 + sum((HEADING if group.heading else 0) + ROW * len(group.rows) for group in forest.groups)
+    )
 
     with card(width, bottom + 44 + NOTE * len(lines)) as sheet:
         sheet.title(forest.words)
@@ -115,8 +122,8 @@ def draw_forest(forest: Forest) -> str:
                 sheet.text(MARGIN + (10 if group.heading else 0), y + ROW / 2 + 4, row.name)
                 y += ROW
 
-        for place, (task, scale) in enumerate(forest.scales.items()):
-            begin = left + place * span
+        for column, (task, scale) in enumerate(forest.scales.items()):
+            begin = left + column * span
             axes = sheet.panel(begin, top, begin + span - 54, bottom, x=(scale.low, scale.high))
             grid(axes, scale.ticks, [scale.write(tick) for tick in scale.ticks])
             bare(axes)
@@ -130,7 +137,11 @@ def draw_forest(forest: Forest) -> str:
                     sheet.text(begin + span - 20, middle + 4, forest.number(at.estimate), align="right")
 
         sheet.note(lines)
-        said = [f"{row.name}: " + ", ".join(f"{task} {forest.number(at.estimate)}" for task, at in row.values.items()) for row in rows]
+        said = [
+            f"{row.name}: "
+            + ", ".join(f"{task} {forest.number(at.estimate)}" for task, at in row.values.items())
+            for row in rows
+        ]
         return sheet.svg(f"{forest.words}. {'; '.join(said)}")
 
 
@@ -165,7 +176,9 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
     if not high > low:
         return [low]
     power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (power * factor) <= most + 1e-9)
+    step = next(
+        power * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (power * factor) <= most + 1e-9
+    )
 
     # A tick that misses an end by a rounding error stands on it.
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

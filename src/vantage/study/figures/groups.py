@@ -35,13 +35,27 @@ def ordered_arms(results: Results) -> list[str]:
 
 
 def further_arms(results: Results) -> list[str]:
-    """The evaluated arms with rows that are not in the order, behind a few that are; none where none are."""
+    """The evaluated arms with rows that are not in the order, behind a few that are; none where none are, or
+    where the study has no order."""
     study = results.study
+    if not study.order:
+        return []
     alone = [arm for arm in _drawn(results) if not isinstance(study.arm(arm), Offline)]
     further = [arm for arm in alone if arm not in study.order]
     if not further:
         return []
     return [arm for arm in REPEATED if arm in alone and arm not in further] + further
+
+
+def unordered_arms(results: Results) -> list[str]:
+    """Of a study without an order: the evaluated arms with rows, but for those that learned from the same
+    rollouts; arms of a family together."""
+    study = results.study
+    if study.order:
+        return []
+    families = list(Family)
+    alone = [arm for arm in _drawn(results) if not isinstance(study.arm(arm), Offline)]
+    return sorted(alone, key=lambda arm: families.index(describe(study, arm).family))
 
 
 def shared_arms(results: Results) -> list[str]:
@@ -60,8 +74,8 @@ def by_family(study: Study, arms: Sequence[str]) -> list[ArmGroup]:
 
 
 def by_training(study: Study, arms: Sequence[str]) -> list[ArmGroup]:
-    """Groups of arms that train and act alike: as the study does, then whatever else
-    there is; each in the order of the arms."""
+    """Groups of arms that train and act alike: as the study does, then whatever else there is; each in the
+    order of the arms."""
     named: dict[str, list[str]] = {USUAL: []}
     for arm in arms:
         named.setdefault(describe(study, arm).group or USUAL, []).append(arm)
@@ -69,9 +83,13 @@ def by_training(study: Study, arms: Sequence[str]) -> list[ArmGroup]:
 
 
 def habc_chain(study: Study) -> list[str]:
-    """HABC as the paper runs it, and what goes on from it with reweighted
-    interventions (IR), each after the one before."""
-    habc = [arm for arm in study.arms if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC]
+    """HABC as the paper runs it, and what goes on from it with reweighted interventions (IR), each after the
+    one before."""
+    habc = [
+        arm
+        for arm in study.arms
+        if isinstance(arm, Online) and describe(study, arm.name).family == Family.HABC
+    ]
     first = [arm for arm in habc if arm.weighing.rule == HABC() and not arm.from_scratch and arm.fit is None]
     if not first:
         return []

@@ -28,7 +28,8 @@ from vantage.study.figures.forest import (
 )
 from vantage.study.figures.groups import ArmGroup, habc_chain, has_rows
 from vantage.study.rows import Results
-from vantage.study.statistics import Grid, Rate, grids
+from vantage.study.statistics import Grid, Rate, task_grids
+from vantage.study.tables import counted
 from vantage.study.words import count
 
 LANE = 4.0
@@ -66,11 +67,11 @@ def steps_by_method(
 ) -> str:
     """Fig. 3, lower half: steps of successes by method and task; the interval is
     Student's, over the means of the seeds."""
-    trials = results.tables["trials"]
+    trials = counted(results)
     values: dict[str, Estimates] = {}
     for group in groups:
         for arm in group.arms:
-            values[arm] = {task: t_interval(_step_means(at)) for task, at in grids(trials, arm).items()}
+            values[arm] = {task: t_interval(_step_means(at)) for task, at in task_grids(trials, arm).items()}
 
     scales: dict[str, Scale] = {}
     for task in _tasks(results):
@@ -93,8 +94,8 @@ def _step_means(at: Grid) -> Float[np.ndarray, "S"]:
 
 
 def gate_means(results: Results) -> str:
-    """App. G: mean g on successful rollouts and on rescues, by task, of HABC's
-    rounds; Student's t over the seeds' means."""
+    """App. G: mean g on successful rollouts and on rescues, by task, of HABC's rounds; Student's t over the
+    seeds' means."""
     rounds = results.tables["rounds"]
     chain = habc_chain(results.study)
     rows: list[Row] = []
@@ -104,10 +105,10 @@ def gate_means(results: Results) -> str:
     ):
         values: dict[str, Interval] = {}
         for task in _tasks(results):
-            mine = np.isin(rounds["arm"], arms) & (rounds["task"] == task) & ~np.isnan(rounds[column])
-            seeds = np.unique(rounds["seed"][mine])
+            own = np.isin(rounds["arm"], arms) & (rounds["task"] == task) & ~np.isnan(rounds[column])
+            seeds = np.unique(rounds["seed"][own])
             if len(seeds):
-                means = [rounds[column][mine & (rounds["seed"] == seed)].mean() for seed in seeds]
+                means = [rounds[column][own & (rounds["seed"] == seed)].mean() for seed in seeds]
                 values[task] = t_interval(np.array(means))
         if values:
             rows.append(Row(name=name, title=name, colour="blue", values=values))
@@ -125,11 +126,12 @@ def gate_means(results: Results) -> str:
     return draw_forest(forest)
 
 
-def every_cell(results: Results) -> str:
+def every_cell(results: Results, *, words: str = "Success of every cell, by method and task") -> str:
     """Every cell of every evaluated arm, one line a seed, with its Wilson interval."""
     study, tasks = results.study, _tasks(results)
     arms = [arm for arm in evaluated(study) if has_rows(results, arm)]
-    measured = {arm: grids(results.tables["trials"], arm) for arm in arms}
+    trials = counted(results)
+    measured = {arm: task_grids(trials, arm) for arm in arms}
 
     # An arm takes as much height as it has seeds.
     middles: dict[str, float] = {}
@@ -142,12 +144,12 @@ def every_cell(results: Results) -> str:
     span = (WIDTH - left) / max(len(tasks), 1)
 
     with card(WIDTH, y + 58) as sheet:
-        sheet.title("Success of every cell, by method and task")
+        sheet.title(words)
         for arm in arms:
             sheet.text(MARGIN, middles[arm] + 4, title(study, arm))
 
-        for place, task in enumerate(tasks):
-            begin = left + place * span
+        for column, task in enumerate(tasks):
+            begin = left + column * span
             axes = sheet.panel(begin, 62, begin + span - 46, y)
             grid(axes, (0.0, 0.5, 1.0), [percent(tick) for tick in (0.0, 0.5, 1.0)])
             bare(axes)
@@ -155,11 +157,16 @@ def every_cell(results: Results) -> str:
             for arm in arms:
                 if task in measured[arm]:
                     colour = LIGHT[COLOUR[describe(study, arm).family]]
-                    _cells(sheet, axes, measured[arm][task], middles[arm], colour, f"{title(study, arm)}, {task}")
+                    cells = f"{title(study, arm)}, {task}"
+                    _cells(sheet, axes, measured[arm][task], middles[arm], colour, cells)
 
-        note = "One line a seed, lowest number on top; n = its starts. Bars: 95 % Wilson intervals over starts."
+        note = (
+            "One line a seed, lowest number on top; n = its starts. Bars: 95 % Wilson intervals over starts."
+        )
         sheet.note(note_lines(note, WIDTH))
-        return sheet.svg("Success of every cell with its Wilson interval, by method and task, one line a seed")
+        return sheet.svg(
+            "Success of every cell with its Wilson interval, by method and task, one line a seed"
+        )
 
 
 def _cells(sheet: Card, axes: Axes, at: Grid, middle: float, colour: str, called: str) -> None:
@@ -168,6 +175,7 @@ def _cells(sheet: Card, axes: Axes, at: Grid, middle: float, colour: str, called
     for number, (seed, won) in enumerate(zip(at.seeds.tolist(), at.success, strict=True)):
         y = first + LANE * number
         cell = wilson(int(won.sum()), len(won))
+
         axes.plot([cell.low, cell.high], [y, y], color=colour, linewidth=1, alpha=0.45, clip_on=False)
         (disc,) = axes.plot(
             [cell.estimate],
@@ -201,12 +209,13 @@ def _legend(results: Results, groups: Sequence[ArmGroup]) -> list[Family]:
 
 def _tasks(results: Results) -> list[str]:
     """The names of the study's tasks."""
-    return [place.world.task for place in results.study.tasks]
+    return [task.name for task in results.study.tasks]
 
 
 def _sizes(results: Results, values: Mapping[str, Estimates]) -> str:
-    """``n = 10 seeds × 150 starts a task``."""
+    """``n = 10 seeds × 150 starts a task``; of suites: a world."""
     trials = results.tables["trials"]
     seeds = max((at.n for row in values.values() for at in row.values()), default=0)
     starts = len(np.unique(trials["trial"])) if trials else 0
-    return f"n = {count(seeds, 'seed')} × {count(starts, 'start')} a task"
+    single = all(len(task.worlds) == 1 for task in results.study.tasks)
+    return f"n = {count(seeds, 'seed')} × {count(starts, 'start')} a {'task' if single else 'world'}"

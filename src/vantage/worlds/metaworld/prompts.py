@@ -1,4 +1,4 @@
-"""What a person would tell the robot: one distinct sentence for each of MetaWorld's 50 tasks, and for the scenes that tasks share."""
+"""What a person would tell the robot: one distinct sentence per task of MetaWorld, and per shared scene."""
 
 from types import MappingProxyType
 

@@ -1,10 +1,11 @@
-"""What each task asks for: stages that can be entered from any state, because each is recognised by looking at the world, not by memory.
+"""A view of the world -> the stage of its task, where the hand should go, and how far that still is.
 
-    Reach   go there
-    Carry   above -> down -> grip -> carry      (drop it, or start anywhere: the earliest stage that is needed comes again)
-    Slide   above -> down -> slide              (handles, windows, buttons, doors: touch at a point and move along)
+    Reach   to the goal
+    Carry   above -> down -> grip -> carry
+    Slide   above -> down -> slide      (handles, windows, buttons, doors: touch at a point and move along)
 
-A plan is a value; calling `at` says which stage a state is in, where the hand should go, and how far it still is.
+A plan is a value. Its stage is recognised by looking at the world, not by memory: from any state, after a
+drop too, the earliest stage that is needed comes next.
 """
 
 from collections.abc import Callable
@@ -60,7 +61,8 @@ class Reach:
 
     def at(self, view: View) -> Step:
         """One stage."""
-        return Step(stage=0, target=view.goal, grip=-1.0, left=share(float(np.linalg.norm(view.goal - view.hand)), 0.5))
+        left = share(float(np.linalg.norm(view.goal - view.hand)), 0.5)
+        return Step(stage=0, target=view.goal, grip=-1.0, left=left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class Carry:
     within: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     """Box that the gripping point is kept in: fingers need room beside a wall."""
     carry_care: float = 0.0
-    """How calm the hand is while it carries."""
+    """`Step.care` while it carries."""
     stages: int = 4
 
     def at(self, view: View) -> Step:
@@ -91,14 +93,19 @@ class Carry:
         point = self._point(view)
         beside = float(np.linalg.norm((view.hand - point)[:2]))
         above = float(view.hand[2] - point[2])
+
         if beside > self.near:
-            return Step(stage=0, target=raised(point, self.hover), grip=-1.0, left=share(beside, 0.4))
+            left = share(beside, 0.4)
+            return Step(stage=0, target=raised(point, self.hover), grip=-1.0, left=left)
         if above > self.low:
-            return Step(stage=1, target=raised(point, 0.01), grip=-1.0, left=share(above, 0.25), care=0.5)
+            left = share(above, 0.25)
+            return Step(stage=1, target=raised(point, 0.01), grip=-1.0, left=left, care=0.5)
         if view.opening > self.closed:
-            return Step(stage=2, target=point, grip=self.grip_force, left=share(view.opening - self.closed, 0.5), gain=5.0, care=1.0)
-        to_go = float(np.linalg.norm(view.thing - view.goal))
-        return Step(stage=3, target=self.via(view), grip=self.grip_force, left=share(to_go, 0.5), care=self.carry_care)
+            left = share(view.opening - self.closed, 0.5)
+            return Step(stage=2, target=point, grip=self.grip_force, left=left, gain=5.0, care=1.0)
+
+        left = share(float(np.linalg.norm(view.thing - view.goal)), 0.5)
+        return Step(stage=3, target=self.via(view), grip=self.grip_force, left=left, care=self.carry_care)
 
     def _point(self, view: View) -> Point:
         """Where to grip: inside the box if that is still on the thing."""
@@ -128,7 +135,7 @@ class Slide:
     grip: float = 1.0
     gain: float = 25.0
     rise: float = 0.0
-    """Where the hand is on the far side (larger y) of the thing, rise at least so high above it first; 0: never."""
+    """On the far side (larger y) of the thing, rise at least so high above it first; 0: never."""
     stages: int = 3
 
     def at(self, view: View) -> Step:
@@ -136,6 +143,7 @@ class Slide:
         point = view.thing + self.contact
         beside = float(np.linalg.norm((view.hand - point)[:2]))
         height = float(view.hand[2] - point[2])
+
         if abs(height) <= self.low and beside <= self.loose:
             left = share(float(np.linalg.norm(view.goal - view.thing)), 0.4)
             return Step(stage=2, target=point + self.along, grip=self.grip, left=left, gain=self.gain)
@@ -153,8 +161,10 @@ def _over_the_bin(view: View) -> Point:
     """Lift, cross, lower: the bins have a wall between them."""
     bin_centre = np.array([0.12, 0.7, 0.05])
     across = float(np.linalg.norm((view.hand - bin_centre)[:2]))
+    if across > 0.03 and view.hand[2] < 0.16:
+        return np.array([view.hand[0], view.hand[1], 0.22])
     if across > 0.03:
-        return np.array([view.hand[0], view.hand[1], 0.22]) if view.hand[2] < 0.16 else np.array([bin_centre[0], bin_centre[1], 0.2])
+        return np.array([bin_centre[0], bin_centre[1], 0.2])
     return bin_centre
 
 
@@ -165,7 +175,8 @@ def _through_the_hoop(view: View) -> Point:
 
 
 def _into_the_hole(view: View) -> Point:
-    """In front of the hole first, then along its axis; what must line up is the peg, wherever the fingers hold it."""
+    """In front of the hole first, then along its axis."""
+    # What must line up is the peg, wherever the fingers hold it.
     aligned = np.linalg.norm((view.thing - view.goal)[1:]) < 0.02
     peg = view.goal + ((-0.1, 0.0, 0.0) if aligned else (0.35, 0.0, 0.0))
     return view.hand + (peg - view.thing)
@@ -184,15 +195,73 @@ PLANS: dict[str, Plan] = {
         via=_over_the_bin,
         within=((-0.16, 0.67, 0.0), (0.16, 0.73, 1.0)),
     ),
-    "basketball-v3": Carry(offset=(0.0, 0.0, 0.01), hover=0.2, near=0.025, low=0.025, closed=0.85, via=_through_the_hoop, carry_care=0.5),
-    "peg-insert-side-v3": Carry(hover=0.2, near=0.03, low=0.035, closed=0.6, via=_into_the_hole, carry_care=0.7),
-    "door-open-v3": Slide(contact=(0.01, 0.02, 0.0), along=(-0.08, -0.03, 0.0), hover=0.2, near=0.06, loose=0.12, low=0.04),
-    "drawer-open-v3": Slide(
-        contact=(0.0, 0.0, -0.02), along=(0.0, -0.12, 0.0), hover=0.15, near=0.04, loose=0.08, low=0.03, grip=-1.0, gain=50.0
+    "basketball-v3": Carry(
+        offset=(0.0, 0.0, 0.01),
+        hover=0.2,
+        near=0.025,
+        low=0.025,
+        closed=0.85,
+        via=_through_the_hoop,
+        carry_care=0.5,
     ),
-    "drawer-close-v3": Slide(contact=(0.0, -0.075, -0.02), along=(0.0, 0.12, 0.0), hover=0.1, near=0.04, loose=0.1, low=0.04, rise=0.2),
-    "button-press-topdown-v3": Slide(contact=(0.0, 0.0, 0.0), along=(0.0, 0.0, -0.1), hover=0.1, near=0.03, loose=0.04, low=0.02),
-    "window-open-v3": Slide(contact=(-0.03, -0.03, -0.08), along=(0.12, 0.0, 0.0), hover=0.2, near=0.04, loose=0.08, low=0.03),
-    "window-close-v3": Slide(contact=(0.03, -0.03, -0.08), along=(-0.12, 0.0, 0.0), hover=0.2, near=0.04, loose=0.08, low=0.03),
+    "peg-insert-side-v3": Carry(
+        hover=0.2,
+        near=0.03,
+        low=0.035,
+        closed=0.6,
+        via=_into_the_hole,
+        carry_care=0.7,
+    ),
+    "door-open-v3": Slide(
+        contact=(0.01, 0.02, 0.0),
+        along=(-0.08, -0.03, 0.0),
+        hover=0.2,
+        near=0.06,
+        loose=0.12,
+        low=0.04,
+    ),
+    "drawer-open-v3": Slide(
+        contact=(0.0, 0.0, -0.02),
+        along=(0.0, -0.12, 0.0),
+        hover=0.15,
+        near=0.04,
+        loose=0.08,
+        low=0.03,
+        grip=-1.0,
+        gain=50.0,
+    ),
+    "drawer-close-v3": Slide(
+        contact=(0.0, -0.075, -0.02),
+        along=(0.0, 0.12, 0.0),
+        hover=0.1,
+        near=0.04,
+        loose=0.1,
+        low=0.04,
+        rise=0.2,
+    ),
+    "button-press-topdown-v3": Slide(
+        contact=(0.0, 0.0, 0.0),
+        along=(0.0, 0.0, -0.1),
+        hover=0.1,
+        near=0.03,
+        loose=0.04,
+        low=0.02,
+    ),
+    "window-open-v3": Slide(
+        contact=(-0.03, -0.03, -0.08),
+        along=(0.12, 0.0, 0.0),
+        hover=0.2,
+        near=0.04,
+        loose=0.08,
+        low=0.03,
+    ),
+    "window-close-v3": Slide(
+        contact=(0.03, -0.03, -0.08),
+        along=(-0.12, 0.0, 0.0),
+        hover=0.2,
+        near=0.04,
+        loose=0.08,
+        low=0.03,
+    ),
 }
 """Tasks that have an operator."""

@@ -1,4 +1,7 @@
-"""How human an operator is: speed, pauses, tremor, second grasps. Imperfections are part of what is executed and recorded."""
+"""How human an operator is: speed, pauses, tremor, second grasps.
+
+Imperfections are part of what is executed and recorded.
+"""
 
 from dataclasses import dataclass
 
@@ -27,8 +30,24 @@ class Style:
 
 
 CLEAN = Style(speed=(0.9, 0.9), change_of_speed=0, pause=0, pause_steps=(0, 0), tremor=0, regrasp=0, aim=0)
-DEMONSTRATOR = Style(speed=(0.45, 0.9), change_of_speed=0.03, pause=0.012, pause_steps=(5, 19), tremor=0.19, regrasp=0.15, aim=0.003)
-RESCUER = Style(speed=(0.7, 0.95), change_of_speed=0.01, pause=0.004, pause_steps=(5, 12), tremor=0.06, regrasp=0.04, aim=0.001)
+DEMONSTRATOR = Style(
+    speed=(0.45, 0.9),
+    change_of_speed=0.03,
+    pause=0.012,
+    pause_steps=(5, 19),
+    tremor=0.19,
+    regrasp=0.15,
+    aim=0.003,
+)
+RESCUER = Style(
+    speed=(0.7, 0.95),
+    change_of_speed=0.01,
+    pause=0.004,
+    pause_steps=(5, 12),
+    tremor=0.06,
+    regrasp=0.04,
+    aim=0.001,
+)
 
 
 class Hand:
@@ -43,18 +62,25 @@ class Hand:
         self.misjudged = rng.normal(0, style.aim, 3) if style.aim else np.zeros(3)
 
     def move(self, wanted: Float64[np.ndarray, "3"], *, care: float) -> Float64[np.ndarray, "3"]:
-        """Cap the speed, pause, tremble. `care`, 0 to 1: a delicate moment is slow and calms the hand."""
+        """Cap the speed, pause, tremble.
+
+        `care`, 0 to 1: how delicate the moment is, which damps the tremor.
+        """
         style, rng = self._style, self._rng
+
         if rng.random() < style.change_of_speed:
             self._speed = rng.uniform(*style.speed)
         fastest = np.abs(wanted).max()
         action = wanted * (self._speed / fastest) if fastest > self._speed else wanted
+
         if self._pause > 0:
             self._pause -= 1
             action = np.zeros(3)
         elif rng.random() < style.pause:
             self._pause = int(rng.integers(style.pause_steps[0], style.pause_steps[1] + 1))
-        self._tremor = 0.85 * self._tremor + rng.normal(0, 0.527 * style.tremor, 3)  # 0.527 = sqrt(1 - 0.85^2)
+
+        # 0.527 = sqrt(1 - 0.85^2), so that the standard deviation stays `style.tremor`.
+        self._tremor = 0.85 * self._tremor + rng.normal(0, 0.527 * style.tremor, 3)
         return action + (1.0 - care) * self._tremor
 
     def slips(self) -> bool:

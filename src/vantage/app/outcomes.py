@@ -1,0 +1,176 @@
+"""The page of `vantage outcomes`: an engineer watches episodes and says what happened.
+
+    browser ──press──> Journal (on the disk) ──answer──> browser draws it
+            ──range requests──> the dataset's own mp4 files
+
+Nothing is shown as said before it is on the disk. Every decision about presses is made here
+(`data.judgements`), the script in assets/outcomes.js only plays, draws and asks.
+"""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from vantage.app.loopback import serve
+from vantage.app.recordings import Recordings
+from vantage.data.judgements import Journal, Press, stretches_in_json, to_csv
+from vantage.report.render import palette, render_alone
+from vantage.types import VantageError
+
+LARGEST_PRESS = 64 * 1024
+"""Bytes of a request."""
+_ASSETS = {"outcomes.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def serve_outcomes(
+    recordings: Recordings, journal: Journal, *, port: int, started: Callable[[str], None]
+) -> None:
+    """Answer the page's requests until the process is interrupted (`loopback.serve`)."""
+    serve(application_of(recordings, journal), port, started)
+
+
+def application_of(recordings: Recordings, journal: Journal) -> Starlette:
+    """The page of one dataset, without a guard."""
+    desk = _Desk(recordings, journal)
+    return Starlette(
+        routes=[
+            Route("/", desk.page),
+            Route("/outcomes.css", desk.style),
+            Route("/assets/{name}", desk.asset),
+            Route("/state", desk.state),
+            Route("/episode/{episode:int}", desk.episode),
+            Route("/video/{number:int}", desk.video),
+            Route("/picture/{camera:int}/{episode:int}/{frame:int}", desk.picture),
+            Route("/press", desk.press, methods=["POST"]),
+            Route("/undo", desk.undo, methods=["POST"]),
+            Route("/outcomes.csv", desk.csv),
+        ],
+        exception_handlers={VantageError: _sentence},
+    )
+
+
+def _csv_of(recordings: Recordings, journal: Journal) -> str:
+    episodes = range(len(recordings.lengths))
+    judgements = {number: journal.judgement(number) for number in episodes}
+    return to_csv(judgements, recordings.fingerprints.tolist())
+
+
+def _sentence(request: Request, error: Exception) -> Response:
+    """What is wrong, for the page to show."""
+    return JSONResponse({"problem": str(error)}, 400)
+
+
+class _Desk:
+    """Answers requests. Presses are taken one after the other: they run in the event loop, which is one."""
+
+    def __init__(self, recordings: Recordings, journal: Journal) -> None:
+        self._recordings, self._journal = recordings, journal
+        self._page = render_alone("outcomes.html", {"name": recordings.table.root.resolve().name})
+        assets = files("vantage.app") / "assets"
+        self._style = palette() + (assets / "outcomes.css").read_text(encoding="utf-8")
+        self._assets = {name: (assets / name).read_text(encoding="utf-8") for name in _ASSETS}
+
+    def page(self, request: Request) -> Response:
+        return Response(self._page, media_type="text/html")
+
+    def style(self, request: Request) -> Response:
+        return Response(self._style, media_type="text/css")
+
+    def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._assets:
+            return Response(status_code=404)
+        return Response(self._assets[name], media_type=_ASSETS[name])
+
+    async def state(self, request: Request) -> Response:
+        table, episodes = self._recordings.table, range(len(self._recordings.lengths))
+        return JSONResponse(
+            {
+                "name": table.root.resolve().name,
+                "fps": table.fps,
+                "journal": str(self._journal.path),
+                "last": self._journal.last_episode,
+                "said": list(self._journal.sentences),
+                "episodes": [self._entry(episode) for episode in episodes],
+            }
+        )
+
+    def _entry(self, episode: int) -> dict[str, Any]:
+        """What the page's list has about an episode."""
+        judgement = self._journal.judgement(episode)
+        return {
+            "frames": int(self._recordings.lengths[episode]),
+            "attempts": stretches_in_json(judgement),
+            "note": judgement.note,
+            "n": self._journal.number(episode),
+        }
+
+    def episode(self, request: Request) -> Response:
+        number = request.path_params["episode"]
+        if number >= len(self._recordings.lengths):
+            return Response(status_code=404)
+        return JSONResponse(self._recordings.described(number))
+
+    def video(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        if number >= len(self._recordings.video_files):
+            return Response(status_code=404)
+        path = self._recordings.video_files[number]
+        return FileResponse(path, media_type="video/mp4", headers={"cache-control": "private, max-age=3600"})
+
+    def picture(self, request: Request) -> Response:
+        asked = request.path_params
+        try:
+            content, kind = self._recordings.picture(asked["camera"], asked["episode"], asked["frame"])
+        except IndexError:
+            return Response(status_code=404)
+        return Response(content, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+
+    async def press(self, request: Request) -> Response:
+        asked = await _json_of(request)
+        match asked:
+            case {"episode": int(episode), "press": str(word), "frame": int(frame), "n": int(seen)}:
+                note = asked.get("note", "")
+            case _:
+                raise VantageError("a press names its episode, press, frame and n")
+        if not 0 <= episode < len(self._recordings.lengths) or word not in list(Press):
+            raise VantageError(f"there is no episode {episode}, or no press {word!r}")
+
+        if self._journal.number(episode) != seen:
+            problem = f"episode {episode} was judged in another tab meanwhile; look at it again"
+            return JSONResponse({"problem": problem, "entry": self._entry(episode)}, 409)
+        self._journal.press(episode, Press(word), frame, note if isinstance(note, str) else "")
+        return JSONResponse({"episode": episode, "entry": self._entry(episode)})
+
+    async def undo(self, request: Request) -> Response:
+        undone = self._journal.undo()
+        if undone is None:
+            return JSONResponse({"episode": None})
+        episode, frame = undone
+        return JSONResponse({"episode": episode, "frame": frame, "entry": self._entry(episode)})
+
+    async def csv(self, request: Request) -> Response:
+        headers = {"content-disposition": 'attachment; filename="outcomes.csv"'}
+        return Response(_csv_of(self._recordings, self._journal), media_type="text/csv", headers=headers)
+
+
+async def _json_of(request: Request) -> dict[str, Any]:
+    """The body of a request. Raises VantageError for one that is too long, or no JSON of names and values."""
+    content = b""
+    async for piece in request.stream():
+        content += piece
+        if len(content) > LARGEST_PRESS:
+            raise VantageError("the request is too long")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise VantageError("the request is no JSON") from error
+    if not isinstance(value, dict):
+        raise VantageError("the request names nothing")
+    return cast(dict[str, Any], value)

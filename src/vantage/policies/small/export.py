@@ -1,0 +1,109 @@
+"""A small policy's checkpoint in; the same as a folder of stock LeRobot's (`vantage_small`) out, and back.
+
+    runs/x/round-02/5-actor ──export──> config.json (type vantage_small), model.safetensors, processors
+                            <─flow_of── config.json
+
+Nothing of LeRobot is imported: the plugin (plugins/lerobot_policy_vantage) runs what is written.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors.torch import load_file, save_file
+
+from vantage.disk.files import whole_folder, write_json
+from vantage.nets.vla import NetConfig, Pixels, TrueState
+from vantage.policies.small.flow import FlowConfig, FlowPolicy, SmallFlow
+from vantage.policies.small.network import read_config
+from vantage.types import VantageError
+
+TYPE = "vantage_small"
+PICTURES, STATE, TRUTH = "observation.images.", "observation.state", "observation.environment_state"
+INSIDE = "policy."
+"""What the plugin's module puts before the names of weights."""
+
+
+def export(policy: SmallFlow, out: Path, image_size: int = 96) -> None:
+    """Write a flow on the small network as LeRobot's `vantage_small`.
+
+    `image_size`: side in pixels of the pictures that it will be shown; they shrink to what it looks at.
+    """
+    net, sight = policy.net, policy.net.sight
+    features: dict[str, Any] = {STATE: {"type": "STATE", "shape": [net.state_dim]}}
+    match sight:
+        case Pixels():
+            shape = [3, image_size, image_size]
+            features |= {f"{PICTURES}{name}": {"type": "VISUAL", "shape": shape} for name in sight.cameras}
+        case TrueState():
+            features[TRUTH] = {"type": "ENV", "shape": [sight.dim]}
+
+    config = {
+        "type": TYPE,
+        "input_features": features,
+        "output_features": {"action": {"type": "ACTION", "shape": [net.action_dim]}},
+        "device": "cpu",
+        "chunk_size": net.chunk,
+        "n_action_steps": net.execute,
+        "true_state": isinstance(sight, TrueState),
+        "picture_size": sight.size if isinstance(sight, Pixels) else 48,
+        "sight_width": sight.width,
+        "width": net.width,
+        "depth": net.depth,
+        "text": net.text,
+        "proprioception": net.proprioception,
+        "euler_steps": policy.euler_steps,
+        "noise": policy.noise,
+    }
+    device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}
+    scaled = {name: "IDENTITY" for name in ("VISUAL", "STATE", "ENV", "ACTION")}
+    outputs = cast(dict[str, Any], config["output_features"])
+    normal = {"eps": 1e-8, "features": features | outputs, "norm_map": scaled}
+    before = [
+        {"registry_name": "rename_observations_processor", "config": {"rename_map": {}}},
+        {"registry_name": "to_batch_processor", "config": {}},
+        device,
+        {"registry_name": "normalizer_processor", "config": normal},
+    ]
+    after = [
+        {"registry_name": "unnormalizer_processor", "config": normal | {"features": outputs}},
+        device,
+    ]
+    plain = FlowPolicy(FlowConfig(net=net, euler_steps=policy.euler_steps, noise=policy.noise))
+    known = policy.state_dict()
+    weights = {f"{INSIDE}{name}": known[name].detach().cpu().contiguous() for name in plain.state_dict()}
+    with whole_folder(out) as folder:
+        write_json(folder / "config.json", config)
+        save_file(weights, folder / "model.safetensors")
+        write_json(folder / "policy_preprocessor.json", {"name": "policy_preprocessor", "steps": before})
+        write_json(folder / "policy_postprocessor.json", {"name": "policy_postprocessor", "steps": after})
+
+
+def load_exported(folder: Path) -> FlowPolicy:
+    """Read what `export`, or lerobot-train with this type, wrote. Raises VantageError where it is damaged."""
+    policy = FlowPolicy(flow_of(cast(Mapping[str, Any], read_config(folder))))
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise VantageError(f"{folder} holds no weights (model.safetensors is missing); copy the whole folder")
+    policy.load_state_dict({name.removeprefix(INSIDE): tensor for name, tensor in load_file(path).items()})
+    return policy
+
+
+def flow_of(config: Mapping[str, Any]) -> FlowConfig:
+    """Vantage's own settings of a `vantage_small` configuration."""
+    features = cast(Mapping[str, Any], config["input_features"])
+    sight: Pixels | TrueState
+    if config["true_state"]:
+        sight = TrueState(dim=features[TRUTH]["shape"][0], width=config["sight_width"])
+    else:
+        cameras = tuple(key.removeprefix(PICTURES) for key in features if key.startswith(PICTURES))
+        sight = Pixels(cameras=cameras, size=config["picture_size"], width=config["sight_width"])
+    net = NetConfig(
+        sight=sight,
+        state_dim=features[STATE]["shape"][0],
+        action_dim=config["output_features"]["action"]["shape"][0],
+        chunk=config["chunk_size"],
+        execute=config["n_action_steps"],
+        **{name: config[name] for name in ("width", "depth", "text", "proprioception")},
+    )
+    return FlowConfig(net=net, euler_steps=config["euler_steps"], noise=config["noise"])

@@ -1,0 +1,265 @@
+"""From recordings to a better policy by one command: LeRobot's options, its presets, its checkpoints;
+interrupted and gone on with."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_finetune import ACT
+from tiny_finetune import finetune_words as words
+
+from vantage.algorithms.finetune import FineTune, recordings_of, settings_of
+from vantage.cli import dispatch
+from vantage.commands.finetune import defaults
+from vantage.commands.lerobot_words import translate
+from vantage.disk.files import read_json, sha256_file, sha256_folder
+from vantage.disk.layout import Round
+from vantage.disk.lock import alone
+from vantage.disk.tables import read_parquet
+from vantage.errors import VantageError
+from vantage.policies.lerobot.preset import preset_of
+from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
+
+
+@pytest.fixture(scope="module")
+def tuned(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished fine-tuning."""
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    dispatch(words(recorded, out))
+    return out
+
+
+def test_it_makes_a_checkpoint_that_stock_lerobot_opens(tuned: Path) -> None:
+    from lerobot.policies.act.modeling_act import ACTPolicy
+
+    assert ACTPolicy.from_pretrained(tuned / "round-01" / "5-actor").config.n_action_steps == 4
+    assert (tuned / "report.html").exists()
+    assert sha256_folder(tuned / "round-01" / "5-actor") != sha256_folder(tuned / "start" / "5-actor")
+
+
+def test_its_page_says_what_it_learned_from_and_what_to_do_next(tuned: Path) -> None:
+    """By hand from the labels: how many rollouts worked, were rescued, and failed."""
+    labels = read_parquet(tuned / "round-01" / "2-labels.parquet")
+    page = " ".join((tuned / "report.html").read_text().split())
+    lead = page[page.index("<h1>Round 1 is trained.") : page.index("</header>")]
+    assert "vantage compare before.csv after.csv" in lead
+    assert str(tuned / "round-01" / "5-actor") in lead
+
+    counts = dict.fromkeys(("that worked", "that a person rescued", "that failed", "without an outcome"), 0)
+    for episode in np.unique(labels["episode_index"]):
+        rows = labels["episode_index"] == episode
+        (outcome,) = np.unique(labels["outcome"][rows])
+        helped = (labels["controller"][rows] == "human").any()
+        words = "that a person rescued" if helped else "that worked"
+        words = words if outcome == 1 else "that failed" if outcome == 0 else "without an outcome"
+        counts[words] += 1
+    assert all(counts.values()), "the recording has all kinds"
+    for words, count in counts.items():
+        assert f"{count} {words}" in lead
+
+
+def test_labels_and_weights_are_those_of_the_recordings(tuned: Path, recorded: Path) -> None:
+    ours, theirs = (read_parquet(run / "round-01" / "2-labels.parquet") for run in (tuned, recorded))
+    for name in ("index", "outcome", "route", "segment"):
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+    weights = read_parquet(tuned / "round-01" / "4-weights.parquet")
+    assert set(weights["round"]) == {0, 1}
+    assert len(weights["index"]) == sum(
+        len(read_parquet(tuned / f"round-0{n}" / "2-labels.parquet")["index"]) for n in (0, 1)
+    )
+    succeeded = weights["route"] == "rollout_success"
+    assert weights["weight"][succeeded].std() > 0.01, "the critic tells successes apart"
+
+
+def test_the_policys_own_preset_is_the_default(recorded: Path, tmp_path: Path, tuned: Path) -> None:
+    own = preset_of(LeRobotScratch(type="act", settings=("n_action_steps=4", "chunk_size=8")))
+    assert (own.lr, own.clip, own.execute, own.apart) == (1e-5, 10.0, 4, ())
+
+    settings = settings_of(tuned)
+    optim = settings.improvement.fit.optim
+    assert (optim.lr, optim.clip, optim.floor) == (own.lr, own.clip, 1.0)
+    assert settings.improvement.weighing.stride == settings.improvement.critic.target.stride == 4
+
+    typed = defaults(translate(words(recorded, tmp_path / "run", "--fit.optim.lr", "3e-4")[1:]))
+    assert typed.improvement.fit.optim.lr == own.lr, "what was typed counts afterwards"
+
+
+def test_warm_up_shrinks_with_a_short_training() -> None:
+    smolvla = preset_of(LeRobotScratch(type="smolvla"))
+    assert (smolvla.lr, smolvla.betas, smolvla.clip) == (1e-4, (0.9, 0.95), 10)
+    assert [smolvla.warmup_of(steps) for steps in (300, 30_000, 60_000)] == [10, 1000, 1000]
+
+
+def test_started_again_it_goes_on_and_ends_the_same(
+    tuned: Path, recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(tuned, out, symlinks=True)
+    for product in ("round-01/5-actor", "round-01/4-weights.parquet", "round-01/round.json"):
+        path = out / product
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    dispatch(words(recorded, out))
+    assert "supervised policy" not in capfd.readouterr().err, "it is there already"
+    assert sha256_folder(out / "round-01" / "5-actor") == sha256_folder(tuned / "round-01" / "5-actor")
+
+
+def test_the_next_round_learns_from_the_last_ones_recordings_too(
+    tuned: Path, recorded: Path, tmp_path: Path
+) -> None:
+    out, new = tmp_path / "second", recorded / "round-02" / "1-episodes"
+    dispatch(["finetune", "--from", str(tuned), "--rollouts", str(new), "--out", str(out)])
+
+    settings = settings_of(out)
+    assert settings.policy == LeRobotPolicy(path=str(tuned / "round-01" / "5-actor"))
+    assert settings.improvement == settings_of(tuned).improvement and settings.outcomes == ()
+    found = recordings_of(out, settings)
+    assert [current.folder for current in found.rounds] == [
+        tuned / "round-00",
+        tuned / "round-01",
+        out / "round-02",
+    ]
+    assert [current.number for current in found.demonstrations] == [0]
+
+    weights = read_parquet(out / "round-02" / "4-weights.parquet")
+    assert set(weights["round"]) == {0, 1, 2}
+    assert not set(weights["route"][weights["round"] == 0]) - {"demo"}
+    assert (out / "round-02" / "5-actor" / "model.safetensors").exists()
+
+
+def test_a_plan_says_what_there_is_and_leaves_nothing(
+    recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dispatch(words(recorded, tmp_path / "run", "--plan"))
+    told = capfd.readouterr().out
+    assert f"{recorded / 'round-01' / '1-episodes'}: rollouts, 15 episodes (8 succeeded, 5 failed)" in told
+    assert "rollout_success" in told and "parameters train" in told and "6 steps of" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Path, tmp_path: Path) -> None:
+    data = str(recorded / "round-01" / "1-episodes")
+    cases = {
+        "no policy to fine-tune": ["--rollouts", data],
+        "nothing to learn from but demonstrations": [*ACT, "--demos", data],
+        "2 files of outcomes for 1 data sets": [
+            *ACT,
+            "--demos",
+            data,
+            "--rollouts",
+            data,
+            "--outcomes",
+            "a.csv",
+            "b.csv",
+        ],
+        "is named twice": [*ACT, "--demos", data, "--rollouts", data],
+        "nowhere does not exist": [*ACT, "--demos", data, "--rollouts", "nowhere"],
+        "learns from demonstrations first": [*ACT, "--rollouts", data],
+        "is no run of `vantage finetune`": ["--from", str(recorded), "--rollouts", data],
+        "has no setting 'chunk'": [*ACT, "--policy.chunk=3", "--demos", data, "--rollouts", data],
+        "write it as lerobot-train has it": [*ACT, "--rename_map", "front", "--rollouts", data],
+        "is no setting of LoRA": ["--policy.path", data, "--peft.rank=3", "--rollouts", data],
+    }
+    for sentence, options in cases.items():
+        with pytest.raises(VantageError, match=sentence):
+            dispatch(["finetune", *options, "--out", str(tmp_path / "run")])
+        assert not (tmp_path / "run").exists(), sentence
+
+
+def test_lerobots_options_are_spelled_as_ours() -> None:
+    assert translate(["--steps=3", "--batch_size", "8", "--policy.device=cuda"]) == [
+        *("--fit.steps", "3"),
+        *("--fit.batch", "8"),
+        *("--compute.device", "cuda"),
+    ]
+    assert translate(["--policy.type=act"]) == ["--policy", "LeRobotScratch", "--policy.type", "act"]
+    assert translate(
+        ["--policy.path=a", "--policy.n_action_steps=8", "--policy.use_vae", "false", "--demos", "x", "y"]
+    ) == [
+        *("--policy.path", "a", "--demos", "x", "y"),
+        *("--policy.settings", "n_action_steps=8", "use_vae=false"),
+    ]
+    assert translate(['--rename_map={"a.b": "c"}', "--peft.r=16", "--peft.lora_alpha=8"]) == [
+        *("--policy.rename-map", "a.b", "c"),
+        *("--policy.lora", "Lora", "--policy.lora.r", "16", "--policy.lora.lora-alpha", "8"),
+    ]
+    assert translate(["--weighing.rule", "HABCV", "--policy.lora", "Lora"]) == [
+        "--weighing.rule",
+        "HABCV",
+        "--policy.lora",
+        "Lora",
+    ]
+
+
+def test_settings_come_back_from_their_file(tuned: Path) -> None:
+    settings = settings_of(tuned)
+    assert isinstance(settings, FineTune) and settings.demos[0].name == "1-episodes"
+    assert Round.of(tuned, 0).episodes.is_symlink()
+
+
+def test_weights_alone_are_those_of_the_fine_tuning(
+    tuned: Path, recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    dispatch(["weights", *words(recorded, out)[1:]])
+    written = [Path(line) for line in capfd.readouterr().out.splitlines()]
+    assert not (out / "round-01" / "5-actor").exists()
+    name = "round-01/4-weights.parquet"
+    assert sha256_file(out / name) == sha256_file(tuned / name)
+
+    ledger = read_parquet(out / name)
+    ours = read_parquet(next(path for path in written if path.name == "01-1-episodes-weights.parquet"))
+    rows = ledger["round"] == 1
+    np.testing.assert_array_equal(ours["index"], ledger["index"][rows])
+    counted = ledger["weight"][rows].astype(np.float64) * ledger["sampling"][rows]
+    np.testing.assert_allclose(ours["weight"], counted / counted.mean(), rtol=1e-5)
+    assert ours["weight"].mean() == pytest.approx(1, abs=1e-5)
+    viability = read_parquet(out / "weights" / "01-1-episodes-sarm_progress.parquet")
+    np.testing.assert_array_equal(viability["progress_sparse"], ledger["p_v"][rows].astype(np.float32))
+
+    dispatch(words(recorded, out))
+    assert sha256_folder(out / "round-01" / "5-actor") == sha256_folder(tuned / "round-01" / "5-actor")
+
+
+def test_a_run_that_somebody_works_on_is_left_alone(tuned: Path, recorded: Path) -> None:
+    before = sha256_folder(tuned / "round-01" / "5-actor")
+    with alone(tuned, "wait"):
+        for command in (words(recorded, tuned), ["weights", *words(recorded, tuned)[1:]]):
+            with pytest.raises(
+                VantageError,
+                match=r"process \d+ on .* is writing to .*; wait for it, or name another folder with --out",
+            ):
+                dispatch(command)
+    assert sha256_folder(tuned / "round-01" / "5-actor") == before
+
+
+def test_stages_of_a_run_of_this_kind_are_gone_on_with_by_its_own_command(tuned: Path) -> None:
+    with pytest.raises(VantageError, match="was made by `vantage finetune`"):
+        dispatch(["fit-policy", str(tuned / "round-01")])
+
+
+def test_what_was_changed_since_a_run_was_made_is_found(
+    tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tuned, run, symlinks=True)
+    dispatch(["verify", str(run)])
+    assert "round-01: as it was made" in capsys.readouterr().out
+
+    (run / "round-01" / "3-critic" / "config.json").write_text("{}")
+    shutil.rmtree(run / "round-01" / "5-actor")
+    with pytest.raises(SystemExit) as ended:
+        dispatch(["verify", str(run)])
+    told = capsys.readouterr().out
+    assert ended.value.code == 1
+    assert "3-critic: changed since it was made" in told and "5-actor: gone" in told
+    assert "round-01/3-critic and what stands behind it there" in told
+    with pytest.raises(VantageError, match="holds no finished round"):
+        dispatch(["verify", str(tmp_path)])
+
+
+def test_the_record_of_a_fine_tuning_names_the_policy_that_entered(tuned: Path) -> None:
+    sums = read_json(tuned / "round-01" / "round.json")["sha256"]
+    assert sums["../start/5-actor"] == sha256_folder(tuned / "start" / "5-actor")

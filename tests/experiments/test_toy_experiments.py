@@ -1,0 +1,221 @@
+"""Every experiment, at toy size, in this process: a study of one easy task, two seeds and three arms serves
+three of them."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from idle import functions_of
+
+from experiments import (
+    begin_anew,
+    critic_table,
+    evening,
+    expert_rates,
+    pixel_gap,
+    publish_study,
+    quickstart_seeds,
+    quickstart_table,
+)
+from vantage.algorithms.habc import HABCRun
+from vantage.commands import runs
+from vantage.commands.studies import find_study
+from vantage.core.weights import FilteredBC
+from vantage.data.v3.schema import EVAL_COLUMNS
+from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.critic.fit import CriticFit
+from vantage.recipes import RECIPES
+from vantage.stages.collect import Demonstrations
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_policy import PolicyFit
+from vantage.stages.weigh import Weighing
+from vantage.study.cells import Cell, run_cell
+from vantage.study.plan import Online, Study, StudyTask, Supervised
+from vantage.worlds.spec import MetaWorldSpec
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "experiments"
+TASK = "reach-v3"
+
+
+def toy_study() -> Study:
+    """One round of six rollouts; the supervised policy learns enough to succeed now and then."""
+    base = find_study("debug").base
+    small = replace(
+        base,
+        supervision=replace(base.supervision, supervised=PolicyFit(steps=60, batch=32)),
+        improvement=replace(base.improvement, fit=PolicyFit(steps=2, batch=8), critic=CriticFit(steps=2)),
+        rollouts=replace(base.rollouts, per_world=6),
+        evaluation=Evaluation(per_world=2, suite="development"),
+    )
+    return Study(
+        base=small,
+        tasks=(StudyTask(world=MetaWorldSpec(TASK, limit=80), demonstrations=3),),
+        arms=(
+            Supervised(),
+            Online(name="habc", rounds=1),
+            Online(name="filtered-bc", rounds=1, weighing=Weighing(rule=FilteredBC())),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[begin_anew.Plan, dict[str, np.ndarray]]:
+    """The experiment that needs two seeds, and its rows; others look at what its study left in plan.work."""
+    fits = (("further", 1), ("supervised", 1), ("anew", 2))
+    plan = begin_anew.Plan(
+        study=toy_study(),
+        arm="habc",
+        tasks=(TASK,),
+        seeds=(0, 1),
+        fits=fits,
+        batches=1,
+        work=tmp_path_factory.mktemp("begun"),
+    )
+    return plan, begin_anew.measure(plan, workers=1)
+
+
+def test_begin_anew(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+    plan, rows = begun
+    assert list(zip(rows["seed"], rows["begin"], rows["steps"], strict=True)) == [
+        (seed, *fit) for seed in (0, 1) for fit in plan.fits
+    ]
+    assert (rows["loss_seen"] > 0).all() and (rows["loss_unseen"] > 0).all(), (
+        "both runs have successful rollouts"
+    )
+    assert (rows["loss_seen"][:3] != rows["loss_unseen"][:3]).all()
+    assert begin_anew.table(rows, plan).count("\n| untrained weights | 2 | **") == 1
+
+
+def test_critic_table(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+    plan, _ = begun
+    critics = {name: replace(fit, steps=2) for name, fit in critic_table.variants(lengths=(1, 2)).items()}
+    rows = critic_table.measure(plan.work / "work", plan.study, critics, number=1)
+    assert rows["variant"].tolist() == [*critics] and len(critics) == 2 * 2 * 5 + 3
+    assert np.isfinite(rows["bce"]).all()
+    assert len(critic_table.table(rows).splitlines()) == 2 + len(critics)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_pixel_gap(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+    plan, _ = begun
+    work = plan.work / "work"
+    run_cell(plan.study, Cell(task=TASK, arm="filtered-bc", seed=0), work)
+    rows = pixel_gap.measure({"state": work, "pixels": work}, TASK, number=1, seeds=(0,))
+    assert set(rows["form"]) == {"state", "pixels"} and 2 <= len(rows["success"]) <= 12
+    assert 0 < rows["success"].mean() < 1 and not rows["lifted"].any(), "nobody lifts the puck in reach"
+    assert (rows["miss"] >= rows["miss_along_view"]).all() and rows["miss"].max() < 1000, (
+        "millimetres on a table"
+    )
+    assert "| rollouts that nobody touched |" in pixel_gap.table(rows)
+
+
+def test_expert_rates() -> None:
+    rows = expert_rates.measure([("reach-v3", "stock"), ("push-v3", "alike")], seeds=1, workers=1)
+    assert (
+        rows["operator"].tolist() == ["demonstrator", "rescuer"] * 2 and rows["successes"].tolist() == [1] * 4
+    )
+    assert (
+        expert_rates.table(rows)
+        .splitlines()[2]
+        .startswith("| reach-v3 | stock | demonstrator | 1.00 | 0.21 to 1.00 | 1 |")
+    )
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the published pages and rows, in which an experiment may write."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def same_pages(folder: Path) -> None:
+    for page in ("docs/results.md", "README.md"):
+        assert (folder / page).read_text() == (ROOT / page).read_text(), page
+
+
+def test_publish_study_draws_what_is_published(copied: Path) -> None:
+    publish_study.main(["pixels"])
+    same_pages(copied)
+
+
+def test_quickstart_table_of_a_run(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The published trials as the folders of a run: its table is the published one, and so are the pages when
+    it is published."""
+    rows, run = read_parquet(quickstart_table.KEPT), copied / "runs/quickstart"
+    for arm in quickstart_table.ARMS:
+        trials = {name: rows[name][rows["arm"] == arm] for name in EVAL_COLUMNS}
+        write_parquet(run / arm / "6-eval.parquet", trials)
+
+    quickstart_table.main([])
+    published = capsys.readouterr().out
+    quickstart_table.main([str(run)])
+    assert capsys.readouterr().out == published
+
+    quickstart_table.main(["--publish", str(run)])
+    same_pages(copied)
+    figure = copied / quickstart_table.FIGURE
+    assert figure.read_bytes() == (ROOT / quickstart_table.FIGURE).read_bytes()
+
+
+def test_quickstart_of_several_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two seeds of a quickstart of seconds, and by hand what its table says of them."""
+
+    def toy() -> HABCRun:
+        debug = RECIPES["debug"]()
+        assert isinstance(debug, HABCRun)
+        short = PolicyFit(steps=4, batch=8)
+        return replace(
+            debug,
+            worlds=(MetaWorldSpec(TASK, limit=60),),
+            supervision=replace(
+                debug.supervision, demonstrations=Demonstrations(per_world=2), supervised=short
+            ),
+            rollouts=replace(debug.rollouts, per_world=2),
+            improvement=replace(debug.improvement, critic=CriticFit(steps=4), fit=short),
+            evaluation=Evaluation(per_world=2),
+            control=True,
+        )
+
+    monkeypatch.setattr(runs, "RECIPES", {**RECIPES, "quickstart": toy})
+    rows = tmp_path / "rows.parquet"
+    quickstart_seeds.run(tmp_path / "runs", seeds=2, workers=1, rows=rows)
+    told = capsys.readouterr().out
+    kept = read_parquet(rows)
+    assert len(kept["success"]) == 2 * 4 * 2 and set(kept["seed"]) == {0, 1}
+    for seed in (0, 1):
+        means = [
+            kept["success"][(kept["arm"] == arm) & (kept["seed"] == seed)].mean()
+            for arm in quickstart_table.ARMS
+        ]
+        assert f"| {seed} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |" in told
+    assert "2 seeds, 2 starts each" in told and "of 2 seeds" in told
+    quickstart_seeds.table(rows)
+    assert capsys.readouterr().out in told
+
+
+def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evening.table(copied / "docs/results/evening.parquet")
+    assert capsys.readouterr().out.strip() in (copied / "docs/results.md").read_text()
+    begin_anew.main([])
+    same_pages(copied)
+    for experiment, words in ((critic_table, []), (expert_rates, ["--print"])):
+        capsys.readouterr()
+        experiment.main(words)
+        assert capsys.readouterr().out in (copied / "docs/results.md").read_text()
+
+
+def test_every_experiment_ran(ran: set[str], request: pytest.FixtureRequest) -> None:
+    """A module that is added to experiments/ needs a test that runs it."""
+    folder = Path(__file__).parent
+    collected = {item.path for item in request.session.items}
+    if not set(folder.glob("test_*.py")) <= collected:
+        pytest.skip("tells nothing where only some tests of experiments/ are run")
+    modules = {name.partition(".")[0] for name in functions_of(FOLDER)}
+    assert modules - {name.partition(".")[0] for name in ran} == set()

@@ -1,0 +1,53 @@
+"""One of several processes that improve a recorded run together (test_processes.py starts them).
+
+    shared_fit.py RUN COMPUTE [RUN COMPUTE ...]
+
+RUN: recordings of `recorded.py` with a supervised policy. COMPUTE: settings of `Compute`, as JSON.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import recorded
+
+from vantage import ranks
+from vantage.config import from_json
+from vantage.disk.layout import Round
+from vantage.learn.start import FromScratch
+from vantage.learn.step import Compute
+from vantage.policies.lerobot.spec import LeRobotScratch
+from vantage.stages.fit_policy import PolicyFit, fit_policy
+
+ACT = LeRobotScratch(
+    type="act",
+    true_state=True,
+    settings=(
+        f"chunk_size={recorded.CHUNK}",
+        "n_action_steps=4",
+        "dim_model=16",
+        "n_heads=2",
+        "dim_feedforward=16",
+        "n_encoder_layers=1",
+        "n_decoder_layers=1",
+        "use_vae=false",
+        "dropout=0",
+    ),
+)
+
+
+def improve(run: Path, compute: Compute) -> None:
+    """Round 1 by all of HABC's stages, and an ACT of LeRobot's on its weights."""
+    replace(recorded.improver(run, 1), compute=compute).learn()
+
+    current = Round.of(run, 1)
+    fit = PolicyFit(steps=12, batch=32, log_every=1)
+    start = FromScratch(ACT, 0)
+    fit_policy(recorded.sources(run, 1), current.weights, start, run / "act", fit, seed=1, compute=compute)
+
+
+if __name__ == "__main__":
+    with ranks.joined():
+        for run, compute in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+            improve(Path(run), from_json(Compute, json.loads(compute)))
