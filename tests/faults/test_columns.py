@@ -9,7 +9,8 @@ import pytest
 from campaign.datasets import CLOCK, CLOCKS, FLAGS, HUMAN, NO_INDICES, NO_NUMBERS, NOT_FINITE, UNEVEN, Spoiled
 from three import FPS, Three
 
-from vantage.data.v3.read import cuts_in_time, read_table
+from vantage.data.v3.clock import cuts_in_time
+from vantage.data.v3.read import read_table
 from vantage.types import VantageError
 
 TheThree = Callable[..., Three]

@@ -30,7 +30,8 @@ from three import BRIGHTNESS, DATA, VIDEO, Three
 
 from vantage.data.audit import audit
 from vantage.data.frames import Compressed, Direct, Raw, make_frames
-from vantage.data.v3.meta import fill_in, read_episodes, read_info
+from vantage.data.v3.meta import read_episodes, read_info
+from vantage.data.v3.paths import fill_in
 from vantage.data.v3.pictures import read_pictures, stream_cells
 from vantage.data.v3.read import read_table
 from vantage.data.v3.video import read_video

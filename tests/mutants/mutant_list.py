@@ -754,7 +754,7 @@ DATA_MUTANTS = (
         ),
     ),
     *_in(
-        "data/v3/read.py",
+        "data/v3/clock.py",
         "tests/data/test_reader.py",
         "tests/algorithms/test_recorded.py",
         no_cut_is_seen=("cut[row] = abs(", "cut[row] = 0 * abs("),

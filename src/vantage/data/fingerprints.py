@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from vantage.data.v3.columns import vectors, whole_numbers
 from vantage.data.v3.meta import Info
-from vantage.data.v3.read import read_rows, vectors, whole_numbers
+from vantage.data.v3.read import read_rows
 from vantage.data.v3.schema import ACTION, EPISODE, INDEX, STATE
 from vantage.types import VantageError
 

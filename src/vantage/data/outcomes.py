@@ -35,7 +35,8 @@ from vantage.data.judgements import (
     read_journal,
     to_csv,
 )
-from vantage.data.v3.meta import EPISODES_FOLDER, visible_files
+from vantage.data.v3.meta import EPISODES_FOLDER
+from vantage.data.v3.paths import visible_files
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import EPISODE, EPISODE_OUTCOMES, FINGERPRINT
 from vantage.disk.tables import column_names, read_arrow
@@ -236,12 +237,9 @@ def _check_header(path: Path, names: Sequence[str]) -> None:
     """Raise VantageError for columns that are missing, or that only seem to be."""
     missing = [name for name in (EPISODE, "success") if name not in names]
     if missing:
-        wrong = next((name for name in (";", "\t") if name in "".join(names)), None)
-        hint = (
-            f" (its separator is {'a tab' if wrong == chr(9) else '`;`'}, and must be a comma)"
-            if wrong
-            else ""
-        )
+        separators = {";": "`;`", "\t": "a tab"}
+        wrong = [name for mark, name in separators.items() if mark in "".join(names)]
+        hint = f" (its separator is {wrong[0]}, and must be a comma)" if wrong else ""
         raise VantageError(
             f"{path} has no column {' and '.join(missing)}{hint}; it needs episode_index,success."
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from vantage.data.v3.clock import seconds
+from vantage.data.v3.columns import flags, vectors, whole_numbers
 from vantage.data.v3.meta import (
     DATA_FOLDER,
     Info,
@@ -14,20 +16,16 @@ from vantage.data.v3.meta import (
     read_info,
     read_prompts,
     videos_of,
-    visible_files,
 )
+from vantage.data.v3.paths import visible_files
 from vantage.data.v3.read import (
     check_count,
     check_frames,
     check_indices,
     demonstrations,
     driver_column,
-    flags,
     missing_columns,
     read_rows,
-    seconds,
-    vectors,
-    whole_numbers,
 )
 from vantage.data.v3.schema import (
     ACTION,

@@ -13,7 +13,8 @@ from jaxtyping import Float32, Float64
 
 from vantage.data.checks.motion import dimension_name
 from vantage.data.findings import Finding, name, note, warning
-from vantage.data.v3.meta import EPISODES_FOLDER, visible_files
+from vantage.data.v3.meta import EPISODES_FOLDER
+from vantage.data.v3.paths import visible_files
 from vantage.data.v3.read import Table
 from vantage.data.v3.schema import ACTION, EPISODE, STATE
 from vantage.disk.files import read_json

@@ -22,7 +22,8 @@ from vantage.data.stores.compressed import in_parallel
 from vantage.data.stores.header import Header, damaged
 from vantage.data.stores.raw import check_rows
 from vantage.data.stores.recording import Recording, Size
-from vantage.data.v3.meta import Camera, inside
+from vantage.data.v3.meta import Camera
+from vantage.data.v3.paths import inside
 from vantage.data.v3.video import OpenVideo, VideoIndex, index_video
 from vantage.errors import VantageError
 from vantage.progress import Bar

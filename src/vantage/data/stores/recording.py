@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vantage.core.images import area_downsample, divides
+from vantage.data.v3.columns import whole_numbers
 from vantage.data.v3.meta import (
     Camera,
     Episodes,
@@ -26,7 +27,7 @@ from vantage.data.v3.meta import (
     videos_of,
 )
 from vantage.data.v3.pictures import stream_cells
-from vantage.data.v3.read import read_rows, whole_numbers
+from vantage.data.v3.read import read_rows
 from vantage.data.v3.schema import EPISODE, INDEX
 from vantage.data.v3.video import read_video, sample_video, video_size
 from vantage.errors import VantageError

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
-from vantage.data.v3.meta import DATA_FOLDER, Camera, Episodes, Info, inside, videos_of, visible_files
+from vantage.data.v3.meta import DATA_FOLDER, Camera, Episodes, Info, videos_of
+from vantage.data.v3.paths import inside, visible_files
 from vantage.data.v3.schema import EPISODE, FRAME, INDEX
 from vantage.data.v3.video import OpenVideo, index_video
 from vantage.disk.tables import column_names

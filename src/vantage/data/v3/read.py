@@ -8,7 +8,6 @@ that would make a later stage silently wrong raises one sentence: missing or mis
 the frame index, files that do not agree.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from vantage.data.v3.clock import cuts_in_time, seconds
+from vantage.data.v3.columns import flags, rewarded, vectors, whole_numbers
 from vantage.data.v3.meta import (
     DATA_FOLDER,
-    INFO_FILE,
     Info,
     check_episodes,
     missing_data_files,
@@ -29,8 +28,8 @@ from vantage.data.v3.meta import (
     read_info,
     read_prompts,
     videos_of,
-    visible_files,
 )
+from vantage.data.v3.paths import visible_files
 from vantage.data.v3.schema import (
     ACTION,
     ENVIRONMENT_STATE,
@@ -50,10 +49,6 @@ from vantage.data.v3.video import check_video
 from vantage.disk.tables import read_arrow
 from vantage.types import Reading, Trace, VantageError
 
-GAP = 1.5
-"""A step in time longer than this many control periods may be a cut."""
-LATE = 0.6
-"""It is one where the frames behind it are late by more than this many periods against those before it."""
 LIKELY = {
     STATE: ("state", "observation.qpos", "qpos", "proprio", "observation.proprio", "observation/state"),
     ACTION: ("actions", "action.joint", "action_joint", "observation.action"),
@@ -61,9 +56,6 @@ LIKELY = {
     TASK_INDEX: ("task_id",),
 }
 """What openpi's, RLinf's and LIBERO's converters call the columns that must be there."""
-AROUND = 10
-"""Frames on either side whose lateness is compared, by the median: a clock that jitters by 0.4 periods makes
-no cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +217,7 @@ def read_table(
         intervention=intervention | demo[episode],
         policy_version=np.where(demo[episode], -1, version),
         success=flags(table, succeeded, root) if succeeded else None,
-        rewarded=_rewarded(table) if REWARD in optional else None,
+        rewarded=rewarded(table) if REWARD in optional else None,
         cut=cuts_in_time(timestamp, frame, info.fps),
         prompt=prompt,
         prompts=read_prompts(info, prompt),
@@ -364,221 +356,3 @@ def check_count(frames: int, info: Info) -> None:
         f"{info.root} holds {frames:,} frames and its info.json says {info.total_frames:,}; "
         "frames are missing, fetch or record it again."
     )
-
-
-# ---------------------------------------------------------------------------------------------------- columns
-
-
-def whole_numbers(table: pa.Table, name: str, root: Path) -> Int64[np.ndarray, "N"]:
-    """A column of whole numbers. Raises VantageError for empty cells and for anything else."""
-    column: pa.Array = table.column(name).combine_chunks()
-    if column.null_count or not pa.types.is_integer(column.type):
-        raise VantageError(
-            f"column `{name}` of {root} must hold one whole number per frame, and it is {column.type}."
-        )
-    return column.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _unnested(column: pa.Array) -> tuple[pa.Array, int | None]:
-    """The values of a column of lists, end to end, and how many every frame has.
-
-    None in place of that number where frames differ or have none.
-    """
-    values, width = column, 1
-    while True:
-        if isinstance(values.type, pa.BaseExtensionType):
-            values = values.storage
-        tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-        is_list = any(test(values.type) for test in tests)
-        if values.null_count or not is_list:
-            return values, None if values.null_count else width
-
-        # Every list on its own: rows of 2 and of 4 values would add up to the right number.
-        lengths = pc.unique(pc.list_value_length(values)).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
-        if len(lengths) > 1 or not lengths[0]:
-            return values, None
-        values, width = values.flatten(), width * lengths[0]
-
-
-LARGEST = 1e9
-"""What a state or an action may be at most; encoders count to some 1e6."""
-
-
-def vectors(table: pa.Table, name: str, info: Info) -> Float32[np.ndarray, "N D"]:
-    """A column of D numbers per frame. Raises VantageError for anything else, for NaN and infinity,
-    and for what is too large for any robot."""
-    root, feature = info.root, info.features[name]
-    values, width = _unnested(table.column(name).combine_chunks())
-    if width is None:
-        raise VantageError(
-            f"column `{name}` of {root} has empty or uneven rows; "
-            "every frame needs the same number of values."
-        )
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        raise VantageError(
-            f"column `{name}` of {root} holds {values.type} where numbers belong; record it as float32."
-        )
-    if feature.shape and math.prod(feature.shape) != width:
-        raise VantageError(
-            f"{root / INFO_FILE} gives `{name}` the shape {list(feature.shape)} and the data files hold "
-            f"{width} values a frame; correct it."
-        )
-    if pa.types.is_floating(values.type) != feature.dtype.startswith("float"):
-        raise VantageError(
-            f"{root / INFO_FILE} says that `{name}` is {feature.dtype} and the data files hold "
-            f"{values.type}; correct it."
-        )
-
-    rows = values.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(table), width)
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise VantageError(
-            f"column `{name}` of {root} is NaN or infinite in {int(bad.sum()):,} frames, first in "
-            f"{_frame(table, bad)}; repair or drop those episodes."
-        )
-    huge = (np.abs(rows) > LARGEST).any(axis=1)
-    if huge.any():
-        raise VantageError(
-            f"column `{name}` of {root} is beyond {LARGEST:.0e} in {int(huge.sum()):,} frames, first in "
-            f"{_frame(table, huge)}, which would drown every other value in its scale; repair or drop those "
-            "episodes."
-        )
-    return rows
-
-
-def _frame(table: pa.Table, wrong: Bool[np.ndarray, "N"]) -> str:
-    """The first frame where something is wrong, in words."""
-    row = int(wrong.argmax())
-    return f"episode {table.column(EPISODE)[row].as_py()}, frame {table.column(FRAME)[row].as_py()}"
-
-
-def flags(table: pa.Table, name: str, root: Path) -> Bool[np.ndarray, "N"]:
-    """A column of True and False, or of numbers that are all 0 or 1, as LeRobot's replay buffer
-    and Evo-RL write.
-
-    Raises VantageError for anything else.
-    """
-    column: pa.Array = table.column(name).combine_chunks()
-    if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
-        values = column.flatten()
-        if len(values) != len(column):
-            raise VantageError(
-                f"column `{name}` of {root} has {len(values):,} values for {len(column):,} frames; "
-                "it needs one per frame."
-            )
-        column = values
-    if column.null_count:
-        known = len(column) - column.null_count
-        raise VantageError(
-            f"column `{name}` of {root} has {known:,} values for {len(column):,} frames; "
-            "it needs one per frame."
-        )
-
-    if pa.types.is_boolean(column.type):
-        return column.to_numpy(zero_copy_only=False).astype(np.bool_)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise VantageError(
-            f"column `{name}` of {root} is {column.type} and must be bool; record it as True and False."
-        )
-    numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
-    wrong = (numbers != 0) & (numbers != 1)
-    if wrong.any():
-        value = numbers[int(wrong.argmax())]
-        raise VantageError(
-            f"column `{name}` of {root} is {value:g} in {_frame(table, wrong)}, "
-            "and must be 0 or 1 everywhere; correct it."
-        )
-    return numbers == 1
-
-
-def _rewarded(table: pa.Table) -> Bool[np.ndarray, "N"] | None:
-    """Where the reward is above 0; None for rewards that are no single numbers, which say nothing here."""
-    values, width = _unnested(table.column(REWARD).combine_chunks())
-    if width != 1 or not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        return None
-    return values.to_numpy(zero_copy_only=False) > 0
-
-
-# ------------------------------------------------------------------------------------------------------- time
-
-
-def seconds(table: pa.Table, info: Info) -> Float64[np.ndarray, "N"]:
-    """The time stamps.
-
-    Raises VantageError for those that tell no time, since a cut in time could not be seen in them.
-    """
-    column: pa.Array = table.column(TIMESTAMP).combine_chunks()
-    remedy = f"write frame_index / {info.fps:g} into it if the recording has no pauses"
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise VantageError(
-            f"column `{TIMESTAMP}` of {info.root} is {column.type} where seconds belong; {remedy}."
-        )
-    if column.null_count:
-        raise VantageError(
-            f"column `{TIMESTAMP}` of {info.root} is empty in {column.null_count:,} frames; {remedy}."
-        )
-    seconds = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    bad = ~np.isfinite(seconds)
-    if bad.any():
-        raise VantageError(
-            f"column `{TIMESTAMP}` of {info.root} is NaN or infinite in {int(bad.sum()):,} frames, "
-            f"first in {_frame(table, bad)}; {remedy}."
-        )
-
-    inner = np.asarray(table.column(FRAME).to_numpy()) > 0
-    if inner.any():
-        elapsed = np.diff(seconds, prepend=0.0)[inner]
-        looks = _strange_clock(seconds, elapsed, pa.types.is_float32(column.type), info.fps)
-        if looks:
-            raise VantageError(f"column `{TIMESTAMP}` of {info.root} {looks}; {remedy}.")
-    return seconds
-
-
-def _strange_clock(
-    seconds: Float64[np.ndarray, "N"], elapsed: Float64[np.ndarray, "K"], is_single: bool, fps: float
-) -> str:
-    """What is wrong with a clock as a whole, judged by its median step; empty where nothing is."""
-    if not seconds.any():
-        return "is 0 in every frame"
-    largest = float(np.abs(seconds).max())
-    if is_single and np.spacing(np.float32(largest)) > 0.5 / fps:
-        return (
-            f"looks like a wall clock kept in 32 bits: at {largest:.3g} s it cannot tell one control step "
-            "from the next"
-        )
-
-    periods = float(np.median(elapsed)) * fps
-    for unit, per_second in (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):
-        if 2 / 3 < periods / per_second < 1.5:
-            return (
-                f"looks like {unit}: one control step is {np.median(elapsed):.3g}, and seconds belong there"
-            )
-    if not 2 / 3 < periods < 1.5:
-        return (
-            f"advances by {np.median(elapsed):.3g} s per frame, and info.json says {fps:g} frames per second "
-            "(correct that if it is wrong)"
-        )
-    return ""
-
-
-def cuts_in_time(
-    seconds: Float64[np.ndarray, "N"], frame: Int64[np.ndarray, "N"], fps: float
-) -> Bool[np.ndarray, "N"]:
-    """Where frames are missing before this one.
-
-    A cut is a step that is too long or leads backwards, and behind which everything stays late (or early). A
-    frame that comes late alone is no cut: a gap of one frame shifts all that follow by a period, and jitter
-    shifts none.
-    """
-    step = np.diff(seconds, prepend=seconds[:1]) * fps
-    lateness = seconds * fps - frame
-    start = np.arange(len(frame)) - frame
-    bounds = np.append(np.flatnonzero(frame == 0), len(frame))
-
-    cut = np.zeros(len(frame), np.bool_)
-    for row in np.flatnonzero((frame > 0) & ((step > GAP) | (step <= 0))):
-        end = bounds[np.searchsorted(bounds, row, side="right")]
-        before = lateness[max(start[row], row - AROUND) : row]
-        behind = lateness[row : min(end, row + AROUND)]
-        cut[row] = abs(np.median(behind) - np.median(before)) > LATE
-    return cut

@@ -20,7 +20,8 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from vantage.data.episodes import Episode, load_episode
-from vantage.data.v3.meta import DATA_FILE, INFO_FILE, TASKS_FILE, VIDEO_FILE, fill_in
+from vantage.data.v3.meta import DATA_FILE, INFO_FILE, TASKS_FILE, VIDEO_FILE
+from vantage.data.v3.paths import fill_in
 from vantage.data.v3.schema import (
     ACTION,
     DONE,
