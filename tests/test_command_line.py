@@ -525,8 +525,11 @@ def test_a_recipe_a_world_and_an_operator_of_ones_own(
         "--demonstrations.operator.speed",
         0.5,
     )
-    code, _, err = vantage("run", f"{path}:make", "--out", run, "--workers", 2, *quick)
+    code, _, err = vantage(
+        "run", f"{path}:make", "--out", run, "--workers", 2, "--tracker", "tensorboard", *quick
+    )
     assert code == 0, err
+    assert any((run / "tracker").iterdir())
     recipe = json.loads((run / "recipe.json").read_text())
     assert recipe["recipe"] == "own_line_world.py:make"
     assert recipe["settings"]["worlds"][0]["is"] == "own_line_world:LineSpec"

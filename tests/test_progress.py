@@ -1,6 +1,8 @@
 """Text is data for a terminal, a bar keeps the time left, and a file gets whole lines."""
 
 import io
+import re
+import time
 
 import pytest
 from rich.console import Console
@@ -39,6 +41,23 @@ def test_without_a_terminal_a_stage_is_one_line(
         advance(16, "a note of many words that is far too long for eighty columns [and not bold]")
     said = capfd.readouterr().err
     assert len(said.splitlines()) == 1 and said.rstrip().endswith("for eighty columns [and not bold]")
+
+
+def test_without_a_terminal_a_long_stage_says_every_minute_how_far_it_is(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "console", Terminal(stderr=True))
+    monkeypatch.setattr(progress, "BEAT", 0.05)
+    with bar("policy, round 1", 1_200, "steps") as advance:
+        advance(300)
+        time.sleep(0.06)
+        advance(300, "loss 0.123")
+        advance(600)
+    first, last = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"policy, round 1 +600 of 1,200 steps \([\d,.]+ steps/s, 0 s left\) loss 0.123", first
+    )
+    assert "1,200 steps in" in last
 
 
 @pytest.mark.parametrize("text", ["a[red]b", "[/x]", "[bold]x[/bold]", ":smile:", "\\"])

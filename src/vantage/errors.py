@@ -21,13 +21,21 @@ EXTRAS = {
     "matplotlib": "study",
     "starlette": "pages",
     "uvicorn": "pages",
+    "tensorboard": "track",
+    "wandb": "track",
 }
 """Module -> the extra of this package that brings it (pyproject.toml)."""
+ON_THEIR_OWN = ("trackio",)
+"""Modules that an option needs and no extra brings: packages of the same name."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> str:
-    """What to install where a module of an extra is missing, as one sentence; empty for any other module."""
+    """What to install where an optional module is missing, as one sentence; empty for any other module."""
     module = (error.name or "").partition(".")[0]
-    if module not in EXTRAS:
+    if module in EXTRAS:
+        package = f"'vantage[{EXTRAS[module]}]'"
+    elif module in ON_THEIR_OWN:
+        package = module
+    else:
         return ""
-    return f"this needs {module}, which is not installed; pip install 'vantage[{EXTRAS[module]}]'"
+    return f"this needs {module}, which is not installed; pip install {package}"

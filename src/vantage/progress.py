@@ -1,6 +1,10 @@
-"""Progress for people: one bar per stage with its rate and the time left; plain lines without a terminal."""
+"""Progress for people: one bar per stage with its rate and the time left.
+
+Without a terminal, in the file of a job that runs over night: a line a minute, and one at the end.
+"""
 
 import re
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -110,17 +114,27 @@ def silence() -> Generator[None]:
         console.quiet = before
 
 
+BEAT = 60.0
+"""Seconds between two lines of one bar, where there is no terminal."""
+
+
 @contextmanager
 def bar(title: str, total: int, unit: str) -> Generator[Bar]:
     """Show `title` with `total` units of work while the context lives."""
     columns, hidden = _columns(console.width), not console.is_terminal
     with Progress(*columns, console=console, refresh_per_second=4, disable=hidden) as progress:
         task = progress.add_task(title, total=total, note="", rate="")
+        told = time.monotonic()
 
         def advance(done: int = 1, note: str = "") -> None:
+            nonlocal told
             current = progress.tasks[0]
             rate = "" if not current.speed else f"{current.speed:,.1f} {unit}/s"
             progress.update(task, advance=done, rate=rate, note=note or current.fields["note"])
+
+            if hidden and time.monotonic() - told >= BEAT:
+                told = time.monotonic()
+                console.print(_line(progress.tasks[0], total, unit))
 
         yield advance
         done = progress.tasks[0]
@@ -130,6 +144,16 @@ def bar(title: str, total: int, unit: str) -> Generator[Bar]:
         rate = done.completed / seconds if seconds else 0.0
         speed = f"{seconds:.1f} s ({rate:,.1f} {unit}/s)"
         console.print(f"{title:<22} {done.completed:,.0f} {unit} in {speed} {done.fields['note']}")
+
+
+def _line(task: Task, total: int, unit: str) -> str:
+    """How far a bar is, in words."""
+    rate = task.completed / task.elapsed if task.elapsed else 0.0
+    left = f", {(total - task.completed) / rate:,.0f} s left" if rate else ""
+    return (
+        f"{task.description:<22} {task.completed:,.0f} of {total:,} {unit} "
+        f"({rate:,.1f} {unit}/s{left}) {task.fields['note']}"
+    )
 
 
 def counted[T](items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:

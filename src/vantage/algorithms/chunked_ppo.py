@@ -39,6 +39,7 @@ from vantage.practice.trainer import PracticeTask, Trainer
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_policy import PolicyFit
+from vantage.tracking import curve_of, record
 from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec
 
@@ -139,7 +140,9 @@ def practise(start: Round, current: Round, settings: ChunkedPPORun, pool: Pool) 
             board.checked(trainer.check(pool))
             trainer.save()
         while trainer.spent < steps:
-            board.iterated(trainer.iterate(pool))
+            line = trainer.iterate(pool)
+            board.iterated(line)
+            record(curve_of(current.actor), line["steps"], line)
             if trainer.spent >= trainer.next_check or trainer.spent >= steps:
                 board.checked(trainer.check(pool))
                 trainer.save()

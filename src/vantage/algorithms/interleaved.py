@@ -48,6 +48,7 @@ from vantage.progress import bar
 from vantage.seeding import global_generator_kept, seed_for
 from vantage.stages.fit_policy import PolicyFit, lines_up_to
 from vantage.stages.weigh import Weighing, anchors, sampling_of
+from vantage.tracking import curve_of, record
 from vantage.types import Values, VantageError
 
 MEANING = 1
@@ -131,6 +132,7 @@ def fit_interleaved(
             row = learner.update(step, *batch)
             if step % fit.log_every == 0 or step + 1 == fit.steps:
                 lines.append(json.dumps(row))
+                record(curve_of(actor_out), step + 1, row)
             if (step + 1) % fit.save_every == 0 and step + 1 < fit.steps:
                 write_whole(resume.with_suffix(".jsonl"), ("\n".join(lines) + "\n").encode())
                 save_state(resume, learner.state())

@@ -12,6 +12,7 @@ from vantage.commands.options import (
     Changed,
     Folder,
     RecipeName,
+    Tracker,
     Workers,
     print_json,
     print_line,
@@ -41,7 +42,13 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, workers: Work
 
 
 def run(
-    recipe: RecipeName, /, out: Path, workers: Workers = 0, verify: bool = False, settings: Changed = None
+    recipe: RecipeName,
+    /,
+    out: Path,
+    workers: Workers = 0,
+    verify: bool = False,
+    tracker: Tracker = "none",
+    settings: Changed = None,
 ) -> None:
     """Run a recipe with any setting changed, or go on with a run.
 
@@ -58,7 +65,7 @@ def run(
     """
     from vantage.commands.runs import start
 
-    start(recipe, out, workers=workers, settings=settings, verify=verify)
+    start(recipe, out, workers=workers, settings=settings, verify=verify, tracker=tracker)
 
 
 def recipes(recipe: RecipeName = "", /, json: AsJson = False, settings: Changed = None) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vantage.commands.options import AsJson, Changed, about, print_json, print_line
+from vantage.commands.options import AsJson, Changed, Tracker, about, print_json, print_line
 from vantage.progress import say
 
 if TYPE_CHECKING:
     from vantage.algorithms.finetune import FineTune
 
 
-def finetune(out: Path, plan: bool = False, json: AsJson = False, settings: Changed = None) -> None:
+def finetune(
+    out: Path, plan: bool = False, json: AsJson = False, tracker: Tracker = "none", settings: Changed = None
+) -> None:
     """Make a policy better from recordings of a robot.
 
     Demonstrations, the policy's own episodes with whoever drove, and one outcome each become labels, a
@@ -33,6 +35,8 @@ def finetune(out: Path, plan: bool = False, json: AsJson = False, settings: Chan
     """
     from vantage.algorithms.finetune import NAME, plan_finetune, run_finetune
     from vantage.commands.runs import claimed, draw_report
+    from vantage.config import to_json
+    from vantage.tracking import tracked
 
     settings.check_compatible()
     if plan:
@@ -44,7 +48,8 @@ def finetune(out: Path, plan: bool = False, json: AsJson = False, settings: Chan
         return
 
     with claimed(out, NAME, settings):
-        checkpoint = run_finetune(out, settings)
+        with tracked(tracker, out, to_json(settings)):
+            checkpoint = run_finetune(out, settings)
         draw_report(out)
     say(
         f"the fine-tuned policy is {checkpoint}; stock LeRobot runs it: lerobot-rollout "

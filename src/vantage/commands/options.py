@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 import tyro
 
 from vantage.progress import printable
+from vantage.tracking import TrackerName
 
 RecipeName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
 StudyName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
@@ -21,6 +22,9 @@ Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 """These are given by their place, not by a name."""
 
 Workers = Annotated[int, tyro.conf.arg(help="Processes that play episodes; 0: one per core.")]
+Tracker = Annotated[
+    TrackerName, tyro.conf.arg(help="Show curves there too, while they grow (extra `track`).")
+]
 AsJson = Annotated[bool, tyro.conf.arg(name="json", help="Print the numbers as JSON.")]
 Changed = Annotated[Any, tyro.conf.Suppress]
 """Settings as the command line has changed them; None: as they are called by name."""

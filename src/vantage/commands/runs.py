@@ -19,6 +19,7 @@ from vantage.disk.lock import LOCK, alone
 from vantage.progress import console, printable
 from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
+from vantage.tracking import TrackerName, tracked
 from vantage.types import VantageError
 
 RECIPE = "recipe.json"
@@ -26,12 +27,18 @@ RECIPE = "recipe.json"
 
 
 def start(
-    name: str, out: Path, *, workers: int, settings: Recipe | None = None, verify: bool = False
+    name: str,
+    out: Path,
+    *,
+    workers: int,
+    settings: Recipe | None = None,
+    verify: bool = False,
+    tracker: TrackerName = "none",
 ) -> None:
     """Run a recipe into `out`, or go on with it, and draw the report.
 
     `settings`: the recipe with what was changed in it. `verify`: before going on, hold every byte of what is
-    there against its checksum.
+    there against its checksum. `tracker`: where curves are shown while they grow.
     """
     recipe = named_recipe(name)
     settings, processes = settings or recipe.value, worker_count(workers)
@@ -39,7 +46,8 @@ def start(
     with claimed(out, recipe.name, settings):
         if verify:
             check_run(out, thorough=True)
-        run_algorithm(out, settings, workers=processes)
+        with tracked(tracker, out, to_json(settings)):
+            run_algorithm(out, settings, workers=processes)
         draw_report(out)
 
 

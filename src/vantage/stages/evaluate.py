@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from vantage import ranks
 from vantage.collect.operators import NoOne
@@ -23,6 +24,7 @@ from vantage.disk.files import write_whole
 from vantage.disk.tables import write_parquet
 from vantage.progress import bar
 from vantage.seeding import seed_for
+from vantage.tracking import record
 from vantage.worlds.spec import WorldSpec, place_of
 
 MEANING = 1
@@ -104,6 +106,20 @@ def evaluate(
         "limit": np.array([trial.limit for trial in played], dtype=np.int64),
     }
     write_parquet(out, {name: columns[name] for name in EVAL_COLUMNS})
+    _record(out, columns["success"], columns["steps"])
+
+
+def _record(out: Path, success: Bool[np.ndarray, "N"], steps: Int64[np.ndarray, "N"]) -> None:
+    """Hand the rate, and the steps of successes, to whoever watches from elsewhere: one curve over rounds."""
+    kind, _, number = out.parent.name.rpartition("-")
+    curve, step = f"evaluation, {out.parent.name}", 0
+    if kind == "round" and number.isdigit():
+        curve, step = "evaluation", int(number)
+
+    found = {"success": float(success.mean())}
+    if success.any():
+        found["steps of successes"] = float(steps[success].mean())
+    record(curve, step, found)
 
 
 def _write_videos(journal: Path, folder: Path, played: list[Played], fps: int) -> None:

@@ -23,6 +23,7 @@ from vantage.learn.features import compute_features
 from vantage.learn.parent import ParentFit, save_parent, train_parent
 from vantage.learn.step import Compute
 from vantage.policies.load import load_policy
+from vantage.tracking import curve_of, record
 
 MEANING = 1
 """Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
@@ -62,6 +63,12 @@ def fit_critic(
             seed=seed,
             compute=compute,
         )
+        for row in curve:
+            record(
+                curve_of(out),
+                int(row["step"]),
+                {name: value for name, value in row.items() if name != "step"},
+            )
         values = panel.values(torch.from_numpy(features), fold)
         head = None if parent is None else train_parent(experience, features, parent, seed, compute)
         kept = {

@@ -36,6 +36,7 @@ from vantage.learn.step import Compute, Learner, Part, Step
 from vantage.policies.protocol import Draw, Policy
 from vantage.progress import bar
 from vantage.seeding import global_generator_kept, seed_for
+from vantage.tracking import curve_of, record
 from vantage.types import VantageError
 
 MEANING = 1
@@ -132,7 +133,9 @@ def fit_policy(
 
             note = ""
             if logs:
-                lines.append(_line(step, taken))
+                row = _row(taken)
+                lines.append(json.dumps({"step": step + 1, **row}))
+                record(curve_of(out), step + 1, row)
                 note = f"loss {taken.loss.item():.3f}"
             if saves:
                 saved.save(learner, lines)
@@ -185,15 +188,9 @@ def weighted_step(
     return learner.step(loss_of)
 
 
-def _line(step: int, taken: Step) -> str:
-    """A line of metrics.jsonl."""
-    row = {
-        "step": step + 1,
-        "loss": taken.loss.item(),
-        "lr": taken.lr,
-        "grad_norm": taken.grad_norm.item(),
-    }
-    return json.dumps(row)
+def _row(taken: Step) -> dict[str, float]:
+    """What metrics.jsonl keeps of a step."""
+    return {"loss": taken.loss.item(), "lr": taken.lr, "grad_norm": taken.grad_norm.item()}
 
 
 def _write(policy: Policy, out: Path, lines: list[str]) -> None:
