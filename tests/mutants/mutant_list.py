@@ -554,8 +554,8 @@ PRACTICE_MUTANTS = (
             "self.actor.log_prob(chunks.observation, chunks.path, torch.ones_like(chunks.executed))",
         ),
         cloning_without_mask=(
-            ".elementwise, batch.mask, weight, size)",
-            ".elementwise, torch.ones_like(batch.mask), weight, size)",
+            "flow_loss(elementwise, batch.mask, weight, size)",
+            "flow_loss(elementwise, torch.ones_like(batch.mask), weight, size)",
         ),
         cloning_without_weight=("torch.from_numpy(beta[task]).float()", "torch.ones(len(task))"),
         limit_is_worth_nothing=("at_end[trials.episode],", "np.zeros(len(trials.episode)),"),

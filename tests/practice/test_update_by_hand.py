@@ -18,6 +18,7 @@ from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.practice.buffer import BufferRule, DemoBuffer, Windows
 from vantage.practice.ppo import ChunkedPPO, PPOFit
 from vantage.practice.trials import Trials
+from vantage.types import VantageError
 
 H, A, S, E = 4, 2, 3, 5
 RHO = 0.6
@@ -328,3 +329,37 @@ def test_while_the_critic_warms_up_the_policy_stays() -> None:
         not torch.equal(a, b)
         for a, b in zip(learner.critic.parameters(), untouched.critic.parameters(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"critic_lr": 1e38}, r"practice, critic: the loss of step 2 is NaN or infinite\. In its batch: '"),
+        (
+            {"lr": 1e38},
+            r"practice, (policy|cloning): the loss of step 2 is NaN or infinite\. In its batch: '",
+        ),
+        ({"critic_lr": 1e39, "epochs": 1, "critic_epochs": 0}, "practice, critic: a gradient overflowed"),
+    ],
+)
+def test_a_loss_that_is_no_number_stops_before_its_step(changes: dict[str, float], says: str) -> None:
+    learner = learner_of(replace(SETTINGS, **changes))
+    with pytest.raises(VantageError, match=says) as error:
+        learner.update(trials_of(), PROMPTS, buffer_of(), (1.0, BETA), seed=6)
+    assert "what was saved before this iteration is kept" in str(error.value)
+
+
+@pytest.mark.parametrize("what", ["chunks", "windows"])
+def test_what_is_bad_in_a_batch_of_practice_is_named(what: str) -> None:
+    """A chunk by its task, start and control step; a window of the buffer by its task, episode and place."""
+    trials, buffer = trials_of(), buffer_of()
+    if what == "chunks":
+        trials.path[4] = np.nan
+        named = (
+            r"practice, policy: the loss of step 1 .* batch: 'open the window' from seed 1, control step 8,"
+        )
+    else:
+        buffer.kept[0][1].action[:] = np.nan
+        named = r"practice, cloning: the loss of step 1 .* batch: 'push it', kept episode 1, window [0-6],"
+    with pytest.raises(VantageError, match=named):
+        learner_of(SETTINGS).update(trials, PROMPTS, buffer, (1.0, BETA), seed=6)

@@ -39,6 +39,7 @@ from vantage.learn.critic.panel import Panel, save_panel
 from vantage.learn.critic.problem import CriticProblem
 from vantage.learn.critic.quality import assess
 from vantage.learn.features import compute_features
+from vantage.learn.finite import frames_of, no_number
 from vantage.learn.optim import constant_rate
 from vantage.learn.start import Start, begin
 from vantage.learn.step import Compute, Learner, under, whole
@@ -89,7 +90,8 @@ def fit_interleaved(
 
     Failures are drawn (they teach f_v) and unlabelled windows are not. `policy_version`: policy updates so
     far, for the stale cutoff. Raises VantageError for what this schedule does not have: a parent head,
-    several critics, a batch in parts (the weights of a batch have mean 1 within it), several processes.
+    several critics, a batch in parts (the weights of a batch have mean 1 within it), several processes; and
+    at the step whose loss is NaN or infinite.
     """
     resume = actor_out.with_name(".interleaved.safetensors")
     if critic_out.exists() and actor_out.exists():
@@ -133,7 +135,10 @@ def fit_interleaved(
             if step % fit.log_every == 0 or step + 1 == fit.steps:
                 lines.append(json.dumps(row))
                 record(curve_of(actor_out), step + 1, row)
-            if (step + 1) % fit.save_every == 0 and step + 1 < fit.steps:
+            saves = (step + 1) % fit.save_every == 0 and step + 1 < fit.steps
+            if saves or step + 1 == fit.steps:
+                learner.check_weights(step, batch[0].row)  # what is kept is good
+            if saves:
                 write_whole(resume.with_suffix(".jsonl"), ("\n".join(lines) + "\n").encode())
                 save_state(resume, learner.state())
             advance(1, f"loss {row['loss']:.3f}, g {row['mean_g']:.2f}")
@@ -166,6 +171,13 @@ def _check_possible(weighing: Weighing, critic_fit: CriticFit, compute: Compute)
             "the interleaved schedule weighs every batch as a whole; "
             "use `Staged` for compute.accumulate and for several processes"
         )
+
+
+_REMEDY = (
+    "what was saved before is kept; look at those frames, or lower optim.lr or critic_lr, and delete "
+    ".interleaved.* to begin again"
+)
+"""After a loss that is no number."""
 
 
 class Together:
@@ -234,14 +246,18 @@ class Together:
             elementwise, now = self.policy(windows, draw.to(self.device))
             then = self.policy.features(later.to(self.device))
         now, then = now.float(), then.float()
+        # Before the critic reads its features: where the policy is no number, nothing else is.
+        self._check_number("policy", step, elementwise.detach()[windows.mask].sum(), rows)
 
         viability, efficiency = self._critic_losses(rows, now, then)
+        self._check_number("critic", step, critic_loss(viability, efficiency), rows)
         self.critic_learner.step(whole(critic_loss(viability, efficiency)))
 
         # The weights are the new critic's.
         raw, mean_g = self._raw_weights(step, rows, now, then)
         weight = normalise_batch(raw, self.experience.demo[rows]).astype(np.float32)
         loss = flow_loss(elementwise, windows.mask, torch.from_numpy(weight).to(self.device), len(rows))
+        self._check_number("policy", step, loss, rows)
         taken = self.policy_learner.step(whole(loss))
         return {
             "step": step + 1,
@@ -252,6 +268,22 @@ class Together:
             "loss_viability": viability.item(),
             "loss_efficiency": efficiency.item(),
         }
+
+    def _check_number(
+        self, title: str, step: int, loss: Float[Tensor, ""], rows: Int64[np.ndarray, "B"]
+    ) -> None:
+        """Raise VantageError for a loss that is NaN or infinite, before a step is taken by it."""
+        if not torch.isfinite(loss):
+            frames = frames_of(self.experience, rows)
+            raise no_number(f"interleaved training, {title}", step, frames, remedy=_REMEDY)
+
+    def check_weights(self, step: int, rows: Int64[np.ndarray, "B"]) -> None:
+        """Raise VantageError where a step by a loss that was a number has left weights that are none."""
+        for title, learner in (("policy", self.policy_learner), ("critic", self.critic_learner)):
+            if not learner.is_finite():
+                frames = frames_of(self.experience, rows)
+                title = f"interleaved training, {title}"
+                raise no_number(title, step, frames, what="gradient", remedy=_REMEDY)
 
     def _critic_losses(
         self,

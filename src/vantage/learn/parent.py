@@ -17,6 +17,7 @@ from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import LookAhead, ParentTarget, bootstrap, mix
 from vantage.data.experience import Experience
+from vantage.learn.finite import BY_FEATURES, OF_CRITIC, LossWatch, frames_by_size, no_number
 from vantage.learn.optim import constant_rate, move_towards
 from vantage.learn.step import Compute, Learner, Part
 from vantage.nets.critic import ParentHead
@@ -57,7 +58,8 @@ def train_parent(
 ) -> ParentHead:
     """Train a parent head on every frame whose episode has an outcome, on the device of `compute`.
 
-    `features`: phi(s) of every frame. Raises `VantageError` where no episode has an outcome.
+    `features`: phi(s) of every frame. Raises `VantageError` where no episode has an outcome, and at a step
+    whose loss is NaN or infinite.
     """
     ahead = settings.target.ahead(experience.frames)
     known = np.flatnonzero(np.isfinite(ahead.gain))
@@ -87,14 +89,27 @@ def train_parent(
 
         rng = np.random.default_rng([seed, 13])  # a published stream
         head.train()
+        watch = LossWatch(device)
+        batches: list[np.ndarray] = []
         with one_thread(), bar("parent head", settings.steps, "steps") as advance:
-            for _ in range(settings.steps):
+            for step in range(settings.steps):
                 drawn = known[rng.integers(0, len(known), settings.batch)]
 
                 def loss_of(part: Part, drawn: np.ndarray = drawn) -> Float[Tensor, ""]:
                     return lesson.loss(head, drawn[part.of(settings.batch)])
 
-                learner.step(loss_of)
+                taken = learner.step(loss_of)
+                ends = step + 1 == settings.steps
+                watch.see(step, taken.loss)
+                batches.append(drawn)
+                bad, what = watch.first_bad(wait=ends), "loss"
+                if bad is None and ends and not learner.is_finite():
+                    bad, what = step, "gradient"
+                if bad is not None:
+                    frames = frames_by_size(experience, features, batches[bad])
+                    raise no_number(
+                        "parent head", bad, frames, what=what, order=BY_FEATURES, remedy=OF_CRITIC
+                    )
                 move_towards(slow, head, settings.polyak)
                 advance()
     return head.eval()

@@ -273,6 +273,16 @@ class Learner:
         lerp([*self.average.values()], [p.detach() for p in self.parameters.values()], 1 - decay)
 
     @torch.no_grad()
+    def is_finite(self) -> bool:
+        """Whether every parameter is a number; it waits for the device. All processes must ask.
+
+        A gradient that overflows leaves none behind, though the loss was a number.
+        """
+        own = [cast(Any, p).to_local() if self.sharded else p for p in self.parameters.values()]
+        bad = torch.stack([(~p.isfinite()).any() for p in own]).any().float()
+        return not (bad if self.processes == 1 else ranks.total(bad)).item()
+
+    @torch.no_grad()
     def apply_average(self) -> None:
         """Replace the parameters by their average; without one they stay."""
         for name, tensor in self.average.items():

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vantage.batch import Batch, Observation
 from vantage.config import Count, check
+from vantage.learn.finite import largest_first
 from vantage.practice.trials import Trials
 
 
@@ -183,6 +184,20 @@ class DemoBuffer:
             row=at,
         )
         return batch, task[at]
+
+    def names(self, windows: Int64[np.ndarray, "B"]) -> list[str]:
+        """What drawn windows are called, the largest actions first: their task, and the episode and its
+        window, counted from 0."""
+        action = self._table()[0].action
+        windows = largest_first(action.reshape(len(action), -1), windows)
+        flat = self._numbered()
+        ends = np.cumsum([len(episode.state) for _, episode in flat])
+        firsts = np.append(0, ends[:-1])
+        within = np.concatenate([np.arange(len(episodes)) for episodes in self.kept])
+        return [
+            f"{self.prompts[flat[number][0]]!r}, kept episode {within[number]}, window {row - firsts[number]}"
+            for row, number in zip(windows, np.searchsorted(ends, windows, side="right"), strict=True)
+        ]
 
     def _table(self) -> tuple[Windows, Int64[np.ndarray, "M"]]:
         """All windows end to end, task by task."""

@@ -8,6 +8,7 @@
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -29,6 +30,7 @@ from vantage.core.surrogate import (
     divergence,
     standardise_by_task,
 )
+from vantage.learn.finite import Naming, largest_first, no_number
 from vantage.learn.optim import Rate, constant_rate, move_towards
 from vantage.learn.step import Compute, Learner, under, whole
 from vantage.nets.value import StateValue, StepsToSuccess
@@ -170,7 +172,34 @@ class ChunkedPPO:
 
         `prompts`: of every task. `weights`: of L_PPO, and of L_BC for every task. `progress`: share of
         practice that is over, 0 to 1. `teach_policy`: False while the critic warms up. Returns what to log.
+        Raises `VantageError` before a step by a loss that is NaN or infinite.
         """
+        try:
+            log = self._update(trials, prompts, buffer, weights, seed, progress, teach_policy=teach_policy)
+        except _NoNumber as bad:
+            named = bad.named or partial(_chunk_names, trials, prompts)
+            raise no_number(bad.title, bad.step, named(bad.rows), remedy=_REMEDY) from bad
+
+        for title, learner in self._learners().items():
+            if not learner.is_finite():
+                raise VantageError(
+                    f"practice, {title}: a gradient overflowed and left weights that are NaN or infinite, "
+                    f"though every loss was a number; {_REMEDY}"
+                )
+        return log
+
+    def _update(
+        self,
+        trials: Trials,
+        prompts: tuple[str, ...],
+        buffer: DemoBuffer,
+        weights: Weights,
+        seed: int,
+        progress: float,
+        *,
+        teach_policy: bool,
+    ) -> dict[str, float]:
+        """What `update` does. Raises `_NoNumber` before a step by a loss that is none."""
         settings, rng = self.settings, np.random.default_rng(seed)
         task = trials.task[trials.episode]
         words = tuple(prompts[number] for number in task)
@@ -244,7 +273,7 @@ class ChunkedPPO:
 
         truth = torch.from_numpy(trials.environment_state)
         target = torch.from_numpy(-(trials.steps_to_go / trials.limit[trials.episode])).float()
-        for _ in range(self.settings.efficiency_steps):
+        for step in range(self.settings.efficiency_steps):
             drawn = torch.from_numpy(rng.choice(rows, self.settings.bc_batch))
             said = efficiency(truth[drawn].to(self.device), tuple(words[row] for row in drawn.tolist()))
             everyone = torch.ones(len(drawn), dtype=torch.bool, device=self.device)
@@ -255,6 +284,7 @@ class ChunkedPPO:
                 len(drawn),
                 unit=EFFICIENCY_UNIT,
             )
+            _check_number("practice, efficiency head", step, loss.item(), drawn.numpy())
             learner.step(whole(loss))
 
     def _teach_policy(
@@ -292,11 +322,13 @@ class ChunkedPPO:
                     pull_back=settings.pull_back,
                 )
                 losses.append(loss.item())
+                _check_number("practice, policy", len(losses) - 1, losses[-1], rows.numpy())
                 clipped.append(float(((log_ratio.detach().exp() - 1).abs() > settings.clip).float().mean()))
 
                 if clones:
-                    bc_loss = self._clone(buffer, bc_weight, rng)
+                    bc_loss, windows = self._clone(buffer, bc_weight, rng)
                     bc_losses.append(bc_loss.item())
+                    _check_number("practice, cloning", len(losses) - 1, bc_losses[-1], windows, buffer.names)
                     if len(losses) == 1:
                         self._compare_gradients(loss / max(ppo_weight, 1e-3), bc_loss, bc_weight)
                     loss = loss + bc_loss
@@ -346,8 +378,9 @@ class ChunkedPPO:
                     clip=settings.value_clip,
                     denominator=len(rows),
                 )
-                self.critic_learner.step(whole(loss))
                 losses.append(loss.item())
+                _check_number("practice, critic", len(losses) - 1, losses[-1], rows.numpy())
+                self.critic_learner.step(whole(loss))
 
         return float(np.mean(losses))
 
@@ -356,16 +389,17 @@ class ChunkedPPO:
         buffer: DemoBuffer,
         beta: Float64[np.ndarray, "K"],
         rng: np.random.Generator,
-    ) -> Float[Tensor, ""]:
+    ) -> tuple[Float[Tensor, ""], Int64[np.ndarray, "B"]]:
         """beta_task * squared error (Gaussian) or flow loss (flow) on the buffer: whatever the policy was
-        fine-tuned by."""
+        fine-tuned by. Beside it the windows that were drawn."""
         size = self.settings.bc_batch
         batch, task = buffer.draw(size, rng)
         draw = self.actor.draw(size, torch.Generator().manual_seed(int(rng.integers(2**31))))
 
         batch = batch.to(self.device)
         weight = torch.from_numpy(beta[task]).float().to(self.device)
-        return flow_loss(self.actor(batch, draw.to(self.device)).elementwise, batch.mask, weight, size)
+        elementwise = self.actor(batch, draw.to(self.device)).elementwise
+        return flow_loss(elementwise, batch.mask, weight, size), batch.row
 
     def _compare_gradients(self, ppo: Tensor, bc: Tensor, beta: Float64[np.ndarray, "K"]) -> None:
         """Keep the running ratio of gradient norms that `GradientBC` reads; beta is divided out of the
@@ -418,6 +452,37 @@ class ChunkedPPO:
         if self.efficiency_learner is not None:
             learners["efficiency"] = self.efficiency_learner
         return learners
+
+
+_REMEDY = "what was saved before this iteration is kept; lower fit.lr or fit.critic_lr"
+"""After a loss that is no number."""
+
+
+class _NoNumber(Exception):
+    """A loss that is NaN or infinite, of some chunks of the trials, or of other rows and what names them."""
+
+    def __init__(self, title: str, step: int, rows: Int64[np.ndarray, "B"], named: Naming | None) -> None:
+        super().__init__(title)
+        self.title, self.step, self.rows, self.named = title, step, rows, named
+
+
+def _check_number(
+    title: str, step: int, loss: float, rows: Int64[np.ndarray, "B"], named: Naming | None = None
+) -> None:
+    """Raise `_NoNumber` for a loss that is NaN or infinite."""
+    if not np.isfinite(loss):
+        raise _NoNumber(title, step, rows, named)
+
+
+def _chunk_names(trials: Trials, prompts: tuple[str, ...], rows: Int64[np.ndarray, "B"]) -> list[str]:
+    """What some chunks of the trials are called, the largest drawn actions first: their task, start and
+    control step."""
+    rows = largest_first(trials.path.reshape(len(trials.path), -1), rows)
+    begun = np.rint(trials.elapsed * trials.limit[trials.episode]).astype(np.int64)
+    return [
+        f"{prompts[trials.task[episode]]!r} from seed {trials.seed[episode]}, control step {begun[row]}"
+        for row, episode in zip(rows, trials.episode[rows], strict=True)
+    ]
 
 
 def _observed(trials: Trials, words: tuple[str, ...]) -> Observation:

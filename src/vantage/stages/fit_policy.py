@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from vantage import ranks
@@ -30,6 +30,7 @@ from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import sha256_file, whole_folder, write_whole
 from vantage.disk.layout import Source
 from vantage.disk.made import check_left
+from vantage.learn.finite import LossWatch, frames_of, no_number
 from vantage.learn.optim import OptimConfig
 from vantage.learn.start import Start, begin
 from vantage.learn.step import Compute, Learner, Part, Step
@@ -82,7 +83,8 @@ def fit_policy(
     to `out`.
 
     `start`: the checkpoint that is trained further, or the policy that is built from scratch. `compute`: on
-    what, by how many parts. Raises VantageError where the table does not describe exactly these frames.
+    what, by how many parts. Raises VantageError where the table does not describe exactly these frames, and
+    at the step whose loss is NaN or infinite.
     """
     saved = _Saved(out.with_name(f".{out.name}.state"))
     if ranks.agreed(int(out.exists()), f"whether {out} is there"):
@@ -114,7 +116,7 @@ def fit_policy(
     )
     batches = loader.stream(sampling, seed, range(first, settings.steps), settings.batch, rows=share)
     policy.train()
-    bad = torch.full((), -1, device=learner.device)  # the first step whose loss is no number
+    watch = LossWatch(learner.device)
     with global_generator_kept(), bar(title, settings.steps, "steps") as advance:
         advance(first)
         for step, batch in enumerate(batches, start=first):
@@ -122,14 +124,18 @@ def fit_policy(
             draw = policy.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
             taken = weighted_step(learner, batch, draw.at(share), weight[batch.row], settings.batch)
 
-            # Reading a loss waits for the device, so only those are read that are written down. What is saved
-            # is good: before that it is known whether every loss was a number.
-            logs = step % settings.log_every == 0 or step + 1 == settings.steps
-            saves = (step + 1) % settings.save_every == 0 and step + 1 < settings.steps
-            bad = torch.where((bad < 0) & ~torch.isfinite(taken.loss), step, bad)
-            if (logs or saves or learner.device.type == "cpu") and int(bad) >= 0:
-                rows = loader.drawn(sampling, seed, int(bad), settings.batch).row
-                raise VantageError(_no_number(title, int(bad), experience, rows, saved.state.exists()))
+            # What is saved is good: before that it is known whether every loss and weight was a number.
+            ends = step + 1 == settings.steps
+            logs = step % settings.log_every == 0 or ends
+            saves = (step + 1) % settings.save_every == 0 and not ends
+            watch.see(step, taken.loss)
+            bad, what = watch.first_bad(wait=logs or saves), "loss"
+            if bad is None and (saves or ends) and not learner.is_finite():
+                bad, what = step, "gradient"
+            if bad is not None:
+                rows = loader.drawn(sampling, seed, bad, settings.batch).row
+                kept = "the training state of before is kept; " if saved.state.exists() else ""
+                raise no_number(title, bad, frames_of(experience, rows), what=what, remedy=f"{kept}{_REMEDY}")
 
             note = ""
             if logs:
@@ -149,21 +155,8 @@ def fit_policy(
     ranks.wait()
 
 
-def _no_number(
-    title: str, step: int, experience: Experience, rows: Int64[np.ndarray, "B"], saved: bool
-) -> str:
-    """The sentence about a loss that is NaN or infinite: the frames of its batch, the largest actions
-    first."""
-    size = np.abs(experience.action[rows]).max(axis=1)
-    frames = dict.fromkeys(
-        f"round {experience.round[row]} frame {experience.index[row]}" for row in rows[np.argsort(-size)]
-    )
-    shown = ", ".join([*frames][:8]) + (f" and {len(frames) - 8} more" if len(frames) > 8 else "")
-    kept = "the training state of before is kept; " if saved else ""
-    return (
-        f"{title}: the loss of step {step + 1} is NaN or infinite. Its windows begin at {shown} (the largest "
-        f"actions first); {kept}look at those frames, or lower optim.lr, and delete the stage's hidden state"
-    )
+_REMEDY = "look at those frames, or lower optim.lr, and delete the stage's hidden state"
+"""After a loss that is no number."""
 
 
 def weighted_step(

@@ -20,6 +20,7 @@ from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, ch
 from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, bootstrap, mix
 from vantage.learn.critic.problem import CriticProblem
+from vantage.learn.finite import BY_FEATURES, OF_CRITIC, LossWatch, Naming, no_number, rows_of
 from vantage.learn.optim import constant_rate, move_towards
 from vantage.learn.step import Compute, Learner, Part
 from vantage.nets.critic import DualCritic
@@ -70,10 +71,13 @@ def train_critic(
     settings: CriticFit,
     seed: int,
     compute: Compute = Compute(),
+    named: Naming = rows_of,
 ) -> list[dict[str, float]]:
     """Minimise Eq. 4 and leave each head where held-out episodes liked it best.
 
-    Moves `critic` to the device of `compute`. Returns the curve: one row per look at the held-out episodes.
+    Moves `critic` to the device of `compute`. `named`: what rows of the problem are called. Returns the
+    curve: one row per look at the held-out episodes. Raises `VantageError` at the step whose loss is NaN or
+    infinite.
     """
     device = compute.torch_device()
     critic.to(device)
@@ -90,7 +94,7 @@ def train_critic(
             if not len(head.frames):  # no success yet: nothing to learn steps from
                 continue
             rng = np.random.default_rng([seed, 11, number])  # a published stream
-            for step, row in _fit_head(head, settings, rng, compute, advance).items():
+            for step, row in _fit_head(head, settings, rng, compute, advance, named).items():
                 curve.setdefault(step, {}).update(row)
 
     critic.eval()
@@ -113,6 +117,7 @@ class _Viability:
     critic: DualCritic
     problem: CriticProblem
     settings: CriticFit
+    title: str = "critic, viability head"
     loss_name: str = "loss_viability"
     check_name: str = "val_bce"
 
@@ -145,6 +150,7 @@ class _Efficiency:
     settings: CriticFit
     slow: nn.Module
     """The slow copy of the head that TD bootstraps from."""
+    title: str = "critic, efficiency head"
     loss_name: str = "loss_efficiency"
     check_name: str = "val_huber"
 
@@ -225,17 +231,20 @@ def _fit_head(
     rng: np.random.Generator,
     compute: Compute,
     advance: Bar,
+    named: Naming,
 ) -> dict[int, dict[str, float]]:
     """Train one head until its held-out loss has not fallen for `patience` looks; leave it where it was
     lowest.
 
     Returns, for every step after which it was looked at, the loss of that step and the loss on held-out
-    frames.
+    frames. Raises `VantageError` where one of them is NaN or infinite.
     """
     module = head.module
     optim = constant_rate(settings.lr, weight_decay=settings.weight_decay)
     learner = Learner(module, optim, compute=compute, whole=True)
     best = _Best(module)
+    watch = LossWatch(learner.device)
+    since_look: list[np.ndarray] = []  # rows of every batch
     curve: dict[int, dict[str, float]] = {}
 
     module.train()
@@ -248,14 +257,27 @@ def _fit_head(
             return head.loss(drawn[part.of(settings.batch)], settings.batch)
 
         taken = learner.step(loss_of)
+        watch.see(step, taken.loss)
+        since_look.append(picked)
+        looks = step % settings.check_every == 0 or step == settings.steps
+        bad = watch.first_bad(wait=looks)
+        if bad is not None:
+            rows = since_look[bad - step - 1]
+            raise no_number(head.title, bad - 1, named(rows), order=BY_FEATURES, remedy=OF_CRITIC)
         advance()
-        if step % settings.check_every and step < settings.steps:
+        if not looks:
             continue
 
         module.eval()
         with torch.no_grad():
             score = head.check()
         module.train()
+        if not np.isfinite(score):  # the gradient overflowed
+            what = "held-out loss"
+            raise no_number(
+                head.title, step - 1, named(picked), what=what, order=BY_FEATURES, remedy=OF_CRITIC
+            )
+        since_look.clear()
         curve[step] = {head.loss_name: taken.loss.item(), head.check_name: score}
         best.look(score)
         if best.looks_since >= settings.patience:

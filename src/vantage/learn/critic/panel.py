@@ -11,6 +11,7 @@ of the rounds before.
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from vantage.data.experience import Experience
 from vantage.disk.files import write_json
 from vantage.learn.critic.fit import CriticFit, train_critic
 from vantage.learn.critic.problem import CriticProblem, deal_folds
+from vantage.learn.finite import frames_by_size
 from vantage.learn.step import Compute, under
 from vantage.nets.critic import DualCritic
 from vantage.seeding import global_generator_kept
@@ -79,9 +81,10 @@ def train_panel(
     """Train every critic of the panel, on the device of `compute`.
 
     `features`: phi(s) of every frame. `t_max`: the longest possible episode in control steps. Raises
-    `VantageError` where no frame carries an outcome.
+    `VantageError` where no frame carries an outcome, and at a step whose loss is NaN or infinite.
     """
     fold = deal_folds(experience, settings.folds, seed)
+    named = partial(frames_by_size, experience, features)
     folds: list[tuple[DualCritic, ...]] = []
     curves: list[list[dict[str, float]]] = []
     problems: list[CriticProblem] = []
@@ -95,7 +98,7 @@ def train_panel(
             with global_generator_kept(own_seed):
                 critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
                 problem = pose(experience, features, critic, settings, seed=seed, unseen=unseen)
-                curves.append(train_critic(critic, problem, settings, own_seed, compute))
+                curves.append(train_critic(critic, problem, settings, own_seed, compute, named))
             problems.append(problem)
             members.append(critic)
         folds.append(tuple(members))
