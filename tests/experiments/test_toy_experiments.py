@@ -18,6 +18,7 @@ from experiments import (
     publish_study,
     quickstart_seeds,
     quickstart_table,
+    shortest_times,
 )
 from vantage.algorithms.habc import HABCRun
 from vantage.commands import runs
@@ -33,6 +34,7 @@ from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.cells import Cell, run_cell
 from vantage.study.plan import Online, Study, StudyTask, Supervised
+from vantage.worlds.metaworld.world import MetaWorld
 from vantage.worlds.spec import MetaWorldSpec
 
 ROOT = Path(__file__).parent.parent.parent
@@ -124,6 +126,23 @@ def test_expert_rates() -> None:
     )
 
 
+def test_shortest_times() -> None:
+    """A hand that is free gets a centimetre a step along an axis, once it has speed; a path is straight."""
+    world = MetaWorld(TASK)
+    reach, speed = shortest_times.free_reach([world], 1)
+    world.close()
+    assert (speed > 0.0085).all() and (speed < 0.0125).all()
+    assert (np.diff(reach, axis=2) > 0).all()
+
+    even = np.full((2, 3, 1), 0.01) * np.arange(1, 101)
+    assert shortest_times.steps_to(np.array([0.2, -0.1, 0.0]), 0.001, even) == 20, "axes move together"
+    assert shortest_times.steps_to(np.array([0.0, -0.2, 0.0]), 0.051, even) == 15
+    assert shortest_times.steps_to(np.zeros(3), 0.05, even) == 0
+
+    rows = shortest_times.measure((TASK, "push-v3"), starts=2, poses=1)
+    assert np.isfinite(rows["shortest"]).all() and (rows["shortest"] > 10).all()
+
+
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the published pages and rows, in which an experiment may write."""
@@ -205,7 +224,7 @@ def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.strip() in (copied / "docs/results.md").read_text()
     begin_anew.main([])
     same_pages(copied)
-    for experiment, words in ((critic_table, []), (expert_rates, ["--print"])):
+    for experiment, words in ((critic_table, []), (expert_rates, ["--print"]), (shortest_times, ["--print"])):
         capsys.readouterr()
         experiment.main(words)
         assert capsys.readouterr().out in (copied / "docs/results.md").read_text()
