@@ -1,5 +1,6 @@
 """What `vantage outcomes` answers: to its owner the dataset's own bytes, to everybody else nothing."""
 
+import asyncio
 import json
 import random
 import signal
@@ -14,8 +15,11 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from grey_recordings import LENGTHS, Page
+from grey_recordings import LENGTHS, Page, open_journal
+from starlette.applications import Starlette
 
+from vantage.algorithms.watch import features_of, watch
+from vantage.app.outcomes import application_of
 from vantage.app.recordings import open_recordings
 from vantage.cli import main
 from vantage.commands.outcomes import outcomes
@@ -23,7 +27,8 @@ from vantage.data.fingerprints import fingerprints
 from vantage.data.judgements import journal_of, read_journal
 from vantage.data.v3.read import read_table
 from vantage.data.viability import stored_viability
-from vantage.disk.tables import write_parquet
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet, write_parquet
 from vantage.types import VantageError
 
 Copy = Callable[[str], Path]
@@ -107,8 +112,46 @@ def test_only_its_owner_is_answered_and_films_come_by_ranges(dataset: Copy, serv
         csv = client.get(page.address + "outcomes.csv")
         assert csv.text.startswith("episode_index,from,to,success,fingerprint,note\n0,,,1,ep-")
 
-    with pytest.raises(VantageError, match=r"process .* is writing to .*judge on the page that is open"):
+    said = r"process .* is writing to .*/arm\.outcomes\.jsonl; judge on the page that is open"
+    with pytest.raises(VantageError, match=said):
         outcomes(root, no_browser=True)
+
+
+def asked(application: Starlette, path: str, body: object) -> httpx.Response:
+    """The answer to a POST, without a server or a guard."""
+
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            return await client.post(path, json=body)
+
+    return asyncio.run(answer())
+
+
+@pytest.mark.parametrize("changed", ["meta/info.json", "meta/episodes", "data", "everything"])
+def test_a_press_about_episodes_that_were_renumbered_meanwhile_is_refused(
+    changed: str, dataset: Copy
+) -> None:
+    root = dataset("bare")
+    recordings = open_recordings(root, intervention_column=None, critic=None)
+    journal = open_journal(root)
+    page = application_of(recordings, journal)
+    press = {"episode": 1, "press": "success", "frame": 3, "n": 0}
+    assert asked(page, "/press", press).status_code == 200
+    before = journal_of(root).read_bytes()
+
+    if changed == "everything":  # as lerobot-edit-dataset does in place: the old folder moves away
+        root.rename(root.with_name("arm_old"))
+    else:
+        file = next(file for file in (root / changed, *(root / changed).rglob("*.parquet")) if file.is_file())
+        file.write_bytes(file.read_bytes())
+    for path, body in (("/press", press | {"n": 1}), ("/undo", {})):
+        answer = asked(page, path, body)
+        assert answer.status_code == 400
+        assert "changed while this page was open" in answer.json()["problem"]
+        assert "end `vantage outcomes` with Ctrl-C and start it again" in answer.json()["problem"]
+    assert journal_of(root).read_bytes() == before
+    journal.close()
 
 
 def test_pictures_come_as_they_lie(dataset: Copy) -> None:
@@ -262,3 +305,38 @@ def test_values_of_a_critic_are_matched_by_content(dataset: Copy, tmp_path: Path
     assert np.allclose(stored_viability(progress, contents, lengths)[3], p_v[table.slices[3]])
     with pytest.raises(VantageError, match="is about 100 frames and the data set has 76"):
         stored_viability(progress, contents[:3], lengths[:3] + np.array([0, 2, 0]))
+
+
+def test_a_critic_looks_at_recordings_that_it_has_not_seen_and_what_it_says_is_kept(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round 2 by the critic of round 1 is as in `vantage watch`; round 2 by its own is the ledger's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first, second = Round.of(recorded, 1), Round.of(recorded, 2)
+    policy = features_of(first.critic)
+    past = watch(second.episodes, first.critic, features_of=policy).past
+    before = sorted(recorded.rglob("*"))
+
+    shown = open_recordings(second.episodes, critic=first.critic).viability
+    assert len(shown) == len(read_table(second.episodes).slices)
+    for watched in past:
+        np.testing.assert_array_equal(shown[watched.episode][watched.at], watched.p_v)
+
+    (kept,) = (tmp_path / "cache").rglob("*.parquet")
+    written = kept.stat().st_mtime_ns
+    again = open_recordings(second.episodes, critic=first.folder).viability
+    assert all(np.array_equal(again[episode], shown[episode]) for episode in shown)
+    assert kept.stat().st_mtime_ns == written and sorted(recorded.rglob("*")) == before
+
+    kept.write_bytes(b"PAR1")  # damaged: computed again
+    again = open_recordings(second.episodes, critic=first.folder).viability
+    assert all(np.array_equal(again[episode], shown[episode]) for episode in shown)
+
+    ledger = read_parquet(second.weights)
+    own = open_recordings(second.episodes, critic=recorded).viability
+    assert np.array_equal(np.concatenate([*own.values()]), ledger["p_v"][ledger["round"] == 2])
+
+
+def test_a_critic_of_another_robot_is_refused(recorded: Path, dataset: Copy) -> None:
+    with pytest.raises(VantageError, match=r"observation\.environment_state of 7 numbers, which .* lacks"):
+        open_recordings(dataset("bare"), critic=recorded)

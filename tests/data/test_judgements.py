@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vantage.data.audit import audit
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.fingerprints import fingerprints
 from vantage.data.judgements import (
@@ -279,3 +280,18 @@ def test_demonstrations_are_judged_too(write: Write) -> None:
 def test_nothing_said_is_no_csv(write: Write) -> None:
     with pytest.raises(VantageError, match="no episode has an outcome yet"):
         journal_as_csv(write((0, 1)))
+
+
+def test_an_audit_of_a_dataset_that_cannot_be_read_takes_a_journal_too(write: Write) -> None:
+    """One finding about the dataset; about the journal only where that is damaged too."""
+    root = write(range(4))
+    said(root, [(0, Press.SUCCESS, 0)])
+    for path in root.glob("data/*/*.parquet"):
+        path.write_bytes(b"PAR1")
+    journal = journal_of(root)
+    found = audit(root, journal).failures
+    assert any("is not a whole parquet file" in text for text in found)
+    assert not any(journal.name in text for text in found)
+
+    journal.write_text("{}\n" + journal.read_text())
+    assert any(f"line 1 of {journal} is damaged" in text for text in audit(root, journal).failures)

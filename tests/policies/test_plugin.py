@@ -9,8 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from vantage.batch import Observation
+from vantage.cli import dispatch
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.load import load_policy
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.types import VantageError
 
 
@@ -82,3 +87,33 @@ def test_what_lerobot_cannot_weigh_is_said(recorded: Path) -> None:
     config = SimpleNamespace(type="vantage", progress_path=None, extra_params={})
     with pytest.raises(VantageError, match=r"name the ledger with --sample_weighting.progress_path"):
         stock.make_sample_weighter(config, None, torch.device("cpu"))
+
+
+def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path) -> None:
+    """As policies of chunked PPO are, bit for bit; trained on, it learns the squared distance of the mean."""
+    import lerobot_policy_vantage.modeling_vantage_small as plugin
+
+    net = NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32)
+    ours = GaussianPolicy(GaussianConfig(net=net), seed=1)
+    ours.save(tmp_path / "5-actor")
+    dispatch(["export", str(tmp_path / "5-actor"), "--out", str(tmp_path / "small")])
+    state, truth = torch.randn(5, 4), torch.randn(5, 7)
+    seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
+    mean = ours.act(seen, torch.Generator())
+    torch.testing.assert_close(
+        load_policy(tmp_path / "small").act(seen, torch.Generator()), mean, rtol=0, atol=0
+    )
+
+    stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
+    batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}
+    for step in (0, 1):
+        torch.testing.assert_close(stock.select_action(batch), mean[:, step], rtol=0, atol=0)
+    action = torch.randn(5, 4, 3)
+    loss, _ = stock.forward(batch | {"action": action}, reduction="none")
+    scale = ours.actions.std
+    torch.testing.assert_close(loss, ((mean - action) / scale).square().mean((1, 2)))
+
+    GaussianPolicy(GaussianConfig(net=net, mean_only=False)).save(tmp_path / "sampled")
+    with pytest.raises(VantageError, match="acts with samples of its Gaussian, and only the mean"):
+        dispatch(["export", str(tmp_path / "sampled"), "--out", str(tmp_path / "other")])
+    assert not (tmp_path / "other").exists()

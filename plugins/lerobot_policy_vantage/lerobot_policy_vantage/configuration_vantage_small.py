@@ -8,6 +8,7 @@ from lerobot.optim.optimizers import AdamWConfig
 
 from vantage.nets.vla import NetConfig, Pixels, TrueState
 from vantage.policies.small.flow import FlowConfig
+from vantage.policies.small.gaussian import GaussianConfig
 from vantage.types import VantageError
 
 PICTURES, STATE, TRUTH = "observation.images.", "observation.state", "observation.environment_state"
@@ -41,6 +42,8 @@ class VantageSmallConfig(PreTrainedConfig):
     """Vector of the prompt."""
     proprioception: int = 32
     """Vector of the proprioception."""
+    gaussian: bool = False
+    """Predict the mean of a Gaussian and act with it, as policies of chunked PPO do, instead of a flow."""
     euler_steps: int = 5
     """Integration steps when acting."""
     noise: float = 1.0
@@ -49,7 +52,7 @@ class VantageSmallConfig(PreTrainedConfig):
     optimizer_weight_decay: float = 1e-4
     normalization_mapping: dict[str, NormalizationMode] = field(default_factory=_unscaled)
 
-    def flow(self) -> FlowConfig:
+    def small(self) -> FlowConfig | GaussianConfig:
         """Vantage's own settings of the same policy.
 
         Raises VantageError for features that the network cannot look at.
@@ -74,6 +77,8 @@ class VantageSmallConfig(PreTrainedConfig):
             text=self.text,
             proprioception=self.proprioception,
         )
+        if self.gaussian:
+            return GaussianConfig(net=net)
         return FlowConfig(net=net, euler_steps=self.euler_steps, noise=self.noise)
 
     def validate_features(self) -> None:

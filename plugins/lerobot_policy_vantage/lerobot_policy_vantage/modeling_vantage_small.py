@@ -15,14 +15,14 @@ from torch import Tensor
 
 from vantage.batch import Batch, Observation
 from vantage.core.images import area_downsample, divides
-from vantage.policies.small.flow import FlowPolicy
+from vantage.policies.small.export import small_policy
 from vantage.types import VantageError
 
 from .configuration_vantage_small import PICTURES, STATE, TRUTH, VantageSmallConfig
 
 
 class VantageSmallPolicy(PreTrainedPolicy):
-    """A small network that predicts chunks by flow matching."""
+    """A small network that predicts chunks, by flow matching or as the mean of a Gaussian."""
 
     config_class = VantageSmallConfig
     name = "vantage_small"
@@ -32,7 +32,7 @@ class VantageSmallPolicy(PreTrainedPolicy):
     ) -> None:
         """A new network; `dataset_stats` give its scales, unless a checkpoint's weights follow."""
         super().__init__(config)
-        self.policy = FlowPolicy(config.flow(), seed=torch.initial_seed() % 2**31)
+        self.policy = small_policy(config.small(), seed=torch.initial_seed() % 2**31)
         if dataset_stats is not None:
             self._take_scales(dataset_stats)
         self.reset()
@@ -62,7 +62,8 @@ class VantageSmallPolicy(PreTrainedPolicy):
         self._queue: deque[Tensor] = deque()
 
     def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, Any]]:
-        """Squared error of the flow's velocity over valid steps; `reduction` "none": one number a window."""
+        """Squared error of the flow's velocity (of the mean, where it is a Gaussian) over valid steps;
+        `reduction` "none": one number a window."""
         actions = batch["action"]
         valid = torch.ones(actions.shape[:2], dtype=torch.bool, device=actions.device)
         if "action_is_pad" in batch:
@@ -78,11 +79,11 @@ class VantageSmallPolicy(PreTrainedPolicy):
         error = self.policy(windows, draw).elementwise * mask
         over = (1, 2) if reduction == "none" else (0, 1, 2)
         loss = error.sum(over) / mask.sum(over).clamp_min(1)
-        return loss, {"flow_loss": loss.mean().item()}
+        return loss, {"mean_loss" if self.config.gaussian else "flow_loss": loss.mean().item()}
 
     @torch.no_grad()
     def predict_action_chunk(self, batch: dict[str, Any], **_: Any) -> Tensor:
-        """A chunk [B, H, A] in the world's units, from noise of PyTorch's generator."""
+        """A chunk [B, H, A] in the world's units; a flow's begins with noise of PyTorch's generator."""
         return self.policy.act(self._observe(batch), torch.default_generator)
 
     @torch.no_grad()

@@ -119,6 +119,23 @@ def watch(
     )
 
 
+def viability_of(
+    recording: Path, critic: Path, *, features_of: Path, compute: Compute = Compute()
+) -> Float64[np.ndarray, "N"]:
+    """p_v of every frame of a recording, whoever drove and however it ended.
+
+    Frames that the critic was trained on are judged as `watch` does; the policy at `features_of` looks at the
+    pictures of the others. Raises VantageError where recording, critic and policy do not fit.
+    """
+    with TemporaryDirectory(prefix="vantage-viability-") as scratch:
+        labels = Path(scratch) / "2-labels.parquet"
+        # What p_v is does not depend on labels, and demonstrations need no outcome.
+        label(recording, labels, demos=True)
+        experience = load_experience([Source(0, recording, labels, None)])
+        p_v, _ = _viability(experience, critic, features_of, Path(scratch), compute)
+    return p_v
+
+
 def write_watch(found: Watch, out: Path) -> None:
     """Write watch.json: what stock lerobot-rollout needs to know, and what it was chosen by."""
     calibration, limits = found.calibration, found.limits
@@ -239,6 +256,7 @@ def _viability(
     if not seen.all():
         policy = load_policy(checkpoint)
         _check_width(policy, kept["features"].shape[1], checkpoint, critic)
+        _check_robot(policy, experience, checkpoint)
         if policy.interface.cameras:
             source = experience.sources[0]
             make_frames(source.episodes, scratch / "frames", policy.interface.cameras)
@@ -252,6 +270,22 @@ def _check_width(policy: Policy, width: int, checkpoint: Path, critic: Path) -> 
         raise VantageError(
             f"{critic} reads {width} features and {checkpoint} has {policy.feature_dim}; "
             "name the checkpoint that the critic was trained on with --features-of"
+        )
+
+
+def _check_robot(policy: Policy, experience: Experience, checkpoint: Path) -> None:
+    """Raise VantageError for recordings of a robot that the policy does not know."""
+    table, wanted = experience.tables[0], policy.interface
+    known = None if table.environment_state is None else table.environment_state.shape[1]
+    if wanted.state_dim is not None and table.state.shape[1] != wanted.state_dim:
+        raise VantageError(
+            f"{checkpoint} looks at a state of {wanted.state_dim} numbers and {table.root} has "
+            f"{table.state.shape[1]}; name a recording of the same robot"
+        )
+    if wanted.environment_dim is not None and known != wanted.environment_dim:
+        raise VantageError(
+            f"{checkpoint} looks at observation.environment_state of {wanted.environment_dim} numbers, which "
+            f"{table.root} lacks; name a recording that has it"
         )
 
 

@@ -142,6 +142,7 @@ class _Desk:
         if not 0 <= episode < len(self._recordings.lengths) or word not in list(Press):
             raise VantageError(f"there is no episode {episode}, or no press {word!r}")
 
+        self._recordings.check_unchanged()
         if self._journal.number(episode) != seen:
             problem = f"episode {episode} was judged in another tab meanwhile; look at it again"
             return JSONResponse({"problem": problem, "entry": self._entry(episode)}, 409)
@@ -149,6 +150,7 @@ class _Desk:
         return JSONResponse({"episode": episode, "entry": self._entry(episode)})
 
     async def undo(self, request: Request) -> Response:
+        self._recordings.check_unchanged()
         undone = self._journal.undo()
         if undone is None:
             return JSONResponse({"episode": None})

@@ -10,7 +10,9 @@ judging the rest.
 """
 
 import io
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +22,14 @@ import numpy as np
 from jaxtyping import Float, Int64
 from PIL import Image
 
+from vantage.app.viability import viability_by
 from vantage.data.fingerprints import fingerprints
 from vantage.data.outcomes import Outcome, recorded_outcomes
-from vantage.data.v3.meta import Camera, Episodes, Info, read_episodes, read_info, videos_of
+from vantage.data.v3.meta import INFO_FILE, Camera, Episodes, Info, read_episodes, read_info, videos_of
 from vantage.data.v3.pictures import stored_pictures
 from vantage.data.v3.read import Table, driver_column, read_table
 from vantage.data.v3.video import check_video
-from vantage.data.viability import Viability, stored_viability
+from vantage.data.viability import Viability
 from vantage.types import OutcomeSource, Reading, VantageError
 
 POINTS = 600
@@ -69,6 +72,24 @@ class Recordings:
     """What the dataset itself says."""
     recorded_by: OutcomeSource | None
     viability: Viability
+    signature: tuple[str, ...]
+    """Name, size and time of every file of the dataset, as they were when it was opened."""
+
+    def check_unchanged(self) -> None:
+        """Raise VantageError where a file of the dataset was written, added or removed since it was opened.
+
+        Episodes may have other numbers then, and a press would be about another one than is shown.
+        """
+        root, now = self.table.root, signature(self.table.root)
+        if now == self.signature:
+            return
+        changed = sorted({line.partition("\0")[0] for line in {*now} ^ {*self.signature}})
+        more = f" and {len(changed) - 1:,} more files" if len(changed) > 1 else ""
+        raise VantageError(
+            f"nothing was saved: {root / changed[0]}{more} changed while this page was open, and episodes "
+            "may have other numbers now; end `vantage outcomes` with Ctrl-C and start it again (what was "
+            "saved before is safe)"
+        )
 
     def described(self, episode: int) -> dict[str, Any]:
         """All that the page draws of one episode, but for its pictures."""
@@ -152,12 +173,35 @@ def _showable(content: bytes) -> tuple[bytes, str]:
         raise VantageError("the data file holds bytes that are no picture; restore it") from error
 
 
-def open_recordings(root: Path, *, intervention_column: str | None, critic: Path | None) -> Recordings:
+def signature(root: Path) -> tuple[str, ...]:
+    """Name, size and time of every file that a dataset is read from; no content is read.
+
+    A file or a folder that cannot be looked at counts as one that is not there.
+    """
+    lines: list[str] = []
+    for path in (root / INFO_FILE, *sorted(root.glob("meta/episodes/**/*")), *sorted(root.glob("data/**/*"))):
+        with suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                name = path.relative_to(root).as_posix()
+                lines.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}")
+    return tuple(lines)
+
+
+def open_recordings(
+    root: Path,
+    *,
+    intervention_column: str | None = None,
+    critic: Path | None = None,
+    features_of: Path | None = None,
+) -> Recordings:
     """Read all of a dataset but its pictures.
 
-    `critic`: whose p_v to show (`data.viability`). Raises VantageError for a dataset that cannot be read, and
-    for a critic that says nothing of it.
+    `critic`, `features_of`: whose p_v to show (`app.viability`); it looks at the pictures of episodes that it
+    has not seen. Raises VantageError for a dataset that cannot be read, and for a critic that says nothing of
+    it.
     """
+    before = signature(root)
     info = read_info(root)
     reading, known = Reading(intervention_column=intervention_column), True
     try:
@@ -194,7 +238,8 @@ def open_recordings(root: Path, *, intervention_column: str | None, critic: Path
         problems=problems,
         recorded=said,
         recorded_by=source,
-        viability={} if critic is None else stored_viability(critic, contents, lengths),
+        viability={} if critic is None else viability_by(critic, info, contents, lengths, features_of),
+        signature=before,
     )
 
 

@@ -15,6 +15,7 @@ def outcomes(
     /,
     export: Annotated[Path | None, usually("none", "CSV")] = None,
     critic: Annotated[Path | None, usually("none")] = None,
+    features_of: Annotated[Path | None, usually("the policy that entered the critic's round")] = None,
     who: Annotated[str | None, usually("your name on this machine", "NAME")] = None,
     intervention_column: Annotated[
         str | None, usually("intervention, or another name that is known", "NAME")
@@ -30,7 +31,9 @@ def outcomes(
     Args:
         dataset: Folder of a LeRobotDataset v3, which is only read.
         export: Write what was said so far to this csv and end, without a page.
-        critic: A run, or its 4-weights.parquet: its p_v is drawn on the time axis.
+        critic: A run, a round or its 3-critic: p_v is drawn on the time axis. Of episodes that the run has
+            not weighed it is computed first, with a bar, and kept in ~/.cache/vantage.
+        features_of: The checkpoint whose features the critic reads, if it was moved.
         who: Who judges, for the journal.
         intervention_column: The column that says who drove, if it is not called intervention.
         port: Of the page, on this machine's own address; 0: any that is free.
@@ -47,10 +50,12 @@ def outcomes(
     from vantage.data.judgements import Journal, journal_of
     from vantage.disk.lock import alone
 
-    recordings = open_recordings(dataset, intervention_column=intervention_column, critic=critic)
+    recordings = open_recordings(
+        dataset, intervention_column=intervention_column, critic=critic, features_of=features_of
+    )
     path = journal_of(dataset)
     remedy = "judge on the page that is open, or end it with Ctrl-C first"
-    with alone(path.parent, remedy, name=f".{path.name}.lock"):
+    with alone(path.parent, remedy, name=f".{path.name}.lock", what=path):
         journal = Journal(
             dataset,
             recordings.fingerprints.tolist(),

@@ -94,7 +94,8 @@ def export(checkpoint: Folder, /, out: Path, image_size: int = 96) -> None:
     """Write a policy of `vantage run` as a LeRobot policy.
 
     The plugin plugins/lerobot_policy_vantage must be installed where it runs: lerobot-eval --policy.path=OUT
-    --env.type=vantage_metaworld --env.task=TASK. Policies that LeRobot made need no export.
+    --env.type=vantage_metaworld --env.task=TASK. Policies of chunked PPO act with the mean of their
+    Gaussian. Policies that LeRobot made need no export.
 
     Args:
         checkpoint: 5-actor of a round.
@@ -103,16 +104,11 @@ def export(checkpoint: Folder, /, out: Path, image_size: int = 96) -> None:
     """
     from vantage.disk.files import check_writable
     from vantage.policies.load import load_policy
+    from vantage.policies.small.export import check_exportable
     from vantage.policies.small.export import export as write
-    from vantage.policies.small.flow import SmallFlow
     from vantage.types import VantageError
 
-    policy = load_policy(checkpoint)
-    if not isinstance(policy, SmallFlow):
-        raise VantageError(
-            f"{checkpoint} is a {type(policy).__name__}, and only flows on the small network are exported; "
-            "a checkpoint of LeRobot's runs as it is"
-        )
+    policy = check_exportable(load_policy(checkpoint), checkpoint)
     check_writable(out, folder=True)
     if out.exists():
         raise VantageError(f"{out} is there already; name another folder, or delete it")

@@ -27,7 +27,7 @@ from vantage.data.checks.statistics import look_at_statistics
 from vantage.data.findings import Finding, Level, failure
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
-from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, read_outcomes
+from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes
 from vantage.data.sidecars import AnyLength, match, read_labels
 from vantage.data.v3.meta import INFO_FILE
 from vantage.data.v3.read import Table, read_table
@@ -153,7 +153,7 @@ def audit(
     table = _read(root, demos, reading, faults)
     if table is None:
         if outcomes is not None:
-            faults.tried(read_outcomes, outcomes)
+            faults.tried(check_outcomes, outcomes)
         contents = _contents(root, faults)
         findings = _in_order([*(failure(sentence) for sentence in faults.sentences), *contents])
         return Audit(root=root, findings=findings, facts=None, credit=None, weighing=weighing, advice=())

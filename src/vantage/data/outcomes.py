@@ -233,6 +233,17 @@ def read_outcomes(path: Path) -> list[Line]:
     return lines
 
 
+def check_outcomes(path: Path) -> None:
+    """Read a csv of outcomes, or a journal of `vantage outcomes`, of which nothing else is known.
+
+    Raises VantageError where it cannot be read.
+    """
+    if path.name.endswith(SUFFIX):
+        read_journal(path)
+    else:
+        read_outcomes(path)
+
+
 def _check_header(path: Path, names: Sequence[str]) -> None:
     """Raise VantageError for columns that are missing, or that only seem to be."""
     missing = [name for name in (EPISODE, "success") if name not in names]

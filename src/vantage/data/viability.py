@@ -47,8 +47,8 @@ def stored_viability(
 
     if not values:
         raise VantageError(
-            f"{table} says no p_v of these recordings: its critic has not seen them; `vantage weights` with "
-            "them among its --rollouts makes it"
+            f"{table} says no p_v of these recordings: its critic has not seen them; name its run, whose "
+            "critic looks at them"
         )
     return values
 

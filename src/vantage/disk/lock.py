@@ -17,10 +17,11 @@ LOCK = ".lock"
 
 
 @contextmanager
-def alone(folder: Path, remedy: str, *, name: str = LOCK) -> Generator[None]:
+def alone(folder: Path, remedy: str, *, name: str = LOCK, what: Path | None = None) -> Generator[None]:
     """Keep other processes from writing to a folder meanwhile; makes the folder where it is not there.
 
-    `name`: of the file that is locked, for a part of a folder with a writer of its own.
+    `name`: of the file that is locked, for a part of a folder with a writer of its own. `what`: that part,
+    for sentences; None: the folder.
 
     Raises VantageError where one is at it, which names the process and ends with `remedy`. On a file system
     that has no locks nothing is held.
@@ -29,7 +30,7 @@ def alone(folder: Path, remedy: str, *, name: str = LOCK) -> Generator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise VantageError(f"{_holder(file)} is writing to {folder}; {remedy}") from error
+            raise VantageError(f"{_holder(file)} is writing to {what or folder}; {remedy}") from error
         except OSError:
             yield
             return

@@ -1,7 +1,7 @@
 """A small policy's checkpoint in; the same as a folder of stock LeRobot's (`vantage_small`) out, and back.
 
     runs/x/round-02/5-actor ──export──> config.json (type vantage_small), model.safetensors, processors
-                            <─flow_of── config.json
+                            <─small_of── config.json
 
 Nothing of LeRobot is imported: the plugin (plugins/lerobot_policy_vantage) runs what is written.
 """
@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from vantage.disk.files import whole_folder, write_json
 from vantage.nets.vla import NetConfig, Pixels, TrueState
+from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy, SmallFlow
+from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.network import read_config
 from vantage.types import VantageError
 
@@ -24,8 +26,30 @@ INSIDE = "policy."
 """What the plugin's module puts before the names of weights."""
 
 
-def export(policy: SmallFlow, out: Path, image_size: int = 96) -> None:
-    """Write a flow on the small network as LeRobot's `vantage_small`.
+def check_exportable(policy: Policy, checkpoint: Path) -> SmallFlow | GaussianPolicy:
+    """The policy of a checkpoint, which `export` can write.
+
+    Raises VantageError for LeRobot's own, and for a Gaussian that acts with samples.
+    """
+    match policy:
+        case SmallFlow():
+            return policy
+        case GaussianPolicy() if policy.config.mean_only:
+            return policy
+        case GaussianPolicy():
+            raise VantageError(
+                f"{checkpoint} acts with samples of its Gaussian, and only the mean is exported; "
+                "set mean_only to true in its config.json"
+            )
+        case _:
+            raise VantageError(
+                f"{checkpoint} is a {type(policy).__name__}, and only policies on the small network are "
+                "exported; a checkpoint of LeRobot's runs as it is"
+            )
+
+
+def export(policy: SmallFlow | GaussianPolicy, out: Path, image_size: int = 96) -> None:
+    """Write a flow, or the mean of a Gaussian, on the small network as LeRobot's `vantage_small`.
 
     `image_size`: side in pixels of the pictures that it will be shown; they shrink to what it looks at.
     """
@@ -52,9 +76,10 @@ def export(policy: SmallFlow, out: Path, image_size: int = 96) -> None:
         "depth": net.depth,
         "text": net.text,
         "proprioception": net.proprioception,
-        "euler_steps": policy.euler_steps,
-        "noise": policy.noise,
+        "gaussian": isinstance(policy, GaussianPolicy),
     }
+    if isinstance(policy, SmallFlow):
+        config |= {"euler_steps": policy.euler_steps, "noise": policy.noise}
     device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}
     scaled = {name: "IDENTITY" for name in ("VISUAL", "STATE", "ENV", "ACTION")}
     outputs = cast(dict[str, Any], config["output_features"])
@@ -69,9 +94,9 @@ def export(policy: SmallFlow, out: Path, image_size: int = 96) -> None:
         {"registry_name": "unnormalizer_processor", "config": normal | {"features": outputs}},
         device,
     ]
-    plain = FlowPolicy(FlowConfig(net=net, euler_steps=policy.euler_steps, noise=policy.noise))
     known = policy.state_dict()
-    weights = {f"{INSIDE}{name}": known[name].detach().cpu().contiguous() for name in plain.state_dict()}
+    names = small_policy(small_of(config)).state_dict()  # without what is trained by practice alone
+    weights = {f"{INSIDE}{name}": known[name].detach().cpu().contiguous() for name in names}
     with whole_folder(out) as folder:
         write_json(folder / "config.json", config)
         save_file(weights, folder / "model.safetensors")
@@ -79,9 +104,14 @@ def export(policy: SmallFlow, out: Path, image_size: int = 96) -> None:
         write_json(folder / "policy_postprocessor.json", {"name": "policy_postprocessor", "steps": after})
 
 
-def load_exported(folder: Path) -> FlowPolicy:
+def small_policy(config: FlowConfig | GaussianConfig, seed: int = 0) -> FlowPolicy | GaussianPolicy:
+    """A policy of random weights, a pure function of `seed`."""
+    return GaussianPolicy(config, seed) if isinstance(config, GaussianConfig) else FlowPolicy(config, seed)
+
+
+def load_exported(folder: Path) -> FlowPolicy | GaussianPolicy:
     """Read what `export`, or lerobot-train with this type, wrote. Raises VantageError where it is damaged."""
-    policy = FlowPolicy(flow_of(cast(Mapping[str, Any], read_config(folder))))
+    policy = small_policy(small_of(cast(Mapping[str, Any], read_config(folder))))
     path = folder / "model.safetensors"
     if not path.is_file():
         raise VantageError(f"{folder} holds no weights (model.safetensors is missing); copy the whole folder")
@@ -89,7 +119,7 @@ def load_exported(folder: Path) -> FlowPolicy:
     return policy
 
 
-def flow_of(config: Mapping[str, Any]) -> FlowConfig:
+def small_of(config: Mapping[str, Any]) -> FlowConfig | GaussianConfig:
     """Vantage's own settings of a `vantage_small` configuration."""
     features = cast(Mapping[str, Any], config["input_features"])
     sight: Pixels | TrueState
@@ -106,4 +136,6 @@ def flow_of(config: Mapping[str, Any]) -> FlowConfig:
         execute=config["n_action_steps"],
         **{name: config[name] for name in ("width", "depth", "text", "proprioception")},
     )
+    if config.get("gaussian"):
+        return GaussianConfig(net=net)
     return FlowConfig(net=net, euler_steps=config["euler_steps"], noise=config["noise"])
