@@ -1,0 +1,107 @@
+"""A stage that makes something else of the same input has another meaning, and must say so.
+
+`meanings.json` holds, stage by stage, the number of its meaning and what it makes of a small fixed input
+(`stage_values.py`). After a change that is meant: raise MEANING beside the stage, then
+
+    python tests/golden/test_meanings.py
+
+which writes the values of stages whose number was raised, and refuses those whose values moved alone.
+`--input-changed` writes those too, for a change of the fixture that no stage has part in.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from stage_values import STAGES, Fixture, Values, write_line
+
+from vantage.algorithms.made import meanings
+from vantage.disk.layout import Round
+
+GOLDEN = Path(__file__).with_name("meanings.json")
+CLOSE = 5e-3
+"""Relative tolerance: other processors round differently, and some sums are long."""
+NEARLY_ZERO = 2e-4
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Round:
+    return write_line(tmp_path_factory.mktemp("golden") / "line")
+
+
+def moved(now: Values, golden: Values) -> list[str]:
+    """Names of values that are not the golden ones."""
+    names = [*golden, *(name for name in now if name not in golden)]
+    return [
+        name for name in names if now.get(name) != pytest.approx(golden.get(name), rel=CLOSE, abs=NEARLY_ZERO)
+    ]
+
+
+def test_every_stage_is_held_here() -> None:
+    assert set(json.loads(GOLDEN.read_text())) == set(meanings()) == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_means_something_else_says_so(
+    stage: str, recorded: Path, line: Round, tmp_path: Path
+) -> None:
+    golden, number = json.loads(GOLDEN.read_text())[stage], meanings()[stage]
+    assert number == golden["meaning"], (
+        f"the meaning of `{stage}` was raised to {number}; write its values: python {Path(__file__).name}"
+    )
+    different = moved(STAGES[stage](Fixture(recorded, line, tmp_path)), golden["values"])
+    assert not different, (
+        f"`{stage}` makes something else of the same input ({', '.join(different[:6])}) and its meaning is "
+        f"still {number}. If that is meant, raise MEANING beside the stage (vantage/algorithms/made.py says "
+        f"where), then run `python tests/golden/{Path(__file__).name}`; if not, it is a fault."
+    )
+
+
+def write(*, input_changed: bool) -> int:
+    """Write meanings.json; 1 where values moved and the number did not."""
+    import recorded as run_of
+
+    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    table: dict[str, dict[str, object]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        run, line = Path(folder) / "run", write_line(Path(folder) / "line")
+        run_of.write_run(run)
+        for stage, number in meanings().items():
+            out = Path(folder) / stage
+            out.mkdir()
+            values = STAGES[stage](Fixture(run, line, out))
+            was = known.get(stage)
+            if was and was["meaning"] == number:
+                if not (different := moved(values, was["values"])):
+                    values = was["values"]
+                elif not input_changed:
+                    print(f"`{stage}` moved ({', '.join(different[:6])}) and its MEANING is still {number}")
+                    return 1
+            table[stage] = {"meaning": number, "values": values}
+    GOLDEN.write_text(_short(table))
+    return 0
+
+
+def _short(table: dict[str, dict[str, object]]) -> str:
+    """JSON with six digits, one line per name."""
+    lines: list[str] = []
+    for stage, entry in table.items():
+        values = entry["values"]
+        assert isinstance(values, dict)
+        rows = [
+            f"   {json.dumps(name)}: {json.dumps([float(f'{x:.6g}') for x in numbers])}"
+            for name, numbers in values.items()
+        ]
+        body = ",\n".join(rows)
+        lines.append(
+            f' {json.dumps(stage)}: {{\n  "meaning": {entry["meaning"]},\n  "values": {{\n{body}\n  }}\n }}'
+        )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(write(input_changed="--input-changed" in sys.argv))
