@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
+from vantage.algorithms.made import meanings
 from vantage.collect.operators import Rescue
 from vantage.commands.compare import study_report
 from vantage.commands.studies import check_cell, find_study
@@ -36,6 +37,7 @@ from vantage.study.figures.card import LIGHT
 from vantage.study.figures.filmstrip import film_strip
 from vantage.study.figures.groups import ArmGroup
 from vantage.study.figures.success import success_by_method
+from vantage.study.meanings import read_meanings
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
@@ -158,6 +160,13 @@ def test_a_stored_study_has_nothing_left_to_do_and_grows_by_seeds(
         "checkpoints that are gone are made again"
     )
     assert {cell.arm for cell in elsewhere.again} == {"sft", "habc"}, "and their rows are not stored twice"
+
+
+def test_cells_keep_the_meanings_of_their_stages(done: tuple[Path, Results]) -> None:
+    """Neither practice nor the interleaved schedule made any of them."""
+    cells = read_parquet(done[1].folder / "cells.parquet")
+    today = {name: n for name, n in meanings().items() if name not in ("practice", "interleaved")}
+    assert len(today) == 6 and all(read_meanings(said) == today for said in cells["meanings"])
 
 
 def test_rows_that_a_kill_left_behind_are_not_counted_twice(

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vantage.algorithms import made
 from vantage.config import to_json
 from vantage.disk.files import write_json
-from vantage.disk.tables import write_parquet
+from vantage.disk.made import Stage
+from vantage.disk.tables import read_parquet, write_parquet
 from vantage.errors import VantageError
 from vantage.recipes.study import study_debug
 from vantage.report.words import one_line
+from vantage.study.meanings import meanings_of, write_meanings
 from vantage.study.page import write_study
 from vantage.study.plan import MoreSupervised, Study, Supervised
 
@@ -110,6 +113,35 @@ def test_the_page_begins_with_its_answer(tmp_path: Path, two: float, verdict: st
         words.index(verdict) < words.index("The answer") < words.index("two − one") < words.index("Figures")
     )
     assert "of the 2 differences of this study stand" in words
+
+
+def test_cells_of_an_older_meaning_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three kinds of cells: one says today's meaning, one an older one, and those of before say nothing."""
+    names = {"sft": "sft", "one": "one", "two": "two"}
+    study = study_of(names)
+    folder = write_rows(tmp_path / "rows", study, dict.fromkeys(names, 0.5), seeds=1)
+    known = "0 of 3 cells are of an older meaning than today's"
+    unknown = "Stored before rows said theirs, so unknown, and counted as 1: "
+    write_study(folder, tmp_path / "out")
+    page, words = (tmp_path / "out/study.html").read_text(), (tmp_path / "out/results.md").read_text()
+    for text in (Reader(page).words, words):
+        assert known in text and f"{unknown}3." in text and "Rows of an older meaning" not in text
+
+    cells = read_parquet(folder / "cells.parquet")
+    now = made.meanings()["fit policy"] + 2
+    monkeypatch.setitem(made.STAGES, "5-actor", Stage("fit policy", now))
+    today = meanings_of(study, study.arms[0], study.tasks[0])
+    assert today["fit policy"] == now and not {"practice", "interleaved"} & today.keys()
+    said = [write_meanings(today), write_meanings(today | {"fit policy": now - 1}), ""]
+    write_parquet(folder / "cells.parquet", cells | {"meanings": np.array(said)})
+    write_study(folder, tmp_path / "out")
+    page, words = (tmp_path / "out/study.html").read_text(), (tmp_path / "out/results.md").read_text()
+    for text in (Reader(page).words, words):
+        assert "2 of 3 cells are of an older meaning" in text and f"{unknown}1." in text
+        assert f"fit policy {now - 1}, now {now}" in text and f"fit policy 1, now {now}" in text
+    assert page.index("2 of 3 cells") < page.index("Figures"), "the page says it before it shows anything"
+    listed = words[words.index("### Rows of an older meaning") :]
+    assert listed.count("| 0 | fit policy") == 2 and "| sft |" not in listed.lower()
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from vantage.report.render import render
 from vantage.report.words import code, markdown
 from vantage.study.arms import title
 from vantage.study.figures.draw import draw_study
+from vantage.study.meanings import meanings_in_words, older
 from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast, hold_together
@@ -51,6 +52,8 @@ def write_study(folder: Path, out: Path, own: Mapping[str, type[Any]] | None = N
         "name": results.folder.resolve().name,
         "tasks": [task.name for task in results.study.tasks],
         "about": cost(results),
+        "behind": bool(older(results.study, results.tables["cells"])),
+        "meanings": meanings_in_words(results.study, results.tables["cells"]),
         "answer": _answer(results, estimates.contrasts),
         # What matplotlib draws has escaped its own words; see study/figures/card.py.
         "figures": [(figure.heading, Markup(figure.svg), figure.name in opened) for figure in drawn],
@@ -93,6 +96,7 @@ def _answer(results: Results, compared: Sequence[Contrast]) -> Answer:
 def _markdown(results: Results, written: Sequence[Sheet], command: str) -> str:
     """results.md: every table under its heading."""
     parts = [f"Drawn by {code(command)} from the rows beside this file. {markdown(cost(results))}", ""]
+    parts += [markdown(meanings_in_words(results.study, results.tables["cells"])), ""]
     for sheet in written:
         parts += [f"### {markdown(sheet.title)}", "", markdown(sheet.words), "", sheet.table.markdown(), ""]
     return "\n".join(parts)

@@ -3,7 +3,8 @@
 A study grows run by run, on any machine, and is drawn again from these files alone:
 
 docs/results/study-state/study.json      the plan
-                         cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine
+                         cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine,
+                                         meanings of its stages
                          trials.parquet  one row per evaluation trial
                          rounds.parquet  one row per round
                          starts.parquet  one row per rollout: viability of its first state
@@ -30,6 +31,7 @@ from vantage.disk.files import read_json, write_json
 from vantage.disk.record import git_commit
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.study.cells import Cell, CellRows
+from vantage.study.meanings import MEANINGS, meanings_of, write_meanings
 from vantage.study.measure import Table
 from vantage.study.plan import Study
 from vantage.types import VantageError
@@ -82,6 +84,7 @@ class Results:
             "seconds": np.array([rows.seconds]),
             "commit": np.array([git_commit() or "unknown"]),
             "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
+            MEANINGS: np.array([write_meanings(meanings_of(self.study, arm, task))]),
         }
 
         new: dict[str, Table] = {
@@ -212,4 +215,7 @@ def _read_all(folder: Path) -> dict[str, Table]:
     trials = tables["trials"]
     if trials and "world" not in trials:
         trials["world"] = trials["task"]  # rows from before a task could be a suite: every task was a world
+    cells = tables["cells"]
+    if cells and MEANINGS not in cells:
+        cells[MEANINGS] = np.full(len(cells["seed"]), "")  # rows from before they said it
     return tables

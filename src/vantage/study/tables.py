@@ -10,6 +10,7 @@ from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
 from vantage.report.table import Bold, Cell, Table
 from vantage.study.arms import Family, describe, evaluated, short_terms, title
 from vantage.study.caps import within
+from vantage.study.meanings import older_sheet
 from vantage.study.measure import PATIENCE
 from vantage.study.measure import Table as Rows
 from vantage.study.plan import Online, Study, WholeRun
@@ -60,6 +61,7 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
     judge = stop_arm(results)
     if judge is not None:
         drawn.append(stops_sheet(results, judge))
+    drawn.append(older_sheet(results.study, results.tables["cells"]))
     return [sheet for sheet in drawn if sheet.table.rows]
 
 
