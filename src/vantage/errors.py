@@ -23,6 +23,7 @@ EXTRAS = {
     "uvicorn": "pages",
     "tensorboard": "track",
     "wandb": "track",
+    "rerun": "viewer",
 }
 """Module -> the extra of this package that brings it (pyproject.toml)."""
 ON_THEIR_OWN = ("trackio",)

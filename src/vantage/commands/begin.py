@@ -111,22 +111,36 @@ def report(
         print_line(page)
 
 
-def explain(run: Folder, episode: int, /, round: int | None = None, json: AsJson = False) -> None:
+def explain(
+    run: Folder,
+    episode: int,
+    /,
+    round: int | None = None,
+    rerun: Annotated[Path | None, usually("none", "FILE.rrd")] = None,
+    json: AsJson = False,
+) -> None:
     """Say in words why the frames of an episode count as they do.
 
     One paragraph for every stretch that one driver drove: what it teaches, how much it counts, and where
-    the critic moved the weight.
+    the critic moved the weight. With --rerun, also a recording of the episode for Rerun's viewer.
 
     Args:
         run: Folder of the run.
         episode: Number of the episode in its round.
         round: Whose recordings; None: the last round's that were weighed. In a run of `vantage finetune`
             every data set is a round.
+        rerun: Also write cameras, state, action, driver, credit, p_v, advantages and weight over time to this
+            file (extra `viewer`; `rerun FILE.rrd` shows it).
     """
     from vantage.report.explain import explain as explain_episode
     from vantage.report.folder import read_run
 
-    told = explain_episode(read_run(run), episode, round)
+    files = read_run(run)
+    told = explain_episode(files, episode, round)
+    if rerun is not None:
+        from vantage.report.recording import write_recording
+
+        write_recording(files, episode, rerun, round)
     if json:
         print_json(told)
         return

@@ -62,7 +62,7 @@ def explain(run: Run, episode: int, round_number: int | None = None) -> Explanat
     demonstrations have none of their own. Raises VantageError where the run has no such round or episode, or
     nothing has weighed it.
     """
-    one = _weighed(run, round_number)
+    one = weighed(run, round_number)
     labels, values = one.labels, values_of(one)
     assert labels is not None and values is not None, "a round that was weighed has both"
 
@@ -92,8 +92,11 @@ def explain(run: Run, episode: int, round_number: int | None = None) -> Explanat
     return Explanation(f"episode {episode} of round {one.number}{asked}: {went}{told}", stretches)
 
 
-def _weighed(run: Run, number: int | None) -> RoundFiles:
-    """The round asked for, with a ledger that speaks of its frames."""
+def weighed(run: Run, number: int | None) -> RoundFiles:
+    """A round, by default the last one that was weighed, with a ledger that speaks of its frames.
+
+    Raises VantageError where there is none.
+    """
     if number is None:
         asked = [one for one in run.rounds if values_of(one) is not None][-1:]
         if not asked:
