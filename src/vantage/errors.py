@@ -24,6 +24,7 @@ EXTRAS = {
     "tensorboard": "track",
     "wandb": "track",
     "rerun": "viewer",
+    "ray": "cluster",
 }
 """Module -> the extra of this package that brings it (pyproject.toml)."""
 ON_THEIR_OWN = ("trackio",)

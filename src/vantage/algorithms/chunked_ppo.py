@@ -17,6 +17,7 @@ import tyro
 from vantage import ranks
 from vantage.algorithms.made import PRACTICE, check_run, note_made
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
+from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.operators import DemonstrateStock
@@ -86,7 +87,7 @@ class ChunkedPPORun:
         check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
 
 
-def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int) -> None:
+def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int | Ray) -> None:
     """Do whatever of the run is not on disk yet.
 
     Raises VantageError for settings that do not fit together, before anything is played.

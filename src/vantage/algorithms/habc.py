@@ -26,6 +26,7 @@ from vantage.algorithms.supervised import (
     train_control_policy,
     train_seed,
 )
+from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.pool import Pool, open_pool
@@ -88,7 +89,7 @@ class HABCRun:
         return interface_in(self.policy, self.worlds[0])
 
 
-def run_habc(run: Path, settings: HABCRun, *, workers: int) -> None:
+def run_habc(run: Path, settings: HABCRun, *, workers: int | Ray) -> None:
     """Do whatever of the run is not on disk yet.
 
     Raises VantageError for settings that do not fit together, and where what is on disk is not what was made

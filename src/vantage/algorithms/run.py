@@ -13,6 +13,7 @@ from pathlib import Path
 from vantage.algorithms.chunked_ppo import ChunkedPPORun, run_chunked_ppo
 from vantage.algorithms.habc import HABCRun, run_habc
 from vantage.algorithms.improvement import Improvement
+from vantage.collect.cluster import Ray
 from vantage.disk.layout import Round
 from vantage.practice.settings import Practice
 from vantage.stages.collect import Rollouts
@@ -21,7 +22,7 @@ Run = HABCRun | ChunkedPPORun
 """The settings of a run. Every kind has `worlds`, `seed`, `policy`, `supervision` and `evaluation`."""
 
 
-def run_algorithm(folder: Path, settings: Run, *, workers: int) -> None:
+def run_algorithm(folder: Path, settings: Run, *, workers: int | Ray) -> None:
     """Do whatever of the run is not on disk yet.
 
     Raises `VantageError` for settings that do not fit together.

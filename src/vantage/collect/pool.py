@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
+from vantage.collect.cluster import Cluster, Ray, open_cluster
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import OperatorSpec
 from vantage.collect.workers import Workers, open_workers
@@ -150,18 +151,25 @@ play_here = _Here()
 
 
 @contextmanager
-def open_pool(workers: int) -> Generator[Pool]:
-    """A pool of `workers` processes that lives as long as the context; one worker is this process itself."""
+def open_pool(workers: int | Ray) -> Generator[Pool]:
+    """A pool of `workers` processes, or of a cluster's, that lives as long as the context; one worker is this
+    process itself."""
+    if isinstance(workers, Ray):
+        with open_cluster(workers) as cluster:
+            yield _Elsewhere(cluster)
+        return
     if workers <= 1:
         yield play_here
         return
     preload = ("vantage.collect.pool", "vantage.worlds.metaworld.world")
     with open_workers(workers, preload=preload) as processes:
-        yield _Processes(processes)
+        yield _Elsewhere(processes)
 
 
-class _Processes:
-    def __init__(self, workers: Workers) -> None:
+class _Elsewhere:
+    """Other processes, here or on other machines."""
+
+    def __init__(self, workers: Workers | Cluster) -> None:
         self._workers = workers
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:

@@ -177,7 +177,7 @@ def metaworld(
     from vantage.collect.pool import open_pool
     from vantage.commands import metaworld_score as protocol
     from vantage.commands.numbers import protocol_numbers
-    from vantage.commands.runs import worker_count
+    from vantage.commands.runs import processes
     from vantage.disk.files import check_writable
     from vantage.policies.small.network import read_config
     from vantage.progress import print_table
@@ -187,7 +187,7 @@ def metaworld(
     read_config(checkpoint)  # a checkpoint that is none is said before the first trial
     settings = Evaluation(per_world=per_task, suite=starts)
     worlds = protocol.worlds_of(suite)
-    with open_pool(worker_count(workers)) as pool:
+    with open_pool(processes(workers)) as pool:
         trials = protocol.play_suite(checkpoint, suite, out, settings, pool=pool)
 
     digest = protocol.starts_hash(worlds, settings)

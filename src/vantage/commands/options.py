@@ -21,7 +21,13 @@ Seed = Annotated[int, tyro.conf.Positional, tyro.conf.arg(metavar="SEED")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 """These are given by their place, not by a name."""
 
-Workers = Annotated[int, tyro.conf.arg(help="Processes that play episodes; 0: one per core.")]
+Workers = Annotated[
+    int | str,
+    tyro.conf.arg(
+        metavar="N",
+        help="Processes that play episodes; 0: one per core; ray or ray:ADDRESS: a Ray cluster's.",
+    ),
+]
 Tracker = Annotated[
     TrackerName, tyro.conf.arg(help="Show curves there too, while they grow (extra `track`).")
 ]

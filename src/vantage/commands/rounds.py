@@ -14,7 +14,7 @@ from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.made import check_run, note_made
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
-from vantage.commands.runs import REMEDY, named_recipe, worker_count
+from vantage.commands.runs import REMEDY, named_recipe, processes
 from vantage.config import classes_of, from_json
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
@@ -24,11 +24,11 @@ from vantage.stages.collect import collect_demonstrations
 from vantage.stages.label import Labelling
 
 
-def collect(folder: Path, *, workers: int, recipe: str) -> None:
+def collect(folder: Path, *, workers: int | str, recipe: str) -> None:
     """1-episodes: demonstrations in round 0, rollouts of the policy of the round before in every other."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.episodes)
-        with open_pool(worker_count(workers)) as pool:
+        with open_pool(processes(workers)) as pool:
             if current.number:
                 collect_round(current, settings, pool)
             else:
@@ -77,13 +77,13 @@ def fit_policy(folder: Path, *, recipe: str) -> None:
             )
 
 
-def evaluate(folder: Path, *, workers: int, videos: int, recipe: str) -> None:
+def evaluate(folder: Path, *, workers: int | str, videos: int, recipe: str) -> None:
     """6-eval.parquet; `videos`: trials per world whose video is kept beside it."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.evaluation)
         if videos:
             settings = replace(settings, evaluation=replace(settings.evaluation, videos=videos))
-        with open_pool(worker_count(workers)) as pool:
+        with open_pool(processes(workers)) as pool:
             evaluate_round(current, settings, pool)
 
 

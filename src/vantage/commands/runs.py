@@ -1,6 +1,8 @@
 """A recipe's name and a folder in, a finished run out."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.made import check_run
 from vantage.algorithms.run import run_algorithm
+from vantage.collect.cluster import Ray
 from vantage.commands.names import Named, find
 from vantage.config import first_difference, to_json
 from vantage.disk.files import check_writable, read_json, write_json
@@ -30,7 +33,7 @@ def start(
     name: str,
     out: Path,
     *,
-    workers: int,
+    workers: int | str,
     settings: Recipe | None = None,
     verify: bool = False,
     tracker: TrackerName = "none",
@@ -41,13 +44,13 @@ def start(
     there against its checksum. `tracker`: where curves are shown while they grow.
     """
     recipe = named_recipe(name)
-    settings, processes = settings or recipe.value, worker_count(workers)
+    settings, players = settings or recipe.value, processes(workers)
     settings.check_compatible()
     with claimed(out, recipe.name, settings):
         if verify:
             check_run(out, thorough=True)
         with tracked(tracker, out, to_json(settings)):
-            run_algorithm(out, settings, workers=processes)
+            run_algorithm(out, settings, workers=players)
         draw_report(out)
 
 
@@ -114,6 +117,21 @@ def check_ours(out: Path, name: str, settings: object) -> bool:
         what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
         raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
     return recorded != wanted or not inside
+
+
+def processes(workers: int | str) -> int | Ray:
+    """What plays episodes: so many processes, or the Ray cluster of `ray` and `ray:ADDRESS`.
+
+    Raises VantageError for anything else.
+    """
+    if isinstance(workers, int):
+        return worker_count(workers)
+    name, _, address = workers.partition(":")
+    if name != "ray":
+        raise VantageError(f"--workers is {workers!r}; say a number, ray, or ray:ADDRESS")
+    if "ray" not in sys.modules and importlib.util.find_spec("ray") is None:
+        raise ModuleNotFoundError(name="ray")
+    return Ray(address or "auto")
 
 
 def worker_count(workers: int) -> int:

@@ -1,0 +1,273 @@
+"""Jobs in, results out of a Ray cluster: whole episodes on any number of machines.
+
+    item ──its folders, as values──> a worker anywhere ──result, and what it put into the journal──> here
+
+No folder has to be shared. What a job names by a path is sent along (a checkpoint once for each machine), and
+the episode that it puts into its journal comes back with its result and is written here. A job is a pure
+function of what it is given, so the bytes are those of one machine, and a job whose machine died is played
+again by Ray on another one.
+
+Every machine needs the same version of Vantage. Modules of the user's own are sent as they are here.
+"""
+
+import atexit
+import dataclasses
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType
+from typing import Any, cast
+
+from vantage.disk.files import whole_folder, write_whole
+from vantage.environment import prepare_process
+from vantage.errors import LostProcess, VantageError
+from vantage.version import __version__
+
+JOURNAL = "journal"
+"""The field of an item that names a folder for results; every other path is a folder that is read."""
+RETRIES = 3
+"""How often a job is played again whose machine or process was lost."""
+AHEAD = 4
+"""Jobs that are handed out for each processor of the cluster; the rest wait here."""
+KEPT = 4
+"""Folders that a worker keeps; a run of PPO sends a new checkpoint in every iteration."""
+PATIENCE = 10.0
+"""Seconds in which a cluster must answer."""
+GPU_SHARE = 0.1
+"""What a policy that acts on a GPU asks of one."""
+
+type Files = Mapping[str, bytes]
+"""Name below a folder -> content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ray:
+    """The machines of a Ray cluster."""
+
+    address: str = "auto"
+    """As `ray.init` takes it: auto (the one that this machine belongs to), HOST:PORT, ray://HOST:PORT."""
+
+
+@contextmanager
+def open_cluster(machines: Ray) -> Generator["Cluster"]:
+    """A pool of all processors of a Ray cluster, which lives as long as the context.
+
+    Raises VantageError where there is no cluster, and where it has another version of Vantage;
+    ModuleNotFoundError without ray.
+    """
+    import ray
+
+    prepare_process()
+    passed = {name: os.environ[name] for name in ("MUJOCO_GL", "LP_NUM_THREADS") if name in os.environ}
+    terminated = signal.getsignal(signal.SIGTERM)
+    try:
+        _knock(machines.address)
+        ray.init(
+            machines.address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": passed | {"OMP_NUM_THREADS": "1"}},
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise VantageError(
+            f"there is no Ray cluster at {machines.address!r} ({error}); "
+            "start one with `ray start --head`, and on every other machine `ray start --address HOST:PORT`"
+        ) from error
+
+    try:
+        signal.signal(signal.SIGTERM, terminated)  # Ray has put an answer of its own there
+        yield Cluster(ray)
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+
+
+class Cluster:
+    """Plays jobs on a cluster that is connected (`vantage.collect.pool.Pool`)."""
+
+    def __init__(self, ray: Any) -> None:
+        """Raises VantageError where the cluster has another version of Vantage, or none."""
+        self._ray = ray
+        self._sent = dict[tuple[Path, int], tuple[str, Any]]()
+        self._far = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD")(_there)
+
+        version = ray.remote(_version).remote()
+        try:
+            there = ray.get(version)
+        except ray.exceptions.RayError as error:
+            raise VantageError(f"the cluster cannot import vantage; install it there ({error})") from error
+        if there != __version__:
+            raise VantageError(f"the cluster has vantage {there} and this machine {__version__}; install one")
+
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        """`function` of every item, in the order they end.
+
+        Raises `LostProcess` where a job's machine was lost again and again, and what the function raised.
+        """
+        waiting, under_way = iter(items), dict[Any, A]()
+        room = AHEAD * max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+        while True:
+            for item in waiting:
+                under_way[self._hand_out(function, item)] = item
+                if len(under_way) >= room:
+                    break
+            if not under_way:
+                return
+
+            (ended, *_), _ = self._ray.wait(list(under_way), num_returns=1)
+            item = under_way.pop(ended)
+            result, files = self._fetch(ended)
+            for name, content in files.items():
+                write_whole(_journal(item) / name, content)
+            yield result
+
+    def _hand_out(self, function: Callable[[Any], Any], item: Any) -> Any:
+        """A reference to what comes back; the item's folders go along."""
+        for module in _own_modules(item) | _own_modules(function):
+            self._ray.cloudpickle.register_pickle_by_value(sys.modules[module])
+
+        folders = {name: self._send(path) for name, path in _paths(item).items() if name != JOURNAL}
+        digests = {name: digest for name, (digest, _) in folders.items()}
+        gpu = GPU_SHARE if str(getattr(item, "device", "cpu")).startswith("cuda") else 0
+        return self._far.options(num_cpus=1, num_gpus=gpu).remote(
+            function, item, digests, *(reference for _, reference in folders.values())
+        )
+
+    def _send(self, folder: Path) -> tuple[str, Any]:
+        """(digest, reference) of a folder's files, which are put into the cluster's memory once."""
+        files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        changed = max((path.stat().st_mtime_ns for path in folder.rglob("*")), default=0)
+        key = (folder, changed)
+        if key not in self._sent:
+            while len(self._sent) >= KEPT:
+                del self._sent[next(iter(self._sent))]
+            self._sent[key] = (_digest(files), self._ray.put(files))
+        return self._sent[key]
+
+    def _fetch(self, reference: Any) -> tuple[Any, Files]:
+        lost = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except lost.RayTaskError as error:
+            raise error.cause from None
+        except (
+            lost.WorkerCrashedError,
+            lost.NodeDiedError,
+            lost.OutOfMemoryError,
+            lost.ObjectLostError,
+        ) as error:
+            raise LostProcess(
+                f"a job was lost {RETRIES + 1} times with the process or the machine that played it "
+                f"({type(error).__name__}); nothing that was finished is lost: give the same command again "
+                "to go on"
+            ) from error
+
+
+def _paths(item: Any) -> dict[str, Path]:
+    """The folders that an item names, by field."""
+    if not dataclasses.is_dataclass(item):
+        return {}
+    values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+    return {name: value for name, value in values.items() if isinstance(value, Path)}
+
+
+def _journal(item: Any) -> Path:
+    return _paths(item)[JOURNAL]
+
+
+def _digest(files: Files) -> str:
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _own_modules(value: Any) -> set[str]:
+    """Modules of the user's own in which a function, or the classes of a value and of its fields, are."""
+    if isinstance(value, list | tuple):
+        return set[str]().union(*map(_own_modules, cast(Sequence[Any], value)))
+    fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+    inner = (getattr(value, field.name) for field in fields)
+    module = value.__module__ if isinstance(value, FunctionType) else type(value).__module__
+    return set[str]().union(*map(_own_modules, inner)) | ({module} if _is_own(module) else set[str]())
+
+
+@functools.cache
+def _is_own(module: str) -> bool:
+    """Whether a module is neither a part of Vantage nor installed."""
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None or module.partition(".")[0] == "vantage":
+        return False
+    installed = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
+    return not any(Path(file).is_relative_to(folder) for folder in installed)
+
+
+# ------------------------------------------------------------------------------------------ on the other side
+
+
+def _version() -> str:
+    return __version__
+
+
+def _there(
+    function: Callable[[Any], Any], item: Any, digests: Mapping[str, str], *contents: Files
+) -> tuple[Any, Files]:
+    """Call the function in this process of the cluster, with the item's folders in a folder of its own."""
+    prepare_process()
+    moved: dict[str, Path] = {
+        name: _unpacked(digest, files)
+        for (name, digest), files in zip(digests.items(), contents, strict=True)
+    }
+    if JOURNAL not in _paths(item):
+        return function(dataclasses.replace(item, **moved) if moved else item), {}
+
+    journal = Path(tempfile.mkdtemp(dir=_scratch()))
+    try:
+        result = function(dataclasses.replace(item, **moved, journal=journal))
+        return result, {path.name: path.read_bytes() for path in sorted(journal.iterdir())}
+    finally:
+        shutil.rmtree(journal)
+
+
+def _unpacked(digest: str, files: Files) -> Path:
+    """The folder of these files in this process's scratch space."""
+    folder = _scratch() / digest
+    if not folder.exists():
+        kept = sorted(_scratch().glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        for old in kept[: max(len(kept) - KEPT + 1, 0)]:
+            shutil.rmtree(old)
+        with whole_folder(folder) as temporary:
+            for name, content in files.items():
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).write_bytes(content)
+    return folder
+
+
+@functools.cache
+def _scratch() -> Path:
+    """A folder of this process alone, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="vantage-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

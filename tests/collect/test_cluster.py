@@ -1,0 +1,93 @@
+"""Episodes played on a Ray cluster of two nodes are those of this process, also where a node dies."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from line_world import LineSpec, line_actor
+from ray.cluster_utils import Cluster as Machines
+
+from vantage.collect.cluster import Ray
+from vantage.collect.operators import NoOne
+from vantage.collect.pool import Job, open_pool, play_here
+from vantage.commands.runs import processes
+from vantage.disk.files import sha256_folder
+from vantage.types import VantageError
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Two nodes of one processor; the second one may be taken away."""
+    started = Machines(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}, connect=False
+    )
+    started.add_node(num_cpus=1, wait=True)
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
+    """Trials of a policy in a world that only this test knows."""
+    folder = tmp_path_factory.mktemp("actor")
+    line_actor(folder)
+    plain = Job(0, LineSpec(task="line", limit=400), folder, NoOne(), seed=0, policy_version=3)
+    return [replace(plain, number=number, seed=number) for number in range(COUNT)]
+
+
+def test_a_cluster_plays_what_one_process_plays_though_a_node_dies(
+    machines: Machines, jobs: list[Job], tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    expected = {played.number: played for played in play_here([replace(job, journal=here) for job in jobs])}
+
+    played = []
+    with open_pool(Ray(machines.address)) as pool:
+        assert ray.cluster_resources()["CPU"] == 2
+        nodes = set(pool.each(node_where_both_are, [str(tmp_path / "met")] * 2))
+        assert len(nodes) == 2
+
+        for one in pool([replace(job, journal=there) for job in jobs]):
+            if not played:
+                (second,) = [node for node in machines.worker_nodes]
+                machines.remove_node(second, allow_graceful=False)
+            played.append(one)
+
+    assert sorted(one.number for one in played) == [*range(COUNT)], "each once"
+    assert {one.number: one for one in played} == expected
+    assert sha256_folder(there) == sha256_folder(here)
+
+
+def node_where_both_are(meeting: str) -> str:
+    """The node that this runs on, once another one has come here too."""
+    node = ray.get_runtime_context().get_node_id()
+    Path(meeting).mkdir(exist_ok=True)
+    (Path(meeting) / node).touch()
+    until = time.monotonic() + 60
+    while len([*Path(meeting).iterdir()]) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    return node
+
+
+def test_what_goes_wrong_there_is_said_as_here(machines: Machines) -> None:
+    with pytest.raises(ZeroDivisionError), open_pool(Ray(machines.address)) as pool:
+        list(pool.each(divide, [0]))
+
+
+def divide(number: int) -> float:
+    return 1 / number
+
+
+def test_no_cluster_is_a_sentence() -> None:
+    nowhere = Ray("127.0.0.1:1")
+    with pytest.raises(VantageError, match=r"no Ray cluster at '127\.0\.0\.1:1'"), open_pool(nowhere):
+        pass
+    assert processes("ray") == Ray("auto") and processes("ray:10.0.0.1:6379") == Ray("10.0.0.1:6379")
+    assert processes(3) == 3
+    with pytest.raises(VantageError, match="say a number, ray, or ray:ADDRESS"):
+        processes("slurm")
