@@ -620,6 +620,35 @@ def test_no_critic_sees_the_episodes_that_it_judges(recorded: Path) -> None:
             assert all(torch.equal(a, b) for a, b in pairs) == (number == own)
 
 
+def test_members_of_a_panel_are_different_critics(recorded: Path) -> None:
+    replay = experience(recorded, 1)
+    features = compute_features(replay, load_policy(Round.of(recorded, 0).actor))
+    settings = CriticFit(steps=2, batch=16, width=8, folds=2, members=2)
+    panel = train_panel(replay, features, settings, t_max=T_MAX, seed=2).panel
+    first = [next(critic.parameters()) for critics in panel.folds for critic in critics]
+    assert len(first) == 4
+    assert not any(torch.equal(a, b) for number, a in enumerate(first) for b in first[:number])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_kind_of_episode_is_held_out_alike_and_no_unseen_one_judges(recorded: Path, seed: int) -> None:
+    """A third of the successes and a third of the taught failures of every task, by rounding; an episode of
+    the fold that is left out judges neither head."""
+    replay, features = experience(recorded), torch.zeros(len(experience(recorded)), 2)
+    labels, episode, first = replay.labels, replay.frames.episode, np.flatnonzero(replay.frames.frame == 0)
+    unseen = episode % 3 == 0
+    whole = CriticProblem.of(replay, features, EfficiencyTarget(), held_out=1 / 3, seed=seed)
+    for task in range(len(replay.prompts)):
+        taught, held = {*episode[labels.viability_mask]}, {*episode[whole.viability_held]}
+        failed = [k for k, row in enumerate(first) if labels.outcome[row] == 0 and k in taught]
+        failed = [k for k in failed if replay.prompt[first[k]] == task]
+        assert sum(k in held for k in failed) == round(len(failed) / 3) > 0
+
+    part = CriticProblem.of(replay, features, EfficiencyTarget(), held_out=1 / 3, seed=seed, unseen=unseen)
+    for rows in (part.viability_train, part.viability_held, part.efficiency_train, part.efficiency_held):
+        assert not unseen[rows].any()
+
+
 def test_frames_that_judge_a_critic_never_teach_it(recorded: Path) -> None:
     replay, features = experience(recorded), torch.zeros(len(experience(recorded)), 2)
     unseen = replay.frames.episode % 4 == 0

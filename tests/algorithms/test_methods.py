@@ -67,6 +67,7 @@ def test_raw_weights_by_route(
     tmp_path: Path,
 ) -> None:
     here = one_round(recorded, tmp_path, improvement(weighing=Weighing(rule=rule)))
+    assert not (here / "3-critic" / "parent.safetensors").exists(), "nobody reads a parent head"
     raw = raw_by_route(here)
     assert set(raw["demo"]) == {1.0} and set(raw["unlabelled"]) == {0.0}
     for route, wanted in (

@@ -105,6 +105,11 @@ def test_a_row_is_what_was_seen_and_then_done(seed: int) -> None:
     ]
 
 
+def test_a_person_is_kept_within_the_limits_too() -> None:
+    episode = played(policy_of(0.3), Between(first=2, after=6, speed=3.0), seed=1)
+    assert episode.intervention.any() and (episode.action[episode.intervention] == 1).all()
+
+
 def test_a_policy_decides_every_two_steps_and_anew_at_every_handover() -> None:
     policy = policy_of(0.3)
     episode = played(policy, Between(first=5, after=10, speed=0.7), seed=6)

@@ -323,6 +323,7 @@ def test_gather_evidence_by_hand():
 def test_warm_up_is_g_one_and_failures_stay_zero():
     assert not warmed_up(499) and warmed_up(500) and warmed_up(0, n_wu=0)
     cold = hide_advantages(FRAMES)
+    assert np.isnan(cold.a_v).all() and np.isnan(cold.a_e).all(), "neither head is listened to"
     for rule in (HABC(), HABC(reweight_interventions=True), HABCV()):
         np.testing.assert_array_equal(rule(cold), [1, 1, 1, 0, 1, 0])
     np.testing.assert_array_equal(ImitRecap()(cold), ImitRecap()(FRAMES))  # the parent head enters pretrained
@@ -335,7 +336,7 @@ def test_stale_rollouts_by_hand():
 
 
 def test_normalise_by_hand():
-    raw = np.array([1.0, 1.0, 0.5, 1.5, 0.0])
+    raw = np.array([1.0, 1.0, 0.5, 1.5, 0.7])
     sampling = np.array([0.25, 0.25, 0.125, 0.375, 0.0])
     demo, valid = np.array([1, 0, 0, 0, 0], bool), np.array([1, 1, 1, 1, 0], bool)
     # c = (0.25 * 1 + 0.125 * 0.5 + 0.375 * 1.5) / 0.75 = 0.875 / 0.75 = 7/6.

@@ -1,5 +1,8 @@
 """What every stage makes of one small fixed input, as a few numbers that move when its meaning does.
 
+What a stage reads is not made by the stages before it, save labels, which all of them read: a changed critic
+moves the values of `fit critic` alone, and a changed label those of most.
+
 Numbers are means over rows of one kind, and some rows as they are, so that another processor's rounding stays
 below the tolerance of the comparison, and a changed rule, mask, target, seed or default does not.
 """
@@ -11,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import recorded
+import torch
 from line_world import LineSpec, line_actor, record_line_demonstrations
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from vantage.algorithms.interleaved import Interleaved
+from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.collect.operators import Demonstrate, DemonstrateStock, Rescue
 from vantage.collect.pool import play_here
 from vantage.core.self_bc import ConstantBC
@@ -22,15 +26,18 @@ from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitR
 from vantage.data.v3.read import read_table
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
-from vantage.disk.tables import read_parquet
-from vantage.learn.critic.panel import load_panel
-from vantage.learn.start import FromCheckpoint
+from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.critic.panel import Panel, load_panel, save_panel
+from vantage.learn.parent import save_parent
+from vantage.learn.start import FromCheckpoint, FromScratch, begin
+from vantage.nets.critic import DualCritic, ParentHead
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import build_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.practice.ppo import PPOFit
 from vantage.practice.settings import Checks, Play, Practice
 from vantage.practice.trainer import PracticeTask, Trainer
+from vantage.seeding import global_generator_kept
 from vantage.stages.collect import Demonstrations, Rollouts, collect_demonstrations, collect_rollouts
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_critic import fit_critic
@@ -123,12 +130,13 @@ def labelled(given: Fixture) -> Values:
 def criticised(given: Fixture) -> Values:
     """Both heads and the parent head on the first round; two folds of two members as well."""
     values: Values = {}
+    entering = _entering(given)
     for name, changes in (("one", {}), ("panel", {"folds": 2, "members": 2})):
         out = given.out / name
         settings = replace(recorded.IMPROVEMENT.critic, **changes)
         fit_critic(
             recorded.sources(given.run, 1),
-            Round.of(given.run, 0).actor,
+            entering,
             out,
             settings,
             t_max=recorded.T_MAX,
@@ -162,16 +170,7 @@ RULES: Mapping[str, Rule] = {
 def weighed(given: Fixture) -> Values:
     """Weights of every rule on the second round, by route, and some rows of them."""
     here, values = Round.of(given.run, 2), Values()
-    critic = given.out / "critic"
-    fit_critic(
-        recorded.sources(given.run, 2),
-        Round.of(given.run, 1).actor,
-        critic,
-        recorded.IMPROVEMENT.critic,
-        t_max=recorded.T_MAX,
-        seed=recorded.SEED,
-        parent=recorded.IMPROVEMENT.parent,
-    )
+    critic = _critic(given, here.number)
     for name, rule in RULES.items():
         out = given.out / f"{name}.parquet"
         weigh(
@@ -195,21 +194,36 @@ def weighed(given: Fixture) -> Values:
 
 
 def fitted(given: Fixture) -> Values:
-    """The first round's policy after eight steps."""
+    """A policy after eight steps on the first round, with weights that nobody's rule has made."""
     out = given.out / "actor"
     fit = replace(recorded.IMPROVEMENT.fit, steps=8, log_every=1)
-    sources, weights = recorded.sources(given.run, 1), Round.of(given.run, 1).weights
-    fit_policy(sources, weights, FromCheckpoint(Round.of(given.run, 0).actor), out, fit, seed=5)
+    fit_policy(
+        recorded.sources(given.run, 1),
+        _weights(given, 1),
+        FromCheckpoint(_entering(given)),
+        out,
+        fit,
+        seed=5,
+    )
     return _curve(out, ("loss", "lr", "grad_norm")) | _parameters(out)
 
 
 def fitted_together(given: Fixture) -> Values:
     """Eight updates of critic and policy, four of them after the warm-up."""
-    run = recorded.copy_of_recordings(given.run, given.out / "run", 1)
-    fit = replace(recorded.IMPROVEMENT.fit, steps=8, log_every=1)
-    settings = recorded.improvement(schedule=Interleaved(warm_up=4), fit=fit)
-    recorded.improver(run, 1, settings).learn()
-    actor = Round.of(run, 1).actor
+    actor = given.out / "actor"
+    fit_interleaved(
+        recorded.sources(given.run, 1),
+        FromCheckpoint(_entering(given)),
+        given.out / "critic",
+        actor,
+        Interleaved(warm_up=4),
+        recorded.IMPROVEMENT.weighing,
+        replace(recorded.IMPROVEMENT.fit, steps=8, log_every=1),
+        recorded.IMPROVEMENT.critic,
+        t_max=recorded.T_MAX,
+        policy_version=0,
+        seed=5,
+    )
     names = ("loss", "mean_g", "loss_viability", "loss_efficiency")
     return _curve(actor, names) | _parameters(actor)
 
@@ -266,6 +280,46 @@ STAGES: Mapping[str, Callable[[Fixture], Values]] = {
     "practice": practised,
 }
 """Names of `vantage.algorithms.made.meanings`."""
+
+
+def _entering(given: Fixture) -> Path:
+    """A policy that no stage has trained."""
+    folder = given.out / "entering"
+    begin(FromScratch(recorded.SPEC, 4), recorded.experience(given.run, 1)).save(folder)
+    return folder
+
+
+def _critic(given: Fixture, number: int) -> Path:
+    """A critic and a parent head that no stage has trained, on the true state as features."""
+    folder, replay = given.out / "critic", recorded.experience(given.run, number)
+    folder.mkdir()
+    truth = replay.environment_state
+    assert truth is not None
+    features, settings = torch.from_numpy(truth), recorded.IMPROVEMENT
+    with global_generator_kept(11):
+        critic = DualCritic(truth.shape[1], recorded.T_MAX, settings.critic.width)
+        parent = ParentHead(truth.shape[1], settings.parent.bins.count, settings.parent.width)
+    critic.standardise.fit(features)
+    parent.standardise.fit(features)
+    with torch.no_grad():  # values that differ by more than an untrained head's
+        for head in (critic.viability, critic.efficiency, parent.value):
+            head[-1].weight.mul_(8.0)
+
+    save_panel(folder, Panel(((critic,),)), settings.critic, recorded.T_MAX)
+    save_parent(folder, parent)
+    kept = {"features": features, "fold": torch.zeros(len(replay), dtype=torch.int64)}
+    save_file(kept | {"fingerprint": torch.from_numpy(replay.fingerprint)}, folder / "features.safetensors")
+    return folder
+
+
+def _weights(given: Fixture, number: int) -> Path:
+    """A ledger whose weights and sampling are a pattern over the frames."""
+    path, ledger = given.out / "weights.parquet", read_parquet(Round.of(given.run, number).weights)
+    place = np.arange(len(ledger["weight"]))
+    ledger["weight"] = (0.25 + (place % 7) / 4).astype(ledger["weight"].dtype)
+    ledger["sampling"] = (1.0 + place % 3) / (1.0 + place % 3).sum()
+    write_parquet(path, ledger, nullable=[name for name in ledger if ledger[name].dtype.kind == "f"])
+    return path
 
 
 def _floats(column: np.ndarray) -> list[float]:

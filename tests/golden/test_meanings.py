@@ -6,7 +6,8 @@
     python tests/golden/test_meanings.py
 
 which writes the values of stages whose number was raised, and refuses those whose values moved alone.
-`--input-changed` writes those too, for a change of the fixture that no stage has part in.
+`--input-changed` writes those too: for a change of the fixture that no stage has part in, and for the stages
+that read labels, where `label` has another meaning.
 """
 
 import json

@@ -608,9 +608,9 @@ PRACTICE_MUTANTS = (
             "np.where(trials.success, trials.steps, np.nan)",
         ),
         padding_of_demos_cloned=("mask=valid,", "mask=np.ones_like(valid),"),
-        failures_cost_their_steps=(
+        failures_cost_no_steps=(
             "np.where(trials.success, trials.steps, settings.checks.limit).mean()",
-            "trials.steps.mean()",
+            "trials.steps[trials.success].mean()",
         ),
         critic_never_warms_up=("warm = self.iteration < settings.fit.warm_up", "warm = False"),
         led_steps_are_free=("self.spent += int(trials.spent.sum())", "self.spent += int(trials.steps.sum())"),

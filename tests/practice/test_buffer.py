@@ -77,6 +77,11 @@ def test_admission_and_eviction_by_hand(rule, lengths):
     assert not buffer.kept[1], "nobody offered task b anything"
 
 
+def test_what_was_not_executed_is_masked():
+    windows = windows_of(trials_of((0, True, 5), (0, True, 4)), 1)
+    assert windows.mask.tolist() == [[True, True, True], [True, False, False]]
+
+
 def test_failures_never_enter():
     buffer = DemoBuffer(BufferRule(admission=ShorterThanLongest()), ("a",))
     assert buffer.offer(trials_of((0, False, 3), (0, False, 9))) == 0

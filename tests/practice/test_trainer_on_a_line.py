@@ -24,7 +24,7 @@ from vantage.policies.load import load_policy
 from vantage.practice.buffer import BufferRule, DemoBuffer, ShorterThanLongest
 from vantage.practice.lockstep import Group, Start, play_group
 from vantage.practice.ppo import PPOFit
-from vantage.practice.settings import Checks, Play, Practice
+from vantage.practice.settings import Checks, Play, Practice, ReplayedLead
 from vantage.practice.trainer import PracticeTask, Trainer, demonstrations_of
 from vantage.seeding import seed_for
 from vantage.types import VantageError
@@ -109,6 +109,26 @@ def test_practice_plays_new_starts_with_noise(start: Round, tmp_path: Path) -> N
     steps = play_group(replace(pool.groups[0], actor=start.actor)).spent.sum()
     steps += play_group(replace(pool.groups[1], actor=start.actor)).spent.sum()
     assert trainer.lines[0]["steps"] == steps
+
+
+def test_failures_cost_their_limit_in_a_check(start: Round, tmp_path: Path) -> None:
+    practice = replace(PRACTICE, checks=replace(PRACTICE.checks, limit=16))
+    trainer, pool = Trainer.begin(task_of(start, practice), tmp_path / ".practice"), Watched()
+    check = trainer.check(pool)
+    trials = play_group(Group(0, tuple(pool.starts), start.actor, explores=False))
+    assert 0 < check["success"] < 1, "some fail"
+    assert check["cost"] == pytest.approx(np.where(trials.success, trials.steps, 16).mean())
+
+
+def test_steps_that_lead_to_a_start_are_spent(start: Round, tmp_path: Path) -> None:
+    """A replayed demonstration costs environment steps like the policy's own."""
+    lead = ReplayedLead(share=1.0, steps=3)
+    practice = replace(PRACTICE, play=replace(PRACTICE.play, lead=lead))
+    trainer, pool = Trainer.begin(task_of(start, practice), tmp_path / ".practice"), Watched()
+    trainer.iterate(pool)
+    played = [play_group(replace(group, actor=start.actor)) for group in pool.groups]
+    own, spent = (sum(int(getattr(trials, name).sum()) for trials in played) for name in ("steps", "spent"))
+    assert any(trials.led.any() for trials in played) and trainer.spent == spent > own
 
 
 def test_the_best_checkpoint_is_kept_whatever_comes_later(start: Round, tmp_path: Path) -> None:
