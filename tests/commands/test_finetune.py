@@ -1,6 +1,7 @@
 """From recordings to a better policy by one command: LeRobot's options, its presets, its checkpoints;
 interrupted and gone on with."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tiny_finetune import ACT
 from tiny_finetune import finetune_words as words
 
-from vantage.algorithms.finetune import FineTune, recordings_of, settings_of
+from vantage.algorithms.finetune import FineTune, label_recordings, recordings_of, settings_of
 from vantage.cli import dispatch
 from vantage.commands.finetune import defaults
 from vantage.commands.lerobot_words import translate
@@ -20,6 +21,7 @@ from vantage.disk.tables import read_parquet
 from vantage.errors import VantageError
 from vantage.policies.lerobot.preset import preset_of
 from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
+from vantage.stages.label import label
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,36 @@ def test_a_plan_says_what_there_is_and_leaves_nothing(
     told = capfd.readouterr().out
     assert f"{recorded / 'round-01' / '1-episodes'}: rollouts, 15 episodes (8 succeeded, 5 failed)" in told
     assert "rollout_success" in told and "parameters train" in told and "6 steps of" in told
+    assert re.search(r"\ntraining takes [\d.]+ [MG]B of memory\n", told)
     assert not (tmp_path / "run").exists()
+
+
+def test_demonstrations_among_rollouts_are_named_by_their_episodes(
+    recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a merge of both holds them: they are labelled as `vantage label --demos 0-1,4` does."""
+    dispatch(words(recorded, tmp_path / "run", "--plan", "--demo-episodes", "0-1,4"))
+    told = capfd.readouterr().out
+    assert "rollouts, 15 episodes (8 succeeded, 5 failed)" in told
+    assert "3 of the episodes are demonstrations" in told
+
+    here, labels = Round.of(recorded, 1), tmp_path / "labels.parquet"
+    csv = here.folder / "outcomes.csv"
+    label(here.episodes, labels, outcomes=csv, demos={0, 1, 4})
+    settings = FineTune(rollouts=(here.episodes,), outcomes=(csv,), demo_episodes=("0-1,4",))
+    recordings = recordings_of(tmp_path / "run", settings)
+    label_recordings(tmp_path / "run", recordings, settings)
+    assert recordings.last.labels.read_bytes() == labels.read_bytes()
+
+    for typed, sentence in (
+        (["0", "none"], "has 2 words for 1 data sets of rollouts"),
+        (["4-1"], "--demo-episodes 4-1: `4-1` names no episodes"),
+        (["all"], "name a data set of demonstrations with --demos"),
+        (["20"], "there is no episode 20"),
+    ):
+        with pytest.raises(VantageError, match=sentence):
+            dispatch(words(recorded, tmp_path / "other", "--plan", "--demo-episodes", *typed))
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Path, tmp_path: Path) -> None:

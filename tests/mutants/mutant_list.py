@@ -841,7 +841,8 @@ POLICY_MUTANTS = (
             "counted / counted.mean() if counted.any()",
             "counted if counted.any()",
         ),
-        corrections_read_as_demonstrations=("Reading() if demos else settings.reading", "Reading()"),
+        corrections_read_as_demonstrations=("Reading() if demos is True else settings.reading", "Reading()"),
+        named_demonstrations_forgotten=("(shown or [False] * len(", "([False] * len("),
     ),
 )
 

@@ -18,6 +18,7 @@ A run that goes on from an earlier one numbers on, and reads that one's recordin
 disk is not made again.
 """
 
+import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +40,9 @@ from vantage.batch import Batch
 from vantage.config import Whole, check, from_json
 from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience, load_experience
-from vantage.data.frames import Storage, make_frames
+from vantage.data.frames import Plan as PicturesPlan
+from vantage.data.frames import Storage, in_bytes, make_frames, plan_frames
+from vantage.data.named import episodes_named
 from vantage.data.stores.recording import read_recording
 from vantage.data.v3.meta import read_info
 from vantage.disk.files import read_json, whole_folder
@@ -77,6 +80,9 @@ class FineTune:
     outcomes: tuple[Path, ...] = ()
     """A csv of outcomes for every data set of rollouts, in the same order; none: what was said on the page of
     `vantage outcomes`, or their own `next.success`."""
+    demo_episodes: tuple[str, ...] = ()
+    """Which episodes of a data set of rollouts are demonstrations, such as 0-4,9: for every one of them, in
+    the same order; `none`: no episode."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = Reading()
     """How the rollouts say who drove."""
     supervised: PolicyFit = PolicyFit()
@@ -112,6 +118,14 @@ class FineTune:
                 f"there are {len(self.outcomes)} files of outcomes for {len(self.rollouts)} data sets of "
                 "rollouts; give one to each, in the same order, or none at all"
             )
+        if self.demo_episodes and len(self.demo_episodes) != len(self.rollouts):
+            raise VantageError(
+                f"--demo-episodes has {len(self.demo_episodes)} words for {len(self.rollouts)} data sets of "
+                "rollouts; give one to each, in the same order (`none`: it holds no demonstrations)"
+            )
+        for text in self.demo_episodes:
+            if episodes_named(text, "--demo-episodes") is True:
+                raise VantageError("--demo-episodes all: name a data set of demonstrations with --demos")
         if not isinstance(self.policy, LeRobotPolicy) and not self.demos and self.previous is None:
             raise VantageError(
                 "a policy from scratch learns from demonstrations first; name them with --demos"
@@ -275,14 +289,15 @@ def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> N
     own = [current for current in recordings.rounds if current.run == run]
     paths = (*settings.demos, *settings.rollouts)
     outcomes = [*[None] * len(settings.demos), *(settings.outcomes or [None] * len(settings.rollouts))]
+    shown = [episodes_named(text, "--demo-episodes") for text in settings.demo_episodes]
+    shown = [*[True] * len(settings.demos), *(shown or [False] * len(settings.rollouts))]
 
-    for current, path, csv in zip(own, paths, outcomes, strict=True):
+    for current, path, csv, demos in zip(own, paths, outcomes, shown, strict=True):
         current.folder.mkdir(parents=True, exist_ok=True)
         if not current.episodes.is_symlink():
             current.episodes.symlink_to(path.resolve(), target_is_directory=True)
         if not current.labels.exists():
-            demos = current in recordings.demonstrations
-            reading = Reading() if demos else settings.reading
+            reading = Reading() if demos is True else settings.reading
             labelling = settings.improvement.labelling
             label(
                 current.episodes,
@@ -401,7 +416,7 @@ def going_on(run: Path) -> FineTune:
     yet."""
     past = settings_of(run)
     policy = LeRobotPolicy(path=str(recordings_of(run, past).last.actor))
-    return replace(past, policy=policy, previous=run, demos=(), rollouts=(), outcomes=())
+    return replace(past, policy=policy, previous=run, demos=(), rollouts=(), outcomes=(), demo_episodes=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,6 +431,8 @@ class DataSetPlan:
     failures: int
     human_share: float
     """Of its frames: a person drove."""
+    shown: int
+    """Episodes that are demonstrations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +447,10 @@ class Plan:
     """That train."""
     steps: int
     seconds_per_step: float
+    memory: int
+    """Bytes at the most while the steps were timed: of the accelerator, or of this process."""
+    pictures: tuple[PicturesPlan, ...]
+    """What keeping the pictures of each data set takes; none for a policy that looks at none."""
     remarks: tuple[str, ...]
     """What was filled, changed or could not be compared."""
 
@@ -438,11 +459,13 @@ class Plan:
         lines = [
             f"{one.path}: {'demonstrations' if one.demonstrations else 'rollouts'}, {one.episodes:,} "
             f"episodes ({one.successes:,} succeeded, {one.failures:,} failed), {one.frames:,} frames, "
-            f"a person drove {one.human_share:.0%}"
+            f"a person drove {one.human_share:.0%}{_among(one)}"
             for one in self.data
         ]
         credit = ", ".join(f"{frames:,} {route}" for route, frames in self.routes.items())
         minutes = self.steps * self.seconds_per_step / 60
+        disk, memory = (sum(getattr(plan, name) for plan in self.pictures) for name in ("disk", "memory"))
+        kept = f"pictures take {in_bytes(disk)} on the disk and {in_bytes(memory)} of memory; "
 
         return "\n".join(
             [
@@ -453,8 +476,23 @@ class Plan:
                 *self.remarks,
                 f"{self.steps:,} steps of {self.seconds_per_step:.2f} s, about {minutes:.0f} min on this "
                 "device, without the features and the critic",
+                f"{kept if self.pictures else ''}training takes {in_bytes(self.memory)} of memory",
             ]
         )
+
+
+def _among(one: DataSetPlan) -> str:
+    """How many rollouts are demonstrations, where some are."""
+    if one.demonstrations or not one.shown:
+        return ""
+    return f"; {one.shown:,} of the episodes are demonstrations"
+
+
+def _most_memory(device: torch.device) -> int:
+    """Bytes that were taken at the most: of the accelerator, or by this process where there is none."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def plan_finetune(settings: FineTune) -> Plan:
@@ -471,7 +509,12 @@ def plan_finetune(settings: FineTune) -> Plan:
         learner = Learner(policy, fit.optim, fit.steps, settings.compute)
         batch = policy.interface.fake_batch(fit.batch)
         seconds = [_time_step(learner, policy, batch) for _ in range(3)][1:]
+        memory = _most_memory(learner.device)
         data = tuple(_data_set_plan(current, recordings) for current in recordings.rounds)
+        cameras, pictures = policy.interface.cameras, list[PicturesPlan]()
+        for current in recordings.rounds if cameras else ():
+            recording = read_recording(current.episodes, cameras)
+            pictures.append(plan_frames(recording, run / "frames", settings.storage))
 
     routes, counts = np.unique(experience.labels.route, return_counts=True)
     return Plan(
@@ -481,6 +524,8 @@ def plan_finetune(settings: FineTune) -> Plan:
         parameters=sum(p.numel() for p in policy.parameters() if p.requires_grad),
         steps=fit.steps,
         seconds_per_step=float(np.mean(seconds)),
+        memory=memory,
+        pictures=tuple(pictures),
         remarks=policy.remarks,
     )
 
@@ -515,4 +560,5 @@ def _data_set_plan(current: Round, recordings: Recordings) -> DataSetPlan:
         successes=int((outcome == 1).sum()),
         failures=int((outcome == 0).sum()),
         human_share=float(experience.frames.intervention.mean()),
+        shown=int(experience.tables[0].demo.sum()),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from vantage.commands.options import AsJson, Folder, print_json, print_line, usually
+from vantage.data.named import ALL, episodes_named
 from vantage.errors import VantageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 Demonstrations = Annotated[str, usually("none", "[EPISODES]")]
 DrivenBy = Literal["recorded", "policy", "human"]
 ColumnName = Annotated[str | None, usually("intervention, or another name that is known", "NAME")]
-
-
-ALL = "all"
-"""What `--demos` without numbers means."""
 
 
 def spelled(words: Sequence[str]) -> list[str]:
@@ -36,24 +33,6 @@ def spelled(words: Sequence[str]) -> list[str]:
 
 
 _NUMBERS = re.compile(r"[\d,\s-]+")
-
-
-def episodes_named(text: str) -> bool | frozenset[int]:
-    """The numbers in a text such as `0-4,9`; True for all episodes, False for none.
-
-    Raises VantageError for anything else.
-    """
-    if text in ("", ALL):
-        return text == ALL
-    numbers = set[int]()
-    for part in text.split(","):
-        matched = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        if matched is None or int(matched[2] or matched[1]) < int(matched[1]):
-            raise VantageError(
-                f"--demos {text}: `{part}` names no episodes; write numbers and ranges such as 0-4,9"
-            )
-        numbers |= set(range(int(matched[1]), int(matched[2] or matched[1]) + 1))
-    return frozenset(numbers)
 
 
 def audit(

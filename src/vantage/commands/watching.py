@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from vantage.commands.options import AsJson, Folder, print_json, print_line, usually
-from vantage.commands.recordings import ColumnName, Demonstrations, DrivenBy, episodes_named
+from vantage.commands.recordings import ColumnName, Demonstrations, DrivenBy
+from vantage.data.named import episodes_named
 
 if TYPE_CHECKING:
     from vantage.algorithms.watch import Watch

@@ -33,11 +33,14 @@ __all__ = [
     "Compressed",
     "Direct",
     "Frames",
+    "Plan",
     "Raw",
     "Storage",
     "frames_from_journal",
+    "in_bytes",
     "make_frames",
     "open_frames",
+    "plan_frames",
 ]
 
 RAW_LIMIT = 8 << 30
@@ -146,8 +149,8 @@ def make_frames(
     say(_sentence(recording, folder, plan))
     if plan.disk > plan.free:
         raise VantageError(
-            f"{folder} would take {_bytes(plan.disk)} and its disk has {_bytes(plan.free)} free; free some "
-            "space, name another folder, keep fewer cameras, or choose Compressed() or Direct()."
+            f"{folder} would take {in_bytes(plan.disk)} and its disk has {in_bytes(plan.free)} free; free "
+            "some space, name another folder, keep fewer cameras, or choose Compressed() or Direct()."
         )
 
     header = _header(recording, plan.storage)
@@ -270,12 +273,14 @@ def _sentence(recording: Recording, folder: Path, plan: Plan) -> str:
     seen = ", ".join(f"{name} {width} x {height}" for name, (height, width) in recording.kept.items())
     about = "about " if isinstance(plan.storage, Compressed) else ""
     return (
-        f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}{_bytes(plan.disk)} "
-        f"in {folder} ({_bytes(plan.free)} free) and {_bytes(plan.memory)} of memory."
+        f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}"
+        f"{in_bytes(plan.disk)} in {folder} ({in_bytes(plan.free)} free) and {in_bytes(plan.memory)} of "
+        "memory."
     )
 
 
-def _bytes(count: int) -> str:
+def in_bytes(count: int) -> str:
+    """A number of bytes for people."""
     for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
