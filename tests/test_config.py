@@ -95,7 +95,7 @@ def nested(depth: int) -> object:
         (
             "worlds.0",
             {"is": "HeavySpec", "task": "reach-v3"},
-            r"worlds\[0\]: 'HeavySpec' is not MetaWorldSpec",
+            r"worlds\[0\]: 'HeavySpec' is none of MetaWorldSpec, Gymnasium",
         ),
         ("worlds.0", {"is": "MetaWorldSpec"}, r"worlds\[0\]: MetaWorldSpec needs 'task'"),
         ("rollouts.operator.reaction", [1], "reaction: expected a list of 2, found 1 values"),

@@ -70,6 +70,10 @@ if TYPE_CHECKING:
     from vantage.types import Labels as Labels
     from vantage.types import Route as Route
     from vantage.types import Trace as Trace
+    from vantage.worlds.gymnasium.spec import Gymnasium as Gymnasium
+    from vantage.worlds.gymnasium.success import InfoKey as InfoKey
+    from vantage.worlds.gymnasium.success import RewardAtLeast as RewardAtLeast
+    from vantage.worlds.gymnasium.success import Terminated as Terminated
     from vantage.worlds.spec import MetaWorldSpec as MetaWorldSpec
 
 _NAMES = {
@@ -104,6 +108,8 @@ _NAMES = {
     "stages.label": ("Labelling", "label"),
     "stages.weigh": ("Weighing", "weigh"),
     "types": ("Controller", "Labels", "Route", "Trace"),
+    "worlds.gymnasium.spec": ("Gymnasium",),
+    "worlds.gymnasium.success": ("InfoKey", "RewardAtLeast", "Terminated"),
     "worlds.spec": ("MetaWorldSpec",),
 }
 """Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test

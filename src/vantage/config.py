@@ -127,6 +127,21 @@ def _number(hint: Any) -> tuple[type[Any], Bounds] | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleName:
+    """A note beside a text that names a module to be imported, as in `Annotated[str, ModuleName(("a",))]`.
+
+    A file may name one of `known`, or one that this process has imported already: nothing else that a file
+    says is imported.
+    """
+
+    known: tuple[str, ...]
+
+    def allow(self, name: str) -> bool:
+        """Whether a file may name this module."""
+        return not name or name in self.known or name in sys.modules
+
+
 # ---- settings -> JSON
 
 
@@ -241,6 +256,12 @@ class _Reader:
         """`data` as a value of type `kind`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin is Annotated:
+            for note in arguments[1:]:
+                if isinstance(note, ModuleName) and not note.allow(str(data)):
+                    raise VantageError(
+                        f"{where}: a file may not have the module {_short(data)} imported; "
+                        "name the Python file that made it with --recipe"
+                    )
             return self.read(arguments[0], data, where)
 
         if origin in (Union, types.UnionType):

@@ -1,5 +1,9 @@
 """Fast pictures beside MuJoCo's own: the same scene, fewer triangles, and physics untouched."""
 
+import os
+import subprocess
+import sys
+
 import mujoco
 import numpy as np
 import pytest
@@ -73,3 +77,20 @@ def test_tasks_render_something(task: str) -> None:
     for picture in world.images().values():
         assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8 and picture.std() > 10
     world.close()
+
+
+def test_a_script_may_import_its_simulator_first() -> None:
+    """MuJoCo chooses its graphics library when it is imported, and without MUJOCO_GL one that needs a
+    screen."""
+    program = (
+        "import mujoco; from vantage.worlds.render import FastRenderer\n"
+        "model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><light/><geom size=\".1\"/>'"
+        '\'<camera name="c" pos="0 0 1"/></worldbody></mujoco>\')\n'
+        "data = mujoco.MjData(model); mujoco.mj_forward(model, data)\n"
+        "picture = FastRenderer(model, (16, 24))(model, data, 'c'); print(picture.shape, picture.max() > 20)"
+    )
+    bare = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], env=bare, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "(16, 24, 3) True", done.stderr

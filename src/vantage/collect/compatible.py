@@ -11,7 +11,7 @@ from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.types import VantageError
-from vantage.worlds.spec import WorldSpec
+from vantage.worlds.spec import MetaWorldSpec, WorldSpec
 
 
 def check_compatible(
@@ -25,11 +25,28 @@ def check_compatible(
     if not worlds:
         raise VantageError("there is no world to play in; name at least one with --worlds")
 
+    _check_one_robot(worlds)
     for world in worlds:
         _check_policy(interface_in(policy, world), world)
     for operator in operators:
         for world in worlds:
             _check_operator(operator, world)
+
+
+def _check_one_robot(worlds: Sequence[WorldSpec]) -> None:
+    """All worlds of a run are of one robot: their episodes stand in one data set."""
+    first = worlds[0]
+    for world in worlds[1:]:
+        for name, ours, theirs in (
+            ("robot", first.robot, world.robot),
+            ("control rate", f"{first.fps} Hz", f"{world.fps} Hz"),
+            ("cameras, state and actions", first.inputs, world.inputs),
+        ):
+            if ours != theirs:
+                raise VantageError(
+                    f"{first.task} and {world.task} differ in {name} ({ours}, {theirs}); "
+                    "make a run of each, or build them alike"
+                )
 
 
 def _check_policy(interface: Interface, world: WorldSpec) -> None:
@@ -49,9 +66,9 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
             )
 
     dimensions = (
-        ("proprioception", interface.state_dim, world.state_dim, "state_dim"),
-        ("true state", interface.environment_dim, world.environment_dim, "sight.dim"),
-        ("action", interface.action_dim, world.action_dim, "action_dim"),
+        ("proprioception", interface.state_dim, world.inputs.state_dim, "state_dim"),
+        ("true state", interface.environment_dim, world.inputs.environment_dim, "sight.dim"),
+        ("action", interface.action_dim, world.inputs.action_dim, "action_dim"),
     )
     for name, wanted, offered, setting in dimensions:
         if wanted is not None and wanted != offered:
@@ -67,5 +84,7 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
     try:
         operator(world.task, world.limit, np.random.default_rng(0))
     except VantageError as error:
-        stock = "MetaWorld's own policies demonstrate all of its tasks (the operator DemonstrateStock)"
-        raise VantageError(f"{error}; {stock}, and with the operator NoOne nobody rescues") from error
+        other = "MetaWorld's own policies demonstrate all of its tasks (the operator DemonstrateStock)"
+        if not isinstance(world, MetaWorldSpec):
+            other = "an expert of one's own demonstrates with DemonstrateWith, and rescues with RescueWith"
+        raise VantageError(f"{error}; {other}, and with the operator NoOne nobody rescues") from error

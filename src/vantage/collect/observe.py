@@ -28,12 +28,12 @@ def facts_of_world(world: WorldSpec) -> DataFacts:
     Cameras and dimensions are the world's. Nothing is known of scales yet: the statistics are placeholders of
     the right shape.
     """
-    side = world.image_size
+    inputs = world.inputs
     return DataFacts(
-        cameras={camera: (side, side) for camera in world.cameras},
-        action=Scale.of(np.zeros((1, world.action_dim))),
-        state=Scale.of(np.zeros((1, world.state_dim))),
-        environment_state=Scale.of(np.zeros((1, world.environment_dim))),
+        cameras=inputs.cameras,
+        action=Scale.of(np.zeros((1, inputs.action_dim))),
+        state=Scale.of(np.zeros((1, inputs.state_dim))),
+        environment_state=Scale.of(np.zeros((1, inputs.environment_dim))),
         fps=float(world.fps),
     )
 

@@ -1,6 +1,8 @@
 """What every simulated (or real) world must offer to the one collection loop."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -47,10 +49,60 @@ class World(Protocol):
         """
         ...
 
-    def images(self) -> dict[str, UInt8[np.ndarray, "P P 3"]]:
+    def images(self) -> dict[str, UInt8[np.ndarray, "_h _w 3"]]:
         """One picture per camera, rendered now."""
         ...
 
     def close(self) -> None:
         """Free the simulator and its graphics context."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldInputs:
+    """What a world offers to a policy, known before the first episode."""
+
+    cameras: Mapping[str, tuple[int, int]]
+    """Camera name -> (height, width) of its pictures."""
+    state_dim: int
+    """Numbers of proprioception."""
+    environment_dim: int
+    """Numbers of true state."""
+    action_dim: int
+
+
+@runtime_checkable
+class OwnWorldSpec(Protocol):
+    """What a world of one's own must offer as a value: a frozen dataclass, which can be compared, hashed and
+    written down."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def task(self) -> str:
+        """Machine name, fit for a file name; different for every world of a run."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Control steps before an unsolved episode ends as a failure."""
+        ...
+
+    @property
+    def fps(self) -> int:
+        """Control steps per second."""
+        ...
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot, for the data set's info.json; the same in all worlds of a run."""
+        ...
+
+    @property
+    def inputs(self) -> WorldInputs:
+        """What its world offers to a policy."""
+        ...
+
+    def __call__(self) -> World:
+        """Build it (here and now: graphics contexts do not travel between processes)."""
         ...

@@ -8,6 +8,7 @@ reflections or multisampling here, and meshes are decimated. Collision geometry 
 # pyright: reportAttributeAccessIssue=false
 
 import atexit
+import importlib
 import os
 import weakref
 from collections.abc import Hashable, Sequence
@@ -22,13 +23,16 @@ from vantage.errors import VantageError
 
 
 class FastRenderer:
-    """Pictures at one size of one model, or of copies of it.
+    """Pictures at one size, by default square, of one model, or of copies of it.
 
     Make it before anything else renders the model: it changes its visual quality in place.
     """
 
-    def __init__(self, model: Any, size: int, flipped: Sequence[str] = ()) -> None:
-        """`size`: side in pixels; `flipped`: cameras that hang upside down, to be turned round."""
+    def __init__(self, model: Any, size: int | tuple[int, int], flipped: Sequence[str] = ()) -> None:
+        """`size`: side, or height and width, in pixels.
+
+        `flipped`: cameras that hang upside down, to be turned round.
+        """
         model.vis.quality.offsamples = 0
         model.vis.quality.shadowsize = 0
         decimate_meshes(model)
@@ -45,7 +49,7 @@ class FastRenderer:
         _close_at_exit()
         _OPEN.add(self)
 
-    def __call__(self, model: Any, data: Any, camera: str) -> UInt8[np.ndarray, "P P 3"]:
+    def __call__(self, model: Any, data: Any, camera: str) -> UInt8[np.ndarray, "_h _w 3"]:
         """What `camera` sees now.
 
         `model`: the one that `data` belongs to; it may place and size its parts in its own way.
@@ -62,9 +66,13 @@ class FastRenderer:
         self._renderer.close()
 
 
-def _open_renderer(model: Any, size: int) -> Any:
+def _open_renderer(model: Any, size: int | tuple[int, int]) -> Any:
+    height, width = size if isinstance(size, tuple) else (size, size)
+    frame = model.vis.global_
+    frame.offheight, frame.offwidth = max(frame.offheight, height), max(frame.offwidth, width)
+    _draw_without_a_screen()
     try:
-        return mujoco.Renderer(model, size, size)
+        return mujoco.Renderer(model, height, width)
     except (mujoco.FatalError, AttributeError, ImportError) as error:
         # MuJoCo's C code, its Python, or PyOpenGL gives up.
         library = os.environ.get("MUJOCO_GL") or "not set"
@@ -75,10 +83,23 @@ def _open_renderer(model: Any, size: int) -> Any:
         ) from error
 
 
+def _draw_without_a_screen() -> None:
+    """Let MuJoCo choose its graphics library again where it was imported before `MUJOCO_GL` was set.
+
+    It chooses when it is imported, and without a screen and without that variable chooses one that needs a
+    screen: a script that imports its simulator before vantage could not draw.
+    """
+    context = mujoco.gl_context
+    if os.environ.get("MUJOCO_GL") == "egl" and context.GLContext.__module__ == "mujoco.glfw":
+        importlib.reload(context)
+
+
 _SHARED: "weakref.WeakValueDictionary[Hashable, FastRenderer]" = weakref.WeakValueDictionary()
 
 
-def shared_renderer(form: Hashable, model: Any, size: int, flipped: Sequence[str] = ()) -> FastRenderer:
+def shared_renderer(
+    form: Hashable, model: Any, size: int | tuple[int, int], flipped: Sequence[str] = ()
+) -> FastRenderer:
     """The renderer of this process for models of one form. It is open as long as somebody holds it.
 
     A context takes 200 MB and half a second: thirty copies of a world that each open their own take 8 GB.

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from vantage.config import Count, Whole, check
 from vantage.seeding import seed_for
-from vantage.worlds.protocol import World
+from vantage.worlds.gymnasium.spec import Gymnasium
+from vantage.worlds.protocol import OwnWorldSpec, World, WorldInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ class MetaWorldSpec:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
 
+    @property
+    def inputs(self) -> WorldInputs:
+        """What its world offers to a policy."""
+        return WorldInputs(
+            cameras={camera: (self.image_size, self.image_size) for camera in self.cameras},
+            state_dim=self.state_dim,
+            environment_dim=self.environment_dim,
+            action_dim=self.action_dim,
+        )
+
     def __call__(self) -> World:
         """Build it (here and now: graphics contexts do not travel between processes)."""
         from vantage.worlds.metaworld.world import MetaWorld  # the simulator is an extra, and slow to import
@@ -44,7 +55,7 @@ class MetaWorldSpec:
         return MetaWorld(self.task, alike=self.alike, half_open=self.half_open, image_size=self.image_size)
 
 
-WorldSpec = MetaWorldSpec
+WorldSpec = MetaWorldSpec | Gymnasium | OwnWorldSpec
 """Every kind of world the collector can build."""
 
 

@@ -1,0 +1,1 @@
+"""Environments that speak gymnasium's language, as worlds: a value names one, an adapter plays it."""
