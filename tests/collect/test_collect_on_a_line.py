@@ -1,7 +1,9 @@
 """Recording in the known world: what a row holds, when a policy decides again, and which episodes are played
 and kept."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,8 @@ from line_world import Line, LineSpec
 from vantage.batch import Observation
 from vantage.collect.episode import run_episode
 from vantage.collect.handover import Event, Phase
-from vantage.collect.operators import Demonstrate, NoOne, Rescue
-from vantage.collect.pool import play_here
+from vantage.collect.operators import Demonstrate, NoOne, Rescue, Rescues, operator_of
+from vantage.collect.pool import Job, Played, Pool, play_here
 from vantage.data.episodes import Episode
 from vantage.data.v3.read import read_table
 from vantage.disk.layout import Round
@@ -139,9 +141,11 @@ def test_human_time_extends_the_limit_by_so_much_and_no_more() -> None:
         assert not episode.outcome and len(episode) == length
 
 
-def rollouts(folder: Path, number: int, **changes: object) -> Round:
+def rollouts(
+    folder: Path, number: int, rescues: Rescues = "all", pool: Pool = play_here, **changes: object
+) -> Round:
     here = Round.of(folder, number)
-    settings = Rollouts(per_world=4, operator=Between(), **changes)
+    settings = Rollouts(**{"per_world": 4, "operator": Between(), **changes})
     policy_of(0.3).save(folder / "policy")
     collect_rollouts(
         here,
@@ -151,9 +155,52 @@ def rollouts(folder: Path, number: int, **changes: object) -> Round:
         policy_version=33,
         seed=7,
         cameras={},
-        pool=play_here,
+        pool=pool,
+        rescues=rescues,
     )
     return here
+
+
+class Interrupted:
+    """A pool that plays one episode, and then somebody presses Ctrl-C."""
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
+        yield from play_here(islice(jobs, 1))
+        raise KeyboardInterrupt
+
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        return map(function, items)
+
+
+def test_with_half_of_the_rescues_each_episode_is_as_with_all_or_as_with_none(tmp_path: Path) -> None:
+    tables = {
+        kind: read_table(rollouts(tmp_path / kind, 1, kind).episodes) for kind in ("all", "half", "none")
+    }
+    half = tables["half"]
+    assert not tables["none"].intervention.any()
+
+    kinds: list[str] = []
+    for number, ours in enumerate(half.slices):
+        operator = operator_of(Between(), "half", seed_for("rollout", 7, 1, number))
+        kinds.append("none" if operator == NoOne() else "all")
+        theirs = tables[kinds[-1]].slices[number]
+        np.testing.assert_array_equal(half.action[ours], tables[kinds[-1]].action[theirs])
+        np.testing.assert_array_equal(half.intervention[ours], tables[kinds[-1]].intervention[theirs])
+    assert set(kinds) == {"all", "none"}
+
+
+def test_half_is_half() -> None:
+    drawn = [operator_of(Between(), "half", seed) == Between() for seed in range(1000)]
+    assert 440 < sum(drawn) < 560, "five standard deviations of a fair coin are 79"
+
+
+def test_rollouts_that_were_begun_with_other_rescues_are_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        rollouts(tmp_path, 1, "none", pool=Interrupted())
+    for other in ("half", "all"):
+        with pytest.raises(VantageError, match="with another rescues; delete it"):
+            rollouts(tmp_path, 1, other)
+    rollouts(tmp_path, 1, "none")
 
 
 def test_rollouts_begin_at_starts_of_their_round(tmp_path: Path) -> None:

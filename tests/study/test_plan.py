@@ -1,15 +1,18 @@
 """A plan says what every cell is made by, and refuses what stands on nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne
 from vantage.commands.studies import find_study
 from vantage.core.weights import HABC
 from vantage.recipes import STUDIES
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.rows import Results
 from vantage.types import VantageError
 
 
@@ -90,6 +93,41 @@ def test_an_arm_may_train_longer_and_begin_anew() -> None:
     assert plan.gradient_steps(plan.arm("anew")) == 3 * 7
     assert replace(anew, from_scratch=False, fit=fit) == further and anew.from_scratch and anew.fit.steps == 7
     assert len({plan.fingerprint(arm, plan.tasks[0]) for arm in plan.arms}) == 3
+
+
+def test_who_rescues_is_a_choice_of_the_study_and_of_an_arm() -> None:
+    plan = study(Online(name="habc"), Online(name="alone", rescues="none"), Online(name="all", rescues="all"))
+    runs = {arm.name: plan.settings(arm, plan.tasks[0], 0) for arm in plan.arms}
+    assert [run.rescues for run in runs.values()] == ["all", "all", "none", "all"]
+    assert runs["alone"].operator == NoOne() and runs["habc"].operator == runs["habc"].rollouts.operator
+    limit = plan.tasks[0].world.limit
+    assert (runs["alone"].t_max, runs["habc"].t_max) == (limit, limit + runs["habc"].operator.extension)
+
+    nobody = replace(plan, base=replace(plan.base, rescues="none"))
+    habc, alone = (plan.arm(name) for name in ("habc", "alone"))
+    assert nobody.settings(habc, plan.tasks[0], 0) == runs["alone"]
+    assert nobody.settings(plan.arm("all"), plan.tasks[0], 0) == runs["habc"]
+    assert plan.fingerprint(habc, plan.tasks[0]) != plan.fingerprint(alone, plan.tasks[0])
+
+
+@pytest.mark.parametrize("name", ["state", "pixels"])
+def test_stored_cells_still_have_their_fingerprints(name: str) -> None:
+    results = Results.read(Path(f"docs/results/study-{name}"))
+    cells = results.tables["cells"]
+    stored = zip(cells["task"], cells["arm"], cells["fingerprint"], strict=True)
+    plan = find_study(name)
+    for task, arm, fingerprint in {cell for cell in stored if cell[0] == plan.tasks[0].name}:
+        assert plan.fingerprint(plan.arm(arm), plan.task(task)) == fingerprint, (task, arm)
+
+
+def test_tasks_without_an_operator_are_studied_where_nobody_rescues() -> None:
+    plan = find_study("alone")
+    hammer = plan.task("hammer-v3")
+    run = plan.settings(plan.arm("habc"), hammer, 0)
+    assert run.supervision.demonstrations.operator == DemonstrateStock()
+    assert run.operator == NoOne()
+    pick_place = plan.settings(plan.arm("habc"), plan.task("pick-place-v3"), 0)
+    assert pick_place.supervision.demonstrations.operator == Demonstrate() and pick_place.operator == NoOne()
 
 
 @pytest.mark.parametrize("name", STUDIES)

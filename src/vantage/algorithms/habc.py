@@ -29,6 +29,7 @@ from vantage.algorithms.supervised import (
 from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
+from vantage.collect.operators import NoOne, OperatorSpec, Rescues
 from vantage.collect.pool import Pool, open_pool
 from vantage.config import Whole, check
 from vantage.data.experience import Experience, load_experience
@@ -56,6 +57,9 @@ class HABCRun:
     """Round 0: demonstrations, and supervised fine-tuning on them."""
     rounds: Whole = 2
     rollouts: Rollouts = Rollouts()
+    rescues: Rescues = "all"
+    """In which rollouts the operator stands by: all; half of them, drawn by the episode's seed; none, where
+    the outcome is all that is learned from."""
     improvement: Annotated[Improvement, tyro.conf.arg(name="")] = Improvement()
     """What every later round makes of what it recorded."""
     evaluation: Evaluation = Evaluation()
@@ -75,13 +79,18 @@ class HABCRun:
 
         operators = [self.supervision.demonstrations.operator]
         if self.rounds:
-            operators.append(self.rollouts.operator)
+            operators.append(self.operator)
         check_compatible(self.policy, self.worlds, operators)
+
+    @property
+    def operator(self) -> OperatorSpec:
+        """Who may rescue: the operator of the rollouts, or nobody."""
+        return NoOne() if self.rescues == "none" else self.rollouts.operator
 
     @property
     def t_max(self) -> int:
         """The longest possible episode, in control steps: the limit and what rescues may add to it."""
-        return max(world.limit for world in self.worlds) + self.rollouts.operator.extension
+        return max(world.limit for world in self.worlds) + self.operator.extension
 
     @property
     def interface(self) -> Interface:
@@ -154,6 +163,7 @@ def collect_round(current: Round, settings: HABCRun, pool: Pool) -> None:
         cameras=settings.interface.cameras,
         pool=pool,
         device=settings.compute.acting,
+        rescues=settings.rescues,
     )
     note_made(current)
 

@@ -49,7 +49,14 @@ def supervised_part(settings: Run) -> Run:
     match settings:
         case HABCRun(improvement=improvement):
             labelling = Improvement(labelling=improvement.labelling)
-            return replace(settings, rounds=0, rollouts=Rollouts(), improvement=labelling, control=False)
+            return replace(
+                settings,
+                rounds=0,
+                rollouts=Rollouts(),
+                rescues="all",
+                improvement=labelling,
+                control=False,
+            )
         case ChunkedPPORun():
             return replace(settings, practice=Practice(steps=0))
 

@@ -6,13 +6,14 @@ the policy never does.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from vantage.collect.handover import Event, Phase
 from vantage.config import Count, NotNegative, Positive, Share, Whole, check
+from vantage.seeding import seed_for
 from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
 
 
@@ -165,6 +166,26 @@ class OwnOperator(Protocol):
 
 OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue | OwnOperator
 """Every kind of operator."""
+
+Rescues = Literal["all", "half", "none"]
+"""In which rollouts the operator of a run stands by: in every one, in each with probability one half, or in
+none."""
+
+
+def operator_of(operator: OperatorSpec, rescues: Rescues, episode_seed: int) -> OperatorSpec:
+    """Who stands by in the episode of that seed: the run's operator, or nobody.
+
+    With "half" the episode's seed decides, by a draw of its own: where the operator stands by, the episode is
+    the same as with "all", and elsewhere the same as with "none".
+    """
+    match rescues:
+        case "all":
+            return operator
+        case "half":
+            stands_by = np.random.default_rng(seed_for("rescues", episode_seed)).random() < 0.5
+            return operator if stands_by else NoOne()
+        case "none":
+            return NoOne()
 
 
 class _Rescuer:

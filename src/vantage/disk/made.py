@@ -137,7 +137,7 @@ def check_left(left: Path, of: Mapping[str, Any], begun: Path | None = None) -> 
         return
     what = "and does not say of what"
     if isinstance(was, dict):
-        differing = [name for name in of if was.get(name) != of[name]]
+        differing = [name for name in {**of, **was} if was.get(name) != of.get(name)]
         what = f"with another {' and '.join(differing)}"
     raise VantageError(
         f"{left} was left by a stage that was interrupted, {what}; delete it, and that stage begins again"

@@ -14,7 +14,7 @@ from vantage.recipes.metaworld_ppo import (
 )
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
-from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
+from vantage.recipes.study import study_alone, study_debug, study_pixels, study_screen, study_state
 from vantage.recipes.study_lerobot import study_act
 from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
@@ -42,6 +42,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
     {
         "debug": study_debug,
         "state": study_state,
+        "alone": study_alone,
         "screen": study_screen,
         "pixels": study_pixels,
         "act": study_act,

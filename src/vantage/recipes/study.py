@@ -6,7 +6,7 @@ from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.supervised import Supervision
-from vantage.collect.operators import Rescue
+from vantage.collect.operators import DemonstrateStock, Rescue
 from vantage.core.returns import EfficiencyTarget
 from vantage.core.sampling import PoolShares, SharesByNeed
 from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
@@ -188,6 +188,74 @@ def study_state() -> Study:
         order=ORDER,
         contrasts=CONTRASTS,
         answers=ANSWERS,
+    )
+
+
+def study_alone() -> Study:
+    """What the outcome alone is worth: six tasks from true state, and nobody rescues; 300 and 600 rollouts.
+
+    The operator demonstrates where it can; on the last three tasks MetaWorld's own policy does, whose
+    demonstrations are clean.
+    """
+    stock = DemonstrateStock()
+    return Study(
+        base=replace(state_base(), rescues="none"),
+        tasks=(
+            *study_state().tasks,
+            StudyTask(world=MetaWorldSpec("hammer-v3", limit=160), demonstrations=6, demonstrator=stock),
+            StudyTask(world=MetaWorldSpec("coffee-push-v3", limit=160), demonstrations=4, demonstrator=stock),
+            StudyTask(world=MetaWorldSpec("stick-pull-v3", limit=240), demonstrations=10, demonstrator=stock),
+        ),
+        arms=alone_arms(),
+        order=("sft", "sft-more", "awr", "filtered-bc", "habc-v", "habc"),
+        contrasts=(
+            ("habc", "sft-more"),
+            ("habc", "filtered-bc"),
+            ("filtered-bc", "sft-more"),
+            ("sft-calm", "sft"),
+            ("habc-calm", "sft-calm"),
+            ("habc-calm", "filtered-bc-calm"),
+            ("vantage-anew-calm", "sft-more"),
+            ("vantage-anew-calm", "sft-calm"),
+            ("vantage-anew-calm", "habc-calm"),
+            ("habc-6", "sft-more-6"),
+            ("habc-6", "filtered-bc-6"),
+            ("habc-6", "habc"),
+            ("vantage-anew-6-calm", "sft-more-6"),
+            ("vantage-anew-6-calm", "vantage-anew-calm"),
+        ),
+        answers=(
+            ("filtered-bc", "sft-more"),
+            ("habc", "sft-more"),
+            ("habc", "filtered-bc"),
+            ("habc-calm", "sft-calm"),
+            ("vantage-anew-calm", "sft-calm"),
+            ("habc-6", "sft-more-6"),
+        ),
+    )
+
+
+def alone_arms() -> tuple[Arm, ...]:
+    """The methods that can learn without rescues, after 300 rollouts and after 600.
+
+    Imit-DAgger is not among them: it learns from rescues only.
+    """
+    rules = ("filtered-bc", "awr", "habc-v", "habc")
+    recipe = Online(name="vantage-anew", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True)
+    three = tuple(Online(name=name, weighing=weighing_of(RULES[name])) for name in rules)
+
+    return (
+        Supervised(),
+        MoreSupervised(name="sft-more"),
+        *three,
+        recipe,
+        Acting(name="sft-calm", after="sft"),
+        Acting(name="filtered-bc-calm", after="filtered-bc"),
+        Acting(name="habc-calm", after="habc"),
+        Acting(name="vantage-anew-calm", after="vantage-anew"),
+        MoreSupervised(name="sft-more-6", rounds=6),
+        *(replace(arm, name=f"{arm.name}-6", after=arm.name) for arm in (*three, recipe)),
+        Acting(name="vantage-anew-6-calm", after="vantage-anew-6"),
     )
 
 

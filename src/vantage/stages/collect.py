@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vantage import ranks
-from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue
+from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue, Rescues, operator_of
 from vantage.collect.pool import Job, Played, Pool
 from vantage.config import Count, NotNegative, check, to_json
 from vantage.data.episodes import journalled, load_episode
@@ -140,10 +140,11 @@ def collect_rollouts(
     cameras: CameraSizes,
     pool: Pool,
     device: str = "cpu",
+    rescues: Rescues = "all",
 ) -> None:
     """Write the rollouts of a round, played by the checkpoint `policy` with an operator standing by.
 
-    `device`: where the policy acts.
+    `device`: where the policy acts. `rescues`: in which episodes the operator stands by (`operator_of`).
     """
     if _is_collected(where):
         return
@@ -155,14 +156,19 @@ def collect_rollouts(
         "seed": seed,
         "cameras": sorted(cameras),
     }
+    if rescues != "all":
+        made_of["rescues"] = rescues
     check_left(where.journal, made_of)
+
+    episodes = range(settings.per_world * len(worlds))
+    seeds = [seed_for("rollout", seed, where.number, number) for number in episodes]
     jobs = [
         Job(
             number=number,
             world=worlds[number % len(worlds)],
             actor=policy,
-            operator=settings.operator,
-            seed=seed_for("rollout", seed, where.number, number),
+            operator=operator_of(settings.operator, rescues, episode_seed),
+            seed=episode_seed,
             policy_version=policy_version,
             recorded_late=settings.recorded_late,
             noise=settings.noise,
@@ -170,7 +176,7 @@ def collect_rollouts(
             journal=where.journal,
             pictures=bool(cameras),
         )
-        for number in range(settings.per_world * len(worlds))
+        for number, episode_seed in enumerate(seeds)
     ]
 
     successes = rescued = 0

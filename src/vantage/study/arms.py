@@ -195,7 +195,9 @@ def _same_rule(arm: Online | Offline, other: Online) -> bool:
     """Whether two arms learn from experience in the same way; an `Offline` arm plays no rollouts that could
     differ."""
     same = (arm.weighing, arm.critic, arm.schedule) == (other.weighing, other.critic, other.schedule)
-    return same and (isinstance(arm, Offline) or arm.rollouts == other.rollouts)
+    if isinstance(arm, Offline):
+        return same
+    return same and (arm.rollouts, arm.rescues) == (other.rollouts, other.rescues)
 
 
 def _rounds(study: Study, arm: Online) -> int:

@@ -88,7 +88,7 @@ def measure_speeds(study: Study, run: Run, episodes: int = 2, steps: int = 8) ->
     """
     worlds = [world for task in study.tasks for world in task.worlds][:MEASURED]
     pictures = bool(interface_in(run.policy, worlds[0]).cameras)
-    operator = run.rollouts.operator if isinstance(run, HABCRun) else NoOne()
+    operator = run.operator if isinstance(run, HABCRun) else NoOne()
 
     with TemporaryDirectory() as folder, one_thread():
         actor = build_policy(run.policy, 0, facts_of_world(worlds[0]))

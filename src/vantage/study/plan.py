@@ -23,6 +23,7 @@ from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Staged
 from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.run import Run, gradient_steps, trial_limits
+from vantage.collect.operators import OperatorSpec, Rescues
 from vantage.config import Count, NotNegative, Whole, brief, check
 from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
@@ -65,6 +66,8 @@ class Online:
     critic: CriticFit | None = None
     """None: the study's."""
     rollouts: Rollouts | None = None
+    """None: the study's."""
+    rescues: Rescues | None = None
     """None: the study's."""
     fit: PolicyFit | None = None
     """None: the study's."""
@@ -140,6 +143,8 @@ class StudyTask:
 
     world: WorldSpec
     demonstrations: Count
+    demonstrator: OperatorSpec | None = None
+    """Who demonstrates; None: whom the run of the arm (or the study's `base`) names."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -363,7 +368,12 @@ class Study:
                     fit=self.fit_of(arm),
                     from_scratch=arm.from_scratch,
                 )
-                return replace(shared, improvement=learned, rollouts=arm.rollouts or shared.rollouts)
+                return replace(
+                    shared,
+                    improvement=learned,
+                    rollouts=arm.rollouts or shared.rollouts,
+                    rescues=arm.rescues or shared.rescues,
+                )
 
     def fingerprint(self, arm: Arm, task: StudyTask | Suite) -> str:
         """Twelve hex digits of every choice that decides a cell but its seed."""
@@ -376,11 +386,14 @@ class Study:
 def _placed[R: Run](run: R, task: StudyTask | Suite, seed: int) -> R:
     """A run on the worlds of a task, with a seed.
 
-    And with the task's number of demonstrations, where it has one.
+    And with the task's number of demonstrations and its demonstrator, where it has them.
     """
     supervision = run.supervision
     if task.demonstrations is not None:
         demonstrations = replace(supervision.demonstrations, per_world=task.demonstrations)
+        supervision = replace(supervision, demonstrations=demonstrations)
+    if isinstance(task, StudyTask) and task.demonstrator is not None:
+        demonstrations = replace(supervision.demonstrations, operator=task.demonstrator)
         supervision = replace(supervision, demonstrations=demonstrations)
     return replace(run, worlds=task.worlds, seed=seed, supervision=supervision)
 
