@@ -10,17 +10,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vantage.report.table import Table
 from vantage.report.words import markdown
+from vantage.study.arms import title
 from vantage.study.page import write_study
 from vantage.study.practice_tables import short_sheet
 from vantage.study.rows import Results
-from vantage.study.tables import answer_sheet, bold_words, contrasts, cost
+from vantage.study.statistics import contrast, rate
+from vantage.study.tables import answer_sheet, bold_words, contrasts, cost, counted
+from vantage.study.words import span
 
 RESULTS, README, FIGURES = Path("docs/results.md"), Path("README.md"), Path("docs/figures")
 HEADLINES = {"state": ("study", "True state"), "pixels": ("study-pixels", "From pixels")}
 """Study whose answers README.md shows -> the mark between which they stand, and how they begin."""
 SHORT = {"mt10-ppo": "ppo"}
 """Study whose short table README.md shows -> the mark between which it stands."""
+WORTH = (
+    ("sft-more", "demonstrations"),
+    ("imit-dagger", "demonstrations and rescues"),
+    ("filtered-bc", "demonstrations, rescues, and the episodes that worked"),
+    ("habc", "demonstrations, rescues, and the outcome of every episode"),
+)
+"""Arms of the true-state study that README.md begins with, and what each learns from."""
 ELSEWHERE = ("Rollouts", "In short")
 """Tables that docs/results.md leaves out: the longest, which few ask for, and the one that README.md
 shows."""
@@ -61,6 +72,23 @@ def short_table(name: str, mark: str) -> None:
     between(README, mark, short_sheet(results, view).table.markdown(), "## Faster than its demonstrations")
 
 
+def worth(results: Results) -> str:
+    """What rescues are worth, and what the outcome is: the first table of README.md, as Markdown."""
+    study, trials = results.study, counted(results)
+    supervised = WORTH[0][0]
+
+    rows: list[tuple[str, ...]] = []
+    for arm, source in WORTH:
+        success = rate(trials, arm)
+        beside = None if arm == supervised else contrast(trials, arm, supervised)
+        assert success is not None, f"the study has no rows of {arm}"
+        gain = "" if beside is None else span(beside.difference, signed=True)
+        rows.append((title(study, arm), source, span(success.overall), gain))
+
+    head = ("method", "learns from", "success", f"above {title(study, supervised)}")
+    return Table(head, rows).markdown()
+
+
 def between(path: Path, mark: str, body: str, heading: str) -> None:
     """Put `body` between the marks of a page; a page without them gets them at its end, below `heading`."""
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
@@ -78,6 +106,9 @@ def main(studies: Sequence[str]) -> None:
         publish(study)
         if study in HEADLINES:
             headlines(study, *HEADLINES[study])
+        if study == "state":
+            table = worth(Results.read(Path("docs/results/study-state")))
+            between(README, "worth", table, "## What rescues are worth, and what the outcome is")
         if study in SHORT:
             short_table(study, SHORT[study])
 

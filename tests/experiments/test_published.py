@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import begin_anew, critic_table, evening, pixel_gap, quickstart_table
+from experiments import begin_anew, critic_table, evening, pixel_gap, publish_study, quickstart_table
 from vantage.disk.tables import read_parquet
+from vantage.study.rows import Results
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,6 +32,12 @@ def test_the_tables_of_experiments() -> None:
     assert begin_anew.table(read_parquet(begin_anew.OUT)) in results
     assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
     assert pixel_gap.side_by_side() in results
+
+
+def test_what_rescues_and_the_outcome_are_worth() -> None:
+    assert (
+        publish_study.worth(Results.read(Path("docs/results/study-state"))) in Path("README.md").read_text()
+    )
 
 
 def test_the_table_of_the_evening(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,6 +108,8 @@ CONTRASTS = (
 
 ANSWERS = (
     ("habc", "sft-more"),
+    ("imit-dagger", "sft-more"),
+    ("habc", "imit-dagger"),
     ("habc", "filtered-bc"),
     ("habc", "habc-v"),
     ("habc+ir", "habc-more"),
