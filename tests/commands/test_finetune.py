@@ -3,10 +3,12 @@ interrupted and gone on with."""
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import episode_of
 from tiny_finetune import ACT
 from tiny_finetune import finetune_words as words
 
@@ -14,6 +16,8 @@ from vantage.algorithms.finetune import FineTune, label_recordings, recordings_o
 from vantage.cli import dispatch
 from vantage.commands.finetune import defaults
 from vantage.commands.lerobot_words import translate
+from vantage.data.episodes import Episode, save_episode
+from vantage.data.v3.write import write_dataset
 from vantage.disk.files import read_json, sha256_file, sha256_folder
 from vantage.disk.layout import Round
 from vantage.disk.lock import alone
@@ -168,6 +172,57 @@ def test_demonstrations_among_rollouts_are_named_by_their_episodes(
         with pytest.raises(VantageError, match=sentence):
             dispatch(words(recorded, tmp_path / "other", "--plan", "--demo-episodes", *typed))
     assert not (tmp_path / "other").exists()
+
+
+def test_a_new_policy_looks_at_the_cameras_that_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("demos", "rollouts"):
+        recorded = [
+            with_pictures(episode_of(("P" * 12, number == 1), seed=number, version=0)) for number in (0, 1)
+        ]
+        for number, episode in enumerate(recorded):
+            save_episode(tmp_path / f"{name}-journal", number, episode)
+        write_dataset(tmp_path / f"{name}-journal", range(2), tmp_path / name, 20, images=True)
+    asked = [word for word in ACT if "true-state" not in word]
+    data = ["--demos", str(tmp_path / "demos"), "--rollouts", str(tmp_path / "rollouts")]
+    line = ["finetune", *asked, "--policy.pretrained_backbone_weights=null", *data, "--batch_size=2"]
+    line += ["--out", str(tmp_path / "run"), "--plan"]
+
+    dispatch([*line, "--cameras", "wrist"])
+    told = capfd.readouterr().out
+    assert "the policy looks at wrist; " in told
+    assert "pictures take 111 kB on the disk; " in told, "48 frames of 32 x 24 pixels, three bytes each"
+    with pytest.raises(
+        VantageError, match=r"--cameras top: the data sets have no such camera in common \(front, wrist\)"
+    ):
+        dispatch([*line, "--cameras", "top"])
+
+
+def test_corrections_alone_are_imitated_by_a_rule_without_a_critic(
+    recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As LeRobot's DAgger records by default; beside other rollouts they need no csv of their own."""
+    for number in (0, 1):
+        save_episode(tmp_path / "journal", number, episode_of(("H" * 15, None), seed=number, version=0))
+    write_dataset(tmp_path / "journal", range(2), tmp_path / "corrections", 20)
+    demos = ["--demos", str(recorded / "round-00" / "1-episodes")]
+    line = ["finetune", *ACT, *demos, "--out", str(tmp_path / "run"), "--plan"]
+    corrections = ["--rollouts", str(tmp_path / "corrections")]
+    with pytest.raises(VantageError, match=r"nothing to learn from; .*--weighing\.rule ImitDAgger"):
+        dispatch([*line, *corrections])
+    dispatch([*line, *corrections, "--weighing.rule", "ImitDAgger"])
+    assert "30 intervention frames" in capfd.readouterr().out
+
+    both = [*corrections, str(recorded / "round-01" / "1-episodes")]
+    dispatch([*line, *both, "--outcomes", "none", str(recorded / "round-01" / "outcomes.csv")])
+    assert "15 episodes (8 succeeded, 5 failed)" in capfd.readouterr().out
+
+
+def with_pictures(episode: Episode) -> Episode:
+    """The same with two cameras of 32 x 24 pixels."""
+    grey = np.zeros((len(episode.state), 24, 32, 3), np.uint8)
+    return replace(episode, images={"front": grey, "wrist": grey})
 
 
 def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience, load_experience
 from vantage.data.frames import Plan as PicturesPlan
 from vantage.data.frames import Storage, in_bytes, make_frames, plan_frames
-from vantage.data.named import episodes_named
+from vantage.data.named import NONE, episodes_named
 from vantage.data.stores.recording import read_recording
 from vantage.data.v3.meta import read_info
 from vantage.disk.files import read_json, whole_folder
@@ -64,6 +64,8 @@ from vantage.types import Reading, VantageError
 
 NAME = "finetune"
 """In recipe.json: what made a run."""
+ITS_OWN = Path(NONE)
+"""In the place of a csv: the data set says by itself how its episodes ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +80,14 @@ class FineTune:
     rollouts: tuple[Path, ...] = ()
     """Data sets of the policy's own episodes, with corrections if there were any."""
     outcomes: tuple[Path, ...] = ()
-    """A csv of outcomes for every data set of rollouts, in the same order; none: what was said on the page of
-    `vantage outcomes`, or their own `next.success`."""
+    """A csv of outcomes for every data set of rollouts, in the same order; `none` in the place of one, or
+    none at all: what was said on the page of `vantage outcomes`, or its own `next.success`."""
     demo_episodes: tuple[str, ...] = ()
     """Which episodes of a data set of rollouts are demonstrations, such as 0-4,9: for every one of them, in
     the same order; `none`: no episode."""
+    cameras: tuple[str, ...] = ()
+    """What a policy from scratch looks at, by name, such as front wrist; none: every camera that all data
+    sets have."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = Reading()
     """How the rollouts say who drove."""
     supervised: PolicyFit = PolicyFit()
@@ -116,7 +121,7 @@ class FineTune:
         if self.outcomes and len(self.outcomes) != len(self.rollouts):
             raise VantageError(
                 f"there are {len(self.outcomes)} files of outcomes for {len(self.rollouts)} data sets of "
-                "rollouts; give one to each, in the same order, or none at all"
+                "rollouts; give one to each, in the same order (`none`: what it says itself), or none at all"
             )
         if self.demo_episodes and len(self.demo_episodes) != len(self.rollouts):
             raise VantageError(
@@ -135,7 +140,7 @@ class FineTune:
         twice = next((path for path in recordings if recordings.count(path) > 1), None)
         if twice is not None:
             raise VantageError(f"{twice} is named twice; a data set holds demonstrations or rollouts, once")
-        for path in (*recordings, *self.outcomes):
+        for path in (*recordings, *(csv for csv in self.outcomes if csv != ITS_OWN)):
             if not path.exists():
                 raise VantageError(
                     f"{path} does not exist; name the folder of a LeRobotDataset, or its csv of outcomes"
@@ -242,7 +247,8 @@ def prepare(run: Path, settings: FineTune) -> tuple[Recordings, Improver]:
     label_recordings(run, recordings, settings)
 
     experience = load_experience(recordings.sources({}))
-    interface = interface_of(settings.policy, facts_of_recordings(recordings, experience))
+    _check_credit(experience, settings)
+    interface = interface_of(settings.policy, facts_of_recordings(recordings, experience, settings.cameras))
     keep_pictures(recordings, interface, settings.storage)
     entering = enter(Round(run / "start"), recordings, interface, settings)
     for current in (Round(run / "start"), *recordings.rounds):
@@ -288,7 +294,8 @@ def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> N
     """1-episodes and 2-labels.parquet of every round of this run."""
     own = [current for current in recordings.rounds if current.run == run]
     paths = (*settings.demos, *settings.rollouts)
-    outcomes = [*[None] * len(settings.demos), *(settings.outcomes or [None] * len(settings.rollouts))]
+    given = [None if csv == ITS_OWN else csv for csv in settings.outcomes]
+    outcomes = [*[None] * len(settings.demos), *(given or [None] * len(settings.rollouts))]
     shown = [episodes_named(text, "--demo-episodes") for text in settings.demo_episodes]
     shown = [*[True] * len(settings.demos), *(shown or [False] * len(settings.rollouts))]
 
@@ -309,9 +316,31 @@ def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> N
             )
 
 
-def facts_of_recordings(recordings: Recordings, experience: Experience) -> DataFacts:
-    """What the recordings offer to a policy, without looking at a picture."""
-    return replace(facts_of(experience), cameras=recordings.cameras())
+def _check_credit(experience: Experience, settings: FineTune) -> None:
+    """Raise VantageError where a critic is asked for and would have nothing to learn from."""
+    if settings.improvement.weighing.reads_values and not experience.labels.viability_mask.any():
+        raise VantageError(
+            "no frame that the policy drove carries an outcome, so a critic has nothing to learn from; say "
+            "how episodes ended (vantage outcomes), or imitate corrections alone with "
+            "--weighing.rule ImitDAgger"
+        )
+
+
+def facts_of_recordings(
+    recordings: Recordings, experience: Experience, wanted: Sequence[str] = ()
+) -> DataFacts:
+    """What the recordings offer to a policy, without looking at a picture.
+
+    `wanted`: the cameras that it may look at; none: all of them. Raises VantageError for one that a data set
+    lacks.
+    """
+    shared = recordings.cameras()
+    strange = [name for name in wanted if name not in shared]
+    if strange:
+        known = ", ".join(shared) or "none"
+        raise VantageError(f"--cameras {strange[0]}: the data sets have no such camera in common ({known})")
+    cameras = {name: size for name, size in shared.items() if name in (wanted or shared)}
+    return replace(facts_of(experience), cameras=cameras)
 
 
 @ranks.first_alone
@@ -465,7 +494,8 @@ class Plan:
         credit = ", ".join(f"{frames:,} {route}" for route, frames in self.routes.items())
         minutes = self.steps * self.seconds_per_step / 60
         disk, memory = (sum(getattr(plan, name) for plan in self.pictures) for name in ("disk", "memory"))
-        kept = f"pictures take {in_bytes(disk)} on the disk and {in_bytes(memory)} of memory; "
+        beside = f" and {in_bytes(memory)} of memory" if memory else ""
+        kept = f"pictures take {in_bytes(disk)} on the disk{beside}; " if self.pictures else ""
 
         return "\n".join(
             [
@@ -476,7 +506,7 @@ class Plan:
                 *self.remarks,
                 f"{self.steps:,} steps of {self.seconds_per_step:.2f} s, about {minutes:.0f} min on this "
                 "device, without the features and the critic",
-                f"{kept if self.pictures else ''}training takes {in_bytes(self.memory)} of memory",
+                f"{kept}training takes {in_bytes(self.memory)} of memory",
             ]
         )
 
@@ -502,7 +532,8 @@ def plan_finetune(settings: FineTune) -> Plan:
         recordings = recordings_of(run, settings)
         label_recordings(run, recordings, settings)
         experience = load_experience(recordings.sources({}))
-        facts = facts_of_recordings(recordings, experience)
+        _check_credit(experience, settings)
+        facts = facts_of_recordings(recordings, experience, settings.cameras)
         policy = build_policy(settings.policy, settings.seed, facts)
 
         fit = settings.improvement.fit
