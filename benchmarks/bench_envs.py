@@ -1,17 +1,31 @@
-"""MetaWorld and its pictures: ours over stock, each pair in one run."""
+"""Simulated worlds and their pictures: ours over stock, each pair in one run."""
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from benchmarks.timing import Row, seconds_per_call
+from benchmarks.timing import Row, median_interval, seconds_per_call
+from vantage.worlds.gymnasium.spec import Gymnasium
+from vantage.worlds.gymnasium.world import make
 from vantage.worlds.metaworld.tasks import MT10
 from vantage.worlds.metaworld.world import MetaWorld
 from vantage.worlds.render import FastRenderer
 
+FETCH = Gymnasium("FetchReach-v4", package="gymnasium_robotics", limit=50, fps=25)
+CUBE = Gymnasium(
+    "gym_aloha/AlohaTransferCube-v0",
+    package="gym_aloha",
+    kwargs={"obs_type": "pixels_agent_pos"},
+    limit=400,
+    fps=50,
+    truth=("qpos",),
+    cameras=("top",),
+)
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (400, 4)).astype(np.float32)
 
 
@@ -68,5 +82,47 @@ def render_96px(calls: int = 60) -> Row:
 
     env = stock("pick-place-v3", render_mode="rgb_array", camera_name="corner4", width=96, height=96)
     slow = seconds_per_call(lambda _: env.render(), max(calls // 10, 1), repeats=3)
+    env.close()
+    return Row.of_rates(1 / fast, 1 / slow)
+
+
+def gymnasium_step(calls: int = 100, pairs: int = 15) -> Row:
+    """Seconds of a control step of Fetch as a world, with both states that the loop asks for, over the bare
+    env.step of the same environment; pairs taken in turn."""
+    world, env = FETCH(), make(FETCH)
+    world.reset(0)
+    env.reset(seed=0)
+
+    def ours(number: int) -> None:
+        world.step(ACTIONS[number])
+        world.environment_state()
+        world.proprioception()
+
+    ratios: list[float] = []
+    own = theirs = 0.0
+    for _ in range(pairs):
+        theirs = seconds_per_call(lambda number: env.step(ACTIONS[number]), calls, repeats=1)
+        own = seconds_per_call(ours, calls, repeats=1)
+        ratios.append(own / theirs)
+    return Row(ours=own, peer=theirs, ratio=statistics.median(ratios), interval=median_interval(ratios))
+
+
+def aloha_frames(calls: int = 40, size: tuple[int, int] = (96, 128)) -> Row:
+    """Steps of gym-aloha's cube with a picture of its top camera, per second, over its stock step, which
+    draws three large ones."""
+    spec = replace(CUBE, image_size=size)
+    world = spec()
+    world.reset(0)
+
+    def ours(number: int) -> None:
+        world.step(np.zeros(14, np.float32))
+        world.images()
+
+    fast = seconds_per_call(ours, calls)
+    world.close()
+
+    env: Any = gymnasium.make(CUBE.id, obs_type="pixels_agent_pos", disable_env_checker=True)
+    env.reset(seed=0)
+    slow = seconds_per_call(lambda _: env.step(np.zeros(14, np.float32)), max(calls // 20, 1), repeats=1)
     env.close()
     return Row.of_rates(1 / fast, 1 / slow)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import av.logging
 
-from benchmarks.bench_envs import metaworld_reset, metaworld_step, render_96px
+from benchmarks.bench_envs import (
+    aloha_frames,
+    gymnasium_step,
+    metaworld_reset,
+    metaworld_step,
+    render_96px,
+)
 from benchmarks.bench_frames import large_windows
 from benchmarks.bench_loop import habc_step_overhead, two_workers
 from benchmarks.bench_million import million_frames
@@ -34,6 +40,8 @@ BENCHES = (
     Bench("render_96px", render_96px, "at least 30", "pictures/s"),
     Bench("metaworld_step", metaworld_step, "at least 2.5", "steps/s"),
     Bench("metaworld_reset", metaworld_reset, "at least 10", "resets/s"),
+    Bench("gymnasium_step", gymnasium_step, "at most 1.05", "s/step"),
+    Bench("aloha_frames", aloha_frames, "at least 20", "steps/s"),
     Bench("chunk_windows", chunk_windows, "at least 100", "samples/s"),
     Bench("large_windows", large_windows, "at least 5", "windows/s of a core"),
     Bench("weighted_step_over_lerobot", weighted_step_over_lerobot, "at most 1.05", "s/step"),

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from vantage.collect.observe import observe as observe
     from vantage.collect.operators import Demonstrate as Demonstrate
     from vantage.collect.operators import DemonstrateStock as DemonstrateStock
+    from vantage.collect.operators import DemonstrateWith as DemonstrateWith
     from vantage.collect.operators import NoOne as NoOne
     from vantage.collect.operators import Rescue as Rescue
+    from vantage.collect.operators import RescueWith as RescueWith
     from vantage.collect.pool import open_pool as open_pool
     from vantage.core.weights import AWR as AWR
     from vantage.core.weights import HABC as HABC
@@ -83,7 +85,14 @@ _NAMES = {
     "algorithms.supervised": ("Supervision",),
     "batch": ("Batch", "Observation"),
     "collect.observe": ("Memory", "observe"),
-    "collect.operators": ("Demonstrate", "DemonstrateStock", "NoOne", "Rescue"),
+    "collect.operators": (
+        "Demonstrate",
+        "DemonstrateStock",
+        "DemonstrateWith",
+        "NoOne",
+        "Rescue",
+        "RescueWith",
+    ),
     "collect.pool": ("open_pool",),
     "core.weights": ("AWR", "HABC", "HABCV", "FilteredBC", "ImitDAgger", "ImitRecap", "Uniform"),
     "data.audit": ("audit",),

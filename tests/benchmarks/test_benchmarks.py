@@ -12,7 +12,13 @@ from idle import functions_of, functions_that_run
 from test_bench_step import TINY
 
 from benchmarks import bench_frames, run
-from benchmarks.bench_envs import metaworld_reset, metaworld_step, render_96px
+from benchmarks.bench_envs import (
+    aloha_frames,
+    gymnasium_step,
+    metaworld_reset,
+    metaworld_step,
+    render_96px,
+)
 from benchmarks.bench_frames import large_windows
 from benchmarks.bench_loop import RoundSize, habc_step_overhead, two_workers
 from benchmarks.bench_million import million_frames
@@ -35,6 +41,8 @@ TOY: dict[str, Callable[[], Row]] = {
     "render_96px": partial(render_96px, calls=2),
     "metaworld_step": partial(metaworld_step, tasks=["reach-v3"], calls=4),
     "metaworld_reset": partial(metaworld_reset, tasks=["reach-v3"], calls=2),
+    "gymnasium_step": partial(gymnasium_step, calls=2, pairs=1),
+    "aloha_frames": partial(aloha_frames, calls=1, size=(24, 32)),
     "chunk_windows": partial(chunk_windows, episodes=2, length=20, seconds=0.05),
     "large_windows": partial(large_windows, (48, 64), episodes=2, length=6, seconds=0.05),
     "weighted_step_over_lerobot": partial(weighted_step_over_lerobot, TINY),

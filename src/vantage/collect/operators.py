@@ -1,12 +1,12 @@
 """Operators: who may take the controls from the policy, when, and what they do with them.
 
-A setting (`NoOne`, `Demonstrate`, `Rescue`) builds, for one episode, an `Operator` that watches every control
-step, says what it notices, and acts while it drives. Scripted operators may look at the world's true state;
-the policy never does.
+A setting (`NoOne`, `Demonstrate`, `Rescue`; with an expert of one's own `DemonstrateWith`, `RescueWith`)
+builds, for one episode, an `Operator` that watches every control step, says what it notices, and acts while
+it drives. Scripted operators may look at the world's true state; the policy never does.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -71,6 +71,57 @@ class Demonstrate:
     def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
         """A demonstrator for one episode."""
         return _Demonstrator(task, rng, CLEAN if rng.random() < self.clean_share else DEMONSTRATOR)
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """Who can do a task from any state, in one episode."""
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        """The action in this state, the world's true one."""
+        ...
+
+    def progress(self, state: Float32[np.ndarray, "E"]) -> float:
+        """Stages done, and the share done of this one: it grows towards success. Only a rescuer asks."""
+        ...
+
+
+@runtime_checkable
+class OwnExpert(Protocol):
+    """An expert of one's own for one task: a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __call__(self, rng: np.random.Generator) -> Driver:
+        """The driver of one episode; whatever differs between episodes comes from `rng`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrateWith:
+    """An expert of one's own drives from the first step to the last."""
+
+    expert: OwnExpert
+
+    @property
+    def extension(self) -> int:
+        """Nothing is added to the limit."""
+        return 0
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """A demonstrator for one episode."""
+        return _Driven(self.expert(rng))
+
+
+class _Driven:
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
+        return Event.TAKE_OVER if phase is not Phase.CORRECTING else None
+
+    def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
+        return self._driver.act(state)
 
 
 class _Demonstrator:
@@ -146,7 +197,24 @@ class Rescue:
 
     def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
         """An operator for one episode."""
-        return _Rescuer(self, task, limit, rng) if rng.random() < self.permission else _Absent()
+        if rng.random() >= self.permission:
+            return _Absent()
+        expert = Expert(task)
+        expert.reset(rng, RESCUER)
+        return _Rescuer(self, expert, limit, rng)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueWith(Rescue):
+    """An expert of one's own stands by, with the timing of `Rescue`, whose numbers are those of 80 Hz."""
+
+    expert: OwnExpert
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """An operator for one episode."""
+        if rng.random() >= self.permission:
+            return _Absent()
+        return _Rescuer(self, self.expert(rng), limit, rng)
 
 
 @runtime_checkable
@@ -164,7 +232,7 @@ class OwnOperator(Protocol):
         ...
 
 
-OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue | OwnOperator
+OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue | DemonstrateWith | RescueWith | OwnOperator
 """Every kind of operator."""
 
 Rescues = Literal["all", "half", "none"]
@@ -189,10 +257,9 @@ def operator_of(operator: OperatorSpec, rescues: Rescues, episode_seed: int) -> 
 
 
 class _Rescuer:
-    def __init__(self, spec: Rescue, task: str, limit: int, rng: np.random.Generator) -> None:
+    def __init__(self, spec: Rescue, expert: Driver, limit: int, rng: np.random.Generator) -> None:
         self._spec, self._rng, self._late = spec, rng, spec.late_at * limit
-        self._expert = Expert(task)
-        self._expert.reset(rng, RESCUER)
+        self._expert = expert
         self._best, self._since = -np.inf, 0
         self._take_over_at = self._took_over = 0
         self._stage = 0
@@ -230,12 +297,12 @@ class _Rescuer:
 
         self._left -= 1
         self._took_over = t
-        self._stage = int(self._expert.stage(state))
+        self._stage = self._stage_of(state)
         self._gives_back = bool(self._rng.random() < self._spec.hand_back)
         return Event.TAKE_OVER
 
     def _watch_own_work(self, t: int, state: Float32[np.ndarray, "E"], progress: float) -> Event | None:
-        further = self._expert.stage(state) > self._stage
+        further = self._stage_of(state) > self._stage
         if self._gives_back and further and t - self._took_over >= self._spec.hold:
             self._best, self._since = progress, t
             self._late = max(self._late, t + 1.0 * self._spec.stuck_after)
@@ -244,3 +311,11 @@ class _Rescuer:
 
     def act(self, state: Float32[np.ndarray, "E"]) -> Float32[np.ndarray, "A"]:
         return self._expert.act(state)
+
+    def _stage_of(self, state: Float32[np.ndarray, "E"]) -> int:
+        """Whole stages done."""
+        match self._expert:
+            case Expert():
+                return int(self._expert.stage(state))
+            case _:
+                return int(self._expert.progress(state))

@@ -128,6 +128,12 @@ def build(node: Node) -> Any:
         case Draft(types.NoneType):
             return None
         case Draft(kind, _, parts):
+            for name, part in parts.items():
+                if isinstance(part, Leaf) and part.value is MISSING:
+                    raise VantageError(
+                        f"{kind.__name__} needs {name!r}, which no word can say; write it in a Python file "
+                        "(docs/simulator.md)"
+                    )
             return kind(**{name: build(part) for name, part in parts.items()})
 
 

@@ -12,7 +12,6 @@ import importlib
 import os
 import weakref
 from collections.abc import Hashable, Sequence
-from functools import cache
 from typing import Any
 
 import mujoco
@@ -114,12 +113,17 @@ def shared_renderer(
 _OPEN: "weakref.WeakSet[FastRenderer]" = weakref.WeakSet()
 
 
-@cache
 def _close_at_exit() -> None:
-    """Close what is still open before MuJoCo shuts EGL down."""
-    # Exit handlers run backwards, and MuJoCo's was registered with the first context, so ours comes before
-    # it.
-    atexit.register(lambda: [renderer.close() for renderer in list(_OPEN)])
+    """Close what is still open before MuJoCo, or dm_control, shuts EGL down."""
+    # Exit handlers run backwards, and theirs are registered with the first context or on import: ours is
+    # registered anew with every renderer, so it comes before them.
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+
+
+def _close_all() -> None:
+    for renderer in list(_OPEN):
+        renderer.close()
 
 
 def decimate_meshes(model: Any, cell: float = 0.012, at_least: int = 400) -> tuple[int, int]:
