@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
+from vantage.collect.operators import NoOne, Rescue
 from vantage.report.paper import MEAN_G_RESCUE, MEAN_G_SUCCESS, RECAP_PASSING
 from vantage.report.table import Bold, Cell, Table
 from vantage.study.arms import Family, describe, evaluated, short_terms, title
@@ -17,6 +18,7 @@ from vantage.study.plan import Online, Study, WholeRun
 from vantage.study.practice_tables import practice_sheets
 from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
+from vantage.study.spent import rollout_time
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
 from vantage.study.words import hours, span
 
@@ -57,6 +59,7 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
         weights_sheet(results),
         critic_sheet(results),
         collected_sheet(results),
+        time_sheet(results, estimates.rates),
     ]
     judge = stop_arm(results)
     if judge is not None:
@@ -262,8 +265,43 @@ def collected_sheet(results: Results) -> Sheet:
 
     return Sheet(
         title="Rollouts",
-        words="Per round, mean over seeds and tasks. An operator may act in half of the episodes.",
+        words=f"Per round, mean over seeds and tasks. {_who_rescues(results.study)}".rstrip(),
         table=Table(("method", "round", "episodes", "solved alone", "rescued", "human share of steps"), rows),
+    )
+
+
+def _who_rescues(study: Study) -> str:
+    """A sentence on who stands by in the rollouts of the study; empty where every arm says it for itself."""
+    if study.base is None:
+        return ""
+    match study.base.operator:
+        case NoOne():
+            return "Nobody rescues."
+        case Rescue(permission=permission):
+            share = permission * (0.5 if study.base.rescues == "half" else 1.0)
+            return f"An operator may act in {share:.0%} of the episodes."
+        case _:
+            return ""
+
+
+def time_sheet(results: Results, rates: Mapping[str, Rate]) -> Sheet:
+    """Success beside what was spent on it since the supervised policy: rollouts, and the time of robot and
+    human."""
+    study = results.study
+    rows: list[tuple[Cell, ...]] = []
+    for arm, measured in rates.items():
+        spent = rollout_time(results, arm)
+        if spent is not None:
+            words = (f"{spent.rollouts:.0f}", f"{spent.robot_minutes:.1f}", f"{spent.human_minutes:.1f}")
+            rows.append((title(study, arm), *words, span(measured.overall), f"{measured.steps:.0f}"))
+
+    head = ("method", "rollouts", "robot-minutes", "human-minutes", "success", "steps of successes")
+    return Sheet(
+        title="Rollouts and time",
+        words="Since the supervised policy, all rounds together, mean over tasks and seeds. Minutes: control "
+        "steps over the world's steps a second; robot-minutes hold the human-minutes, in which the operator "
+        "drives. Demonstrations, resets, and an operator's waiting are not counted.",
+        table=Table(head, rows),
     )
 
 
