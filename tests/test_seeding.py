@@ -2,11 +2,17 @@
 
 import ast
 from collections import defaultdict
+from collections.abc import Callable
+from inspect import isfunction
 from pathlib import Path
 
 import numpy as np
+import recorded as run_of
+from generators import global_generators_stay
+from line_world import Line, LineSpec, line_actor
 
 import vantage
+from vantage.disk.layout import Round
 from vantage.seeding import seed_for
 
 SOURCE = Path(vantage.__file__).parent
@@ -49,6 +55,55 @@ def test_no_module_names_a_global_generator_but_where_it_is_put_back() -> None:
                 if words == "torch.manual_seed":
                     kept = ("global_generator_kept", "torch.random.fork_rng")
                     assert any(way in path.read_text() for way in kept), path
+
+
+def test_public_functions_leave_the_global_generators_alone(recorded: Path, tmp_path: Path) -> None:
+    """All that is public and runs by itself; `run_chunked_ppo` and every stage are watched
+    where their tests run them (tests/generators.py)."""
+    here, labels, weights = Round.of(recorded, 1), tmp_path / "labels.parquet", tmp_path / "weights.parquet"
+    sources, fit = run_of.sources(recorded, 1), vantage.PolicyFit(steps=1, batch=8)
+    start, critic, policy = (
+        vantage.FromCheckpoint(Round.of(recorded, 0).actor),
+        tmp_path / "c",
+        tmp_path / "p",
+    )
+    csv = here.folder / "outcomes.csv"
+    settings = vantage.CriticFit(steps=2, batch=8, dropout=0.1, folds=2)
+    line, suite = line_actor(tmp_path / "line"), vantage.Evaluation(per_world=1)
+    worlds, page = (LineSpec(task="line", limit=4),), tmp_path / "page"
+
+    def play() -> None:
+        with vantage.open_pool(1) as pool:
+            vantage.evaluate(tmp_path / "line", tmp_path / "e.parquet", worlds, suite, pool=pool)
+
+    calls: dict[str, Callable[[], object]] = {
+        "prepare_process": vantage.prepare_process,
+        "seed_for": lambda: vantage.seed_for("x", 1),
+        "audit": lambda: vantage.audit(here.episodes, csv),
+        "label": lambda: vantage.label(here.episodes, labels, outcomes=csv),
+        "load_experience": lambda: vantage.load_experience(sources),
+        "build_policy": lambda: vantage.build_policy(run_of.SPEC, 1),
+        "load_policy": lambda: vantage.load_policy(here.actor),
+        "fit_critic": lambda: vantage.fit_critic(sources, here.actor, critic, settings, t_max=60, seed=1),
+        "weigh": lambda: vantage.weigh(
+            sources, critic, weights, vantage.Weighing(), horizon=run_of.CHUNK, policy_version=0
+        ),
+        "fit_policy": lambda: vantage.fit_policy(sources, weights, start, policy, fit, seed=1),
+        "observe": lambda: vantage.observe(line.interface, [_reset(Line())]),
+        "evaluate and open_pool": play,
+        "write_report": lambda: vantage.write_report(recorded, page / "report.html", episodes=1),
+    }
+    watched_elsewhere = {"run_habc", "run_chunked_ppo"}
+    functions = {name for name in dir(vantage) if isfunction(getattr(vantage, name))}
+    assert functions == {word for name in calls for word in name.split(" and ")} | watched_elsewhere
+    for name, call in calls.items():
+        with global_generators_stay(name):
+            call()
+
+
+def _reset(world: Line) -> Line:
+    world.reset(1)
+    return world
 
 
 def test_a_purpose_and_its_numbers_decide() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generators import global_generators_stay
 from line_world import LineSpec, line_actor
 from tiny import fingerprint
 
@@ -62,7 +63,8 @@ def tiny() -> ChunkedPPORun:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("ppo") / "run"
-    run_chunked_ppo(run, tiny(), workers=1)
+    with global_generators_stay("run_chunked_ppo"):
+        run_chunked_ppo(run, tiny(), workers=1)
     return run
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from generators import global_generators_stay
 from stage_values import STAGES, Fixture, Values, write_line
 
 from vantage.algorithms.made import meanings
@@ -54,7 +55,9 @@ def test_a_stage_that_means_something_else_says_so(
     assert number == golden["meaning"], (
         f"the meaning of `{stage}` was raised to {number}; write its values: python {Path(__file__).name}"
     )
-    different = moved(STAGES[stage](Fixture(recorded, line, tmp_path)), golden["values"])
+    with global_generators_stay(f"the stage `{stage}`"):
+        values = STAGES[stage](Fixture(recorded, line, tmp_path))
+    different = moved(values, golden["values"])
     assert not different, (
         f"`{stage}` makes something else of the same input ({', '.join(different[:6])}) and its meaning is "
         f"still {number}. If that is meant, raise MEANING beside the stage (vantage/algorithms/made.py says "

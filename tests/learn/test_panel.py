@@ -46,6 +46,14 @@ def test_a_panel_judges_by_fold_and_averages_members(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.v_e, values.v_e)
 
 
+def test_a_panel_with_dropout_is_read_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    panel = Panel(((DualCritic(4, t_max=50, width=8, dropout=0.2).eval(),),))
+    save_panel(tmp_path, panel, CriticFit(width=8, dropout=0.2), 50)
+    x, fold = torch.randn(10, 4), np.zeros(10, np.int64)
+    np.testing.assert_array_equal(load_panel(tmp_path).values(x, fold).z_v, panel.values(x, fold).z_v)
+
+
 def test_a_parent_head_of_other_settings_is_refused(tmp_path: Path) -> None:
     fit = ParentFit(width=8)
     head, features = ParentHead(4, fit.bins.count, fit.width), torch.randn(10, 4)

@@ -58,7 +58,11 @@ MEANING = 1
 
 @dataclass(frozen=True, slots=True)
 class Interleaved:
-    """The paper's schedule: one-step, pure TD, critic and actor in the same update."""
+    """The paper's schedule: one-step, pure TD, critic and actor in the same update.
+
+    Of the critic's own settings it reads `width` and `weight_decay`: it trains on the actor's batches, at
+    `critic_lr`, towards the target of Eq. 3, with no slow copy, no dropout and nobody held out.
+    """
 
     warm_up: Whole = 500
     """N_wu: gradient steps during which every g is 1."""
@@ -352,7 +356,7 @@ class Together:
         values = panel.values(x, fold)
 
         target = replace(self.critic_fit.target, stride=self.weighing.stride)
-        settings = replace(self.critic_fit, target=target, held_out=0.0)
+        settings = replace(self.critic_fit, target=target, held_out=0.0, dropout=None)
         standardised = self.critic.standardise(x.to(self.device)).cpu()
         problem = CriticProblem.of(self.experience, standardised, target, held_out=0.0, seed=self.seed)
         quality = assess(values.z_v, values.v_e, problem)

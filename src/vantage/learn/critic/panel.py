@@ -141,7 +141,7 @@ def save_panel(folder: Path, panel: Panel, settings: CriticFit, t_max: int) -> N
     }
     save_file(tensors, folder / "critic.safetensors")
 
-    config = {
+    config: dict[str, int | float] = {
         "features": int(panel.folds[0][0].standardise.mean.shape[0]),
         "t_max": t_max,
         "width": settings.width,
@@ -149,6 +149,8 @@ def save_panel(folder: Path, panel: Panel, settings: CriticFit, t_max: int) -> N
         "folds": len(panel.folds),
         "members": len(panel.folds[0]),
     }
+    if settings.dropout is not None:  # its layers are counted in the names of the weights
+        config["dropout"] = settings.dropout
     write_json(folder / "config.json", config)
 
 
@@ -159,7 +161,7 @@ def load_panel(folder: Path) -> Panel:
 
     def read(fold: int, member: int) -> DualCritic:
         with global_generator_kept():  # building it draws weights, which are replaced at once
-            critic = DualCritic(config["features"], config["t_max"], config["width"])
+            critic = DualCritic(config["features"], config["t_max"], config["width"], config.get("dropout"))
         prefix = f"{fold}.{member}."
         critic.load_state_dict(under(prefix, tensors))
         return critic.eval()
