@@ -1,6 +1,8 @@
 """round.json by hand: what made a round, checksums of its files, and of the policy that entered it."""
 
 import hashlib
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from vantage.disk import record
 from vantage.disk.files import read_json, sha256_folder, write_json
+from vantage.disk.made import MADE, check_made, note
 from vantage.disk.record import checksums, git_commit, verify, write_record
 from vantage.errors import VantageError
 from vantage.version import __version__
@@ -75,8 +78,52 @@ def test_what_was_changed_lost_and_added_is_found(tmp_path: Path) -> None:
     assert verified.new == ("4-weights.parquet",)
 
     (folder / "round.json").write_text('{"sha256": null}')
-    with pytest.raises(VantageError, match="holds no checksums; restore it from a copy"):
+    with pytest.raises(VantageError, match=r"holds no checksums; delete .*round\.json, and the run"):
         verify(folder)
+
+
+def test_what_no_record_holds_is_held_by_its_note(tmp_path: Path) -> None:
+    write_json(tmp_path / "recipe.json", {"recipe": "debug", "settings": {}})
+    folder = make_round(tmp_path / "round-00")
+    (folder / ".frames-48").mkdir()
+    (folder / ".frames-48" / "front.bin").write_text("pictures")
+    note(folder, {})
+    verified = verify(folder)
+    assert verified is not None and verified.whole, "it is not finished, and as it was made so far"
+    write_record(folder, seed=0)
+
+    (folder / ".frames-48" / "front.bin").write_text("others!!")
+    write_json(tmp_path / "recipe.json", {"recipe": "quickstart", "settings": {}})
+    verified = verify(folder)
+    assert verified is not None
+    assert (verified.changed, verified.gone) == (("../recipe.json", ".frames-48"), ())
+
+    (tmp_path / "recipe.json").unlink()
+    shutil.rmtree(folder / ".frames-48")  # was kept aside, and is made again
+    verified = verify(folder)
+    assert verified is not None and (verified.changed, verified.gone) == ((), ("../recipe.json",))
+    (folder / "round.json").unlink()
+    verified = verify(folder)
+    assert verified is not None and verified.gone == ("round.json",)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        [],
+        {"5-actor": 3},
+        {"5-actor": {"sha256": "x", "files": ["model.safetensors"]}},
+        {"5-actor": {"sha256": "x", "files": {"model.safetensors": None}}},
+        {"5-actor": {"sha256": "x", "files": {"model.safetensors": ["1", 2, "x"]}}},
+        {"../../zero": {"sha256": "x", "files": {"": [0, 0, "x"]}}},
+    ],
+)
+def test_notes_that_are_none_say_nothing(tmp_path: Path, notes: object) -> None:
+    folder = make_round(tmp_path / "round-00")
+    (folder / MADE).write_text(json.dumps(notes))
+    check_made(folder, {})
+    verified = verify(folder)
+    assert verified is not None and verified.whole
 
 
 def test_a_changed_tree_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

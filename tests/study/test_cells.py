@@ -18,8 +18,8 @@ from PIL import Image
 
 from vantage.algorithms.made import meanings
 from vantage.collect.operators import Rescue
-from vantage.commands.compare import study_report
-from vantage.commands.studies import check_cell, find_study
+from vantage.commands.compare import study_merge, study_report
+from vantage.commands.studies import check_cell, find_study, start_study, working_in
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
 from vantage.disk.files import sha256_file
@@ -251,12 +251,29 @@ def test_a_folder_that_other_settings_made_is_made_again(done: tuple[Path, Resul
     assert finished(other, cell, tmp_path) and sha256_file(checkpoint) != before
 
 
-def test_two_studies_do_not_write_to_one_folder(done: tuple[Path, Results]) -> None:
-    first, second = (Results.open(done[1].folder, done[1].study) for _ in range(2))
-    with first.alone(), pytest.raises(VantageError, match="another study is writing"), second.alone():
-        pass
-    with second.alone():
-        assert second.done() == done[1].done()
+def test_two_studies_do_not_write_to_one_folder(done: tuple[Path, Results], tmp_path: Path) -> None:
+    """Neither two on one folder of rows, nor two on one folder of cells, nor a merge beside a study."""
+    work, study = done[0], done[1].study
+    with Results.alone(done[1].folder, study):
+        with pytest.raises(VantageError, match=r"process \d+ on .* is writing to .*with --results"):
+            start_study(study, tmp_path / "work", done[1].folder, seeds=1, workers=1)
+        with pytest.raises(VantageError, match=rf"process {os.getpid()} on .* is writing to"):
+            study_merge("debug", (done[1].folder,), results=done[1].folder)
+    with working_in(work), pytest.raises(VantageError, match=r"is writing to .*with --out"):
+        start_study(study, work, tmp_path / "rows", seeds=1, workers=1)
+    assert not (tmp_path / "rows").exists()
+    start_study(study, work, done[1].folder, seeds=1, workers=1)
+
+
+def test_rows_are_read_when_nobody_else_can_write_any_more(
+    done: tuple[Path, Results], tmp_path: Path
+) -> None:
+    """A second study that begins as the first one ends knows the first one's last row."""
+    first, second = tmp_path / "rows", Results.alone(tmp_path / "rows", done[1].study)
+    with Results.alone(first, done[1].study) as growing:
+        growing.merge(done[1])
+    with second as stored:
+        assert stored.done() == done[1].done()
 
 
 def test_rows_of_other_settings_are_refused(done: tuple[Path, Results]) -> None:

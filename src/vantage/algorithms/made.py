@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vantage import ranks
 from vantage.algorithms import interleaved
-from vantage.disk.layout import Round
+from vantage.disk.layout import Round, round_folders
 from vantage.disk.made import Stage, check_made, note
 from vantage.practice import trainer as practice
 from vantage.stages import collect, evaluate, fit_critic, fit_policy, label, weigh
@@ -54,9 +54,3 @@ def check_run(run: Path, *, thorough: bool = False) -> None:
     """
     for folder in round_folders(run):
         check_made(folder, meanings(), thorough=thorough)
-
-
-def round_folders(run: Path) -> list[Path]:
-    """Folders of a run in which something is made, in the order in which they are."""
-    names = ("start", "round-[0-9][0-9]*", "control-sft", "more")
-    return [path for name in names for path in sorted(run.glob(name)) if path.is_dir()]

@@ -4,6 +4,7 @@ Every command is a function; its docstring is its help, and the first line of it
 is slow to import is imported where it is needed, so that help stays quick.
 """
 
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -215,15 +216,15 @@ def verify(run: Folder, /, json: AsJson = False) -> None:
     Args:
         run: Folder of the run.
     """
+    from vantage.disk.layout import round_folders
     from vantage.disk.record import verify as verify_round
     from vantage.errors import VantageError
 
-    folders = sorted(path.parent for path in run.glob("*/round.json"))
-    if not folders:
+    verified = [result for folder in round_folders(run) if (result := verify_round(folder)) is not None]
+    if not verified:
         raise VantageError(
             f"{run} holds no finished round; name the folder that `vantage run` or `vantage finetune` wrote"
         )
-    verified = [result for folder in folders if (result := verify_round(folder)) is not None]
     if json:
         print_json(verified)
     else:
@@ -238,11 +239,22 @@ def _findings(result: "Verified") -> list[str]:
     """One line for a whole round; for any other, one for every product that is not as it was made."""
     if result.whole:
         return [f"{result.folder}: as it was made"]
-    lines = [f"{result.folder / name}: changed since it was made" for name in result.changed]
-    lines += [f"{result.folder / name}: gone" for name in result.gone]
-    lines += [f"{result.folder / name}: was not there" for name in result.new]
-    own = [name for name in (*result.changed, *result.gone, *result.new) if not name.startswith("..")]
-    if own:
+    findings = {
+        "changed since it was made": result.changed,
+        "gone": result.gone,
+        "was not there": result.new,
+    }
+    lines = [
+        f"{normpath(result.folder / name)}: {what}" for what, names in findings.items() for name in names
+    ]
+    wrong = {name for names in findings.values() for name in names}
+    if "../recipe.json" in wrong:
+        lines.append("start the run again with its own settings, and recipe.json is written again")
+
+    own = {name for name in wrong if not name.startswith("..")}
+    if own == {"round.json"}:
+        lines.append(f"start the run again, and {result.folder / 'round.json'} is written again")
+    elif own:
         first = min(own)
         lines.append(
             f"delete {result.folder / 'round.json'}, {result.folder / first} and what stands behind it "

@@ -118,10 +118,10 @@ def study_merge(
     from vantage.study.rows import Results
 
     plan, _, rows = _plan_and_folders(study, None, results, None)
-    growing = Results.open(rows, plan)
-    for other in others:
-        cells = growing.merge(Results.read(other, classes_of(plan)))
-        print_line(f"{cells} cells from {other}")
+    with Results.alone(rows, plan) as growing:
+        for other in others:
+            cells = growing.merge(Results.read(other, classes_of(plan)))
+            print_line(f"{cells} cells from {other}")
 
 
 def study_exhibits(

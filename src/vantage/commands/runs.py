@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from rich.text import Text
@@ -17,8 +18,10 @@ from vantage.algorithms.run import run_algorithm
 from vantage.collect.cluster import Ray
 from vantage.commands.names import Named, find
 from vantage.config import first_difference, to_json
-from vantage.disk.files import check_writable, read_json, write_json
+from vantage.disk.files import check_writable, json_bytes, read_json, write_json
+from vantage.disk.layout import round_folders
 from vantage.disk.lock import LOCK, alone
+from vantage.disk.made import read_record
 from vantage.progress import console, printable
 from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
@@ -100,23 +103,48 @@ def claim(out: Path, name: str, settings: object) -> None:
 def check_ours(out: Path, name: str, settings: object) -> bool:
     """Whether a folder has still to be given its recipe.json.
 
-    A folder in which nothing has been made yet may still change its mind. Raises VantageError for a folder
-    that something else, or other settings, have made.
+    A folder in which nothing has been made yet may still change its mind; and where the rounds were made by
+    just these settings, a recipe.json that was lost or damaged is written again. Raises VantageError for a
+    folder that something else, or other settings, have made.
     """
     check_writable(out, folder=True)
     path = out / RECIPE
     wanted = {"recipe": name, "settings": to_json(settings)}
     inside = {path.name for path in out.iterdir()} - {LOCK} if out.exists() else set[str]()
-    if path.name not in inside and inside:
+    recorded, damaged = None, False
+    if path.name in inside:
+        try:
+            recorded = read_json(path)
+        except VantageError:
+            damaged = True
+
+    if recorded == wanted:
+        return False
+    if inside <= {path.name} or _recipe_of_rounds(out) == sha256(json_bytes(wanted)).hexdigest():
+        return True
+    if damaged:
+        raise VantageError(
+            f"{path} is damaged (no valid JSON), and no round is finished that says what it was; restore it, "
+            "name another folder with --out, or delete this one"
+        )
+    if recorded is None:
         raise VantageError(f"{out} is not empty and no run of Vantage; name another folder with --out")
 
-    recorded = read_json(path) if path.name in inside else wanted
-    if recorded != wanted and inside != {path.name}:
-        was = recorded.get("recipe") if isinstance(recorded, dict) else None
-        difference = first_difference(recorded, wanted)
-        what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
-        raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
-    return recorded != wanted or not inside
+    was = recorded.get("recipe") if isinstance(recorded, dict) else None
+    difference = first_difference(recorded, wanted)
+    what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
+    raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
+
+
+def _recipe_of_rounds(out: Path) -> str | None:
+    """The checksum of the recipe.json that made the finished rounds of a run; None where they do not agree on
+    one, or one of their records is damaged."""
+    try:
+        records = [read_record(folder) for folder in round_folders(out)]
+    except VantageError:
+        return None
+    sums = {record.get("recipe_sha256") for record in records if record}
+    return sums.pop() if len(sums) == 1 else None
 
 
 def processes(workers: int | str) -> int | Ray:

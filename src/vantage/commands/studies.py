@@ -1,5 +1,6 @@
 """A study's name in: its cells run, one of them run again, or its tables and figures drawn."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from vantage.commands.names import Named, find
 from vantage.commands.runs import worker_count
 from vantage.core.stats import wilson
 from vantage.disk.files import check_writable
+from vantage.disk.lock import alone
 from vantage.progress import console
 from vantage.recipes import STUDIES
 from vantage.study.cells import Cell, forget, run_cell
@@ -16,6 +18,9 @@ from vantage.study.plan import Gathered, Study
 from vantage.study.rows import Results
 from vantage.study.run import run_study
 from vantage.types import VantageError
+
+WORK_LOCK = ".work.lock"
+"""Of the folder that a study works in, which may also be that of its rows."""
 
 
 def find_study(name: str) -> Study:
@@ -51,10 +56,18 @@ def start_study(
 
     check_writable(out, folder=True)
     check_writable(results, folder=True)
-    stored = Results.open(results, study)
-    numbers = range(first_seed, first_seed + seeds)
-    with stored.alone():
-        run_study(study, stored, out, seeds=numbers, workers=worker_count(workers), arms=arms, tasks=tasks)
+    numbers, processes = range(first_seed, first_seed + seeds), worker_count(workers)
+    with working_in(out), Results.alone(results, study) as stored:
+        run_study(study, stored, out, seeds=numbers, workers=processes, arms=arms, tasks=tasks)
+
+
+def working_in(work: Path) -> AbstractContextManager[None]:
+    """Keep other studies out of a folder of cells meanwhile: two that make the same cell make it of each
+    other's halves.
+
+    Raises VantageError where one works there.
+    """
+    return alone(work, "wait for it, or name another folder with --out", name=WORK_LOCK)
 
 
 def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> bool:
@@ -68,12 +81,13 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
 
     # The cell's ancestors first; the last one is the cell itself.
     trials: Table = {}
-    for ancestor in study.ancestry(arm):
-        part = Cell(task=cell.task, arm=ancestor.name, seed=cell.seed)
-        forget(part, out, starts=True)
-        rows = run_cell(study, part, out)
-        trials = rows.trials
-        console.print(f"{ancestor.name:<20} {rows.seconds:5.0f} s")
+    with working_in(out):
+        for ancestor in study.ancestry(arm):
+            part = Cell(task=cell.task, arm=ancestor.name, seed=cell.seed)
+            forget(part, out, starts=True)
+            rows = run_cell(study, part, out)
+            trials = rows.trials
+            console.print(f"{ancestor.name:<20} {rows.seconds:5.0f} s")
     wins, n = int(trials["success"].sum()), len(trials["success"])
     console.print(f"again:  {wilson(wins, n)}")
     if results is None:

@@ -196,9 +196,14 @@ def final_place(folder: Path) -> Path:
     return absolute.with_name(name.removeprefix(".").removesuffix(".partial")) if partial else absolute
 
 
+def json_bytes(record: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """What a JSON file holds: a stable layout, two spaces, keys as given."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+
+
 def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write JSON with a stable layout (two spaces, keys as given), whole or not at all."""
-    write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write JSON with a stable layout (`json_bytes`), whole or not at all."""
+    write_whole(path, json_bytes(record))
 
 
 def read_json(path: Path) -> Any:

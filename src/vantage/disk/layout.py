@@ -112,3 +112,9 @@ class Source:
     labels: Path
     frames: Path | None
     """Folder of the frame store; None for a policy that looks at no pictures."""
+
+
+def round_folders(run: Path) -> list[Path]:
+    """Folders of a run in which something is made, in the order in which they are."""
+    names = ("start", "round-[0-9][0-9]*", "control-sft", "more")
+    return [path for name in names for path in sorted(run.glob(name)) if path.is_dir()]

@@ -59,6 +59,13 @@ def note(folder: Path, stages: Mapping[str, Stage]) -> None:
         write_json(folder / MADE, notes)
 
 
+def note_record(path: Path) -> None:
+    """Note the record of a round (round.json) that was just written, so that its loss is noticed."""
+    notes = _read(path.parent)
+    notes[path.name] = _describe(path, None)
+    write_json(path.parent / MADE, notes)
+
+
 def let_go(path: Path) -> None:
     """Forget a product, or a file of one, which is about to be deleted because nobody needs it any more.
 
@@ -82,7 +89,7 @@ def check_made(folder: Path, meanings: Mapping[str, int], *, thorough: bool = Fa
 
     `meanings`: of every stage, by name. `thorough`: compare bytes even where size and time are the same.
     """
-    notes, recorded = _read(folder), _recorded(folder)
+    notes, recorded = _read(folder), recorded_sums(folder)
     changed = False
     for product in products(folder):
         known = notes.get(product.name)
@@ -94,8 +101,8 @@ def check_made(folder: Path, meanings: Mapping[str, int], *, thorough: bool = Fa
         _check_meaning(product, known, meanings)
         if recorded.get(product.name, known["sha256"]) != known["sha256"] and not known.get("let_go"):
             raise VantageError(
-                f"{folder / 'round.json'} is not of the {product.name} that stands beside it; delete that "
-                "file, and it is written again"
+                f"{folder / 'round.json'} is not of the {product.name} that stands beside it; "
+                f"delete {folder / 'round.json'}, and it is written again"
             )
     if changed:
         write_json(folder / MADE, notes)
@@ -278,16 +285,47 @@ def _made_otherwise(folder: Path, name: str) -> None:
 # ------------------------------------------------------------------------------------------ the record
 
 
-def _recorded(folder: Path) -> dict[str, str]:
-    """The checksums in round.json; empty for a round that is not finished."""
+def read_record(folder: Path) -> dict[str, Any]:
+    """round.json, with its checksums; empty for a round that is not finished.
+
+    Raises VantageError for one that is damaged.
+    """
     path = folder / "round.json"
     if not path.exists():
         return {}
-    record = read_json(path)
-    sums = record.get("sha256") if isinstance(record, dict) else None
-    if not isinstance(sums, dict):
-        raise VantageError(f"{path} holds no checksums; delete it, and it is written again")
-    return cast(dict[str, str], sums)
+
+    remedy = f"delete {path}, and the run, started again, writes it again"
+    try:
+        record = read_json(path)
+    except VantageError as error:
+        raise VantageError(f"{path} is damaged (no valid JSON); {remedy}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("sha256"), dict):
+        raise VantageError(f"{path} holds no checksums; {remedy}")
+    return cast(dict[str, Any], record)
+
+
+def recorded_sums(folder: Path) -> dict[str, str]:
+    """The checksums in round.json; empty for a round that is not finished."""
+    return cast(dict[str, str], read_record(folder).get("sha256", {}))
+
+
+def noted_differences(folder: Path) -> dict[str, list[str]]:
+    """What is `changed` and what is `gone` of all that was noted in a round: the names of products.
+
+    Every byte is read. Pictures that were kept aside (`.frames`) may be gone.
+    """
+    differences: dict[str, list[str]] = {"changed": [], "gone": []}
+    for name, known in sorted(_read(folder).items()):
+        product = folder / name
+        if not product.exists():
+            if not name.startswith("."):
+                differences["gone"].append(name)
+            continue
+        try:
+            _check_files(product, known, thorough=True)
+        except (VantageError, FileNotFoundError):  # the latter: a run beside this one is at it
+            differences["changed"].append(name)
+    return differences
 
 
 def _check_recorded(product: Path, recorded: Mapping[str, str]) -> None:
@@ -327,5 +365,17 @@ def _read(folder: Path) -> Notes:
     return {
         name: known
         for name, known in (notes.items() if isinstance(notes, dict) else ())
-        if isinstance(known, dict) and {"sha256", "files"} <= known.keys()
+        if Path(name).name == name and isinstance(known, dict) and _is_note(known)
     }
+
+
+def _is_note(known: Mapping[str, Any]) -> bool:
+    """Whether a file that anybody may have written holds a note of ours."""
+    files = known.get("files")
+    if not isinstance(known.get("sha256"), str) or not isinstance(files, dict):
+        return False
+    shapes = [
+        [type(part) for part in entry] if isinstance(entry, list) else []
+        for entry in cast(dict[str, Any], files).values()
+    ]
+    return all(shape == [int, int, str] for shape in shapes)

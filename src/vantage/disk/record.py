@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from vantage import ranks
 from vantage.disk.files import read_json, sha256_file, sha256_folder, write_json
-from vantage.errors import VantageError
+from vantage.disk.made import MADE, note_record, noted_differences, read_record
 from vantage.version import __version__
 
 
@@ -44,6 +44,7 @@ def write_record(folder: Path, seed: int) -> None:
         "sha256": checksums(folder),
     }
     write_json(path, record)
+    note_record(path)
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -91,11 +92,11 @@ def git_commit() -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What stands in a finished round, held against what its round.json says was made."""
+    """What stands in a round, held against what its round.json and its notes say was made."""
 
     folder: Path
     changed: tuple[str, ...]
-    """Products whose content is another than when the round was finished."""
+    """Products whose content is another than when they were made, or when the round was finished."""
     gone: tuple[str, ...]
     """Products that are not there any more."""
     new: tuple[str, ...]
@@ -108,22 +109,28 @@ class Verified:
 
 
 def verify(folder: Path) -> Verified | None:
-    """Compute the checksums of a round again; None for a round that is not finished.
+    """Compute the checksums of a round again, and that of the recipe.json which made it; None for a round of
+    which nothing was noted.
 
     Raises VantageError for a damaged round.json.
     """
-    path = folder / "round.json"
-    if not path.is_file():
+    record, noted = read_record(folder), noted_differences(folder)
+    if not record and not (folder / MADE).is_file():
         return None
-    record = read_json(path)
-    recorded = record.get("sha256") if isinstance(record, dict) else None
-    if not isinstance(recorded, dict):
-        raise VantageError(f"{path} holds no checksums; restore it from a copy, or delete the round")
 
-    sums, now = cast(dict[str, str], recorded), checksums(folder)
+    sums = cast(dict[str, str], record.get("sha256", {}))
+    now = checksums(folder) if record else {}
+    if record.get("recipe_sha256"):
+        recipe = folder.parent / "recipe.json"
+        sums = {**sums, "../recipe.json": record["recipe_sha256"]}
+        now |= {"../recipe.json": sha256_file(recipe)} if recipe.is_file() else {}
+
+    # What the record holds, it decides: a fine-tuning's data sets are links, which are not noted.
+    changed = {name for name in sums.keys() & now.keys() if sums[name] != now[name]}
+    gone = sums.keys() - now.keys()
     return Verified(
         folder=folder,
-        changed=tuple(sorted(name for name in sums.keys() & now.keys() if sums[name] != now[name])),
-        gone=tuple(sorted(sums.keys() - now.keys())),
+        changed=tuple(sorted(changed | (set(noted["changed"]) - sums.keys()))),
+        gone=tuple(sorted(gone | (set(noted["gone"]) - sums.keys()))),
         new=tuple(sorted(now.keys() - sums.keys())),
     )

@@ -15,7 +15,6 @@ docs/results/study-state/study.json      the plan
                          pace.parquet      one row per world: how near to its speed limit the robot is driven
 """
 
-import fcntl
 import os
 import platform
 from collections.abc import Generator, Iterable, Mapping
@@ -28,6 +27,7 @@ import numpy as np
 
 from vantage.config import first_difference, from_json, to_json
 from vantage.disk.files import read_json, write_json
+from vantage.disk.lock import alone
 from vantage.disk.record import git_commit
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.study.cells import Cell, CellRows
@@ -134,18 +134,16 @@ class Results:
         nullable = [key for key, column in table.items() if column.dtype.kind == "f"]
         write_parquet(self.folder / f"{name}.parquet", table, nullable=nullable)
 
+    @classmethod
     @contextmanager
-    def alone(self) -> Generator[None]:
-        """Keep other processes from writing here meanwhile. Raises VantageError where one does."""
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                fault = f"another study is writing to {self.folder}"
-                raise VantageError(
-                    f"{fault}; wait for it, or name another folder with --results and merge the two"
-                ) from error
-            yield
+    def alone(cls, folder: Path, study: Study) -> Generator["Results"]:
+        """Read what is there, and keep other processes from writing there meanwhile.
+
+        It is read when nobody else can write any more. Raises VantageError where another process writes, and
+        as `open` does.
+        """
+        with alone(folder, "wait for it, or name another folder with --results and merge the two"):
+            yield cls.open(folder, study)
 
     def drop(self, cells: Iterable[Cell]) -> None:
         """Forget the rows of some cells."""
