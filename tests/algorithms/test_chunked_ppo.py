@@ -1,6 +1,7 @@
 """Chunked PPO: a known world that it must solve faster and faster, and runs that survive being killed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,16 @@ def test_killed_in_practice_it_ends_the_same(
     run_chunked_ppo(tmp_path / "run", tiny(), workers=1)
     assert len(calls) > len(set(calls)), "some iterations were made again"
     assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
+def test_killed_while_it_lets_go_of_its_state_it_ends_the_same(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    left = run / "round-01" / ".practice" / "acting" / "config.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    run_chunked_ppo(run, tiny(), workers=1)
+    assert fingerprint(run) == fingerprint(finished) and not left.parents[1].exists()
 
 
 def test_two_workers_make_the_same_run_as_one(finished: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ PPO is supervision, worlds and practice. A run that was killed goes on where it 
 """
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -117,6 +118,7 @@ def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int | Ray) -
 
         if not after.actor.exists():
             practise(start, after, settings, pool)
+        shutil.rmtree(_state(after), ignore_errors=True)  # a kill may have left some of it
         note_made(after, actor=PRACTICE)
         evaluate_round(after, settings, pool)
         write_record(after.folder, settings.seed)
@@ -133,7 +135,7 @@ def practise(start: Round, current: Round, settings: ChunkedPPORun, pool: Pool) 
         seed=settings.seed,
         compute=settings.compute,
     )
-    trainer = Trainer.begin(task, current.folder / ".practice")
+    trainer = Trainer.begin(task, _state(current))
     steps = settings.practice.steps
 
     with PracticeBoard(steps) as board:
@@ -148,16 +150,20 @@ def practise(start: Round, current: Round, settings: ChunkedPPORun, pool: Pool) 
                 board.checked(trainer.check(pool))
                 trainer.save()
 
+    # Before the policy, so that nothing is missing where it stands; only then is the state let go.
+    played, learned = trainer.seconds.tolist()
+    speed = {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned}
+    write_json(current.folder / "speed.json", speed)
     best = load_policy(trainer.best)
     with whole_folder(current.actor) as folder:
         best.save(folder)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in trainer.lines))
         write_json(folder / "checks.json", trainer.checked)
 
-    played, learned = trainer.seconds.tolist()
-    speed = {"steps": trainer.spent, "seconds_playing": played, "seconds_learning": learned}
-    write_json(current.folder / "speed.json", speed)
-    trainer.forget()
+
+def _state(current: Round) -> Path:
+    """What a practice that is interrupted goes on from."""
+    return current.folder / ".practice"
 
 
 def evaluate_round(current: Round, settings: ChunkedPPORun, pool: Pool) -> None:

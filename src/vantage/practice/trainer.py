@@ -6,7 +6,6 @@
 All of it can be killed at any moment; the next start goes on from the last check as if nothing had happened.
 """
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -294,10 +293,6 @@ class Trainer:
         if not isinstance(log, dict) or not {"lines", "checked"} <= log.keys():
             raise VantageError(f"{path} is damaged; delete {self.folder}, and practice begins again")
         self.lines, self.checked = log["lines"], log["checked"]
-
-    def forget(self) -> None:
-        """Drop what only a resumed run needs."""
-        shutil.rmtree(self.folder)
 
 
 def _play_numbered(group: Group) -> tuple[int, Trials]:

@@ -86,6 +86,7 @@ def _merge(moment: float) -> Callable[[Shop, Path], Verdict]:
     def attempt(shop: Shop, room: Path) -> Verdict:
         undisturbed = reference(STUDY, shop.shelf)
         words = STUDY.words(shop.shelf, 1)
+        merge = ["study-merge", words[1], "rows of another", "--results=made/rows"]
         other = shop.shelf / "another seed"
         if not other.exists():
             other.mkdir()
@@ -101,7 +102,7 @@ def _merge(moment: float) -> Callable[[Shop, Path], Verdict]:
         shutil.copytree(other / "made/rows", room / "rows of another")
         study = start(words, room)
         time.sleep(moment * undisturbed.seconds)
-        merging = ran(["study-merge", "made/rows", "rows of another"], room)
+        merging = ran(merge, room)
         studied = study.wait()
         for ended in (merging, studied):
             wrong = crashed(ended)
@@ -110,7 +111,7 @@ def _merge(moment: float) -> Callable[[Shop, Path], Verdict]:
         if studied.code == 2:  # the merge came first: the study is started again
             studied = ran(words, room)
         if merging.code == 2:
-            merging = ran(["study-merge", "made/rows", "rows of another"], room)
+            merging = ran(merge, room)
         if (studied.code, merging.code) != (0, 0):
             return lost(f"they end with {studied.code} and {merging.code}: {studied.last} {merging.last}")
         wrong = difference(room / "made/rows", products(both / "made/rows"))
