@@ -26,6 +26,7 @@ from vantage.errors import VantageError
 from vantage.policies.lerobot.preset import preset_of
 from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
 from vantage.stages.label import label
+from vantage.types import Reading
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,26 @@ def test_demonstrations_among_rollouts_are_named_by_their_episodes(
         with pytest.raises(VantageError, match=sentence):
             dispatch(words(recorded, tmp_path / "other", "--plan", "--demo-episodes", *typed))
     assert not (tmp_path / "other").exists()
+
+
+def test_who_drove_is_read_as_it_is_said(recorded: Path, tmp_path: Path) -> None:
+    """`--driver policy` is about the rollouts; demonstrations stay what they are."""
+    demos, rollouts = Round.of(recorded, 0), Round.of(recorded, 1)
+    csv = rollouts.folder / "outcomes.csv"
+    alone = Reading(driver="policy")
+    settings = FineTune(
+        demos=(demos.episodes,), rollouts=(rollouts.episodes,), outcomes=(csv,), reading=alone
+    )
+    recordings = recordings_of(tmp_path / "run", settings)
+    label_recordings(tmp_path / "run", recordings, settings)
+
+    label(rollouts.episodes, tmp_path / "alone.parquet", outcomes=csv, reading=alone)
+    label(rollouts.episodes, tmp_path / "as-recorded.parquet", outcomes=csv)
+    made = recordings.last.labels.read_bytes()
+    assert made == (tmp_path / "alone.parquet").read_bytes()
+    assert made != (tmp_path / "as-recorded.parquet").read_bytes()
+    label(demos.episodes, tmp_path / "demos.parquet", demos=True)
+    assert recordings.rounds[0].labels.read_bytes() == (tmp_path / "demos.parquet").read_bytes()
 
 
 def test_a_new_policy_looks_at_the_cameras_that_are_named(

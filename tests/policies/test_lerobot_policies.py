@@ -171,6 +171,15 @@ def test_in_training_features_are_those_of_acting_and_blind_to_actions(policy: L
     assert policy.training, "reading features leaves the mode as it was"
 
 
+def test_in_training_it_acts_as_it_will_when_it_is_deployed(policy: LeRobotAdapter) -> None:
+    """Nothing is dropped, and training goes on as it was."""
+    observation = batch_for(policy).observation
+    deployed = policy.eval().act(observation, torch.Generator().manual_seed(0))
+    policy.train()
+    assert torch.equal(policy.act(observation, torch.Generator().manual_seed(0)), deployed)
+    assert policy.training and policy.wrapped.training
+
+
 def test_features_see_state_and_pictures(policy: LeRobotAdapter) -> None:
     observation = batch_for(policy).observation
     seen = policy.features(observation)
