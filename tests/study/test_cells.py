@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,35 @@ def test_rows_that_a_kill_left_behind_are_not_counted_twice(
     torn.add(run_cell(results.study, Cell(task=TASK, arm="habc", seed=0), work))
     assert len(trials_of(torn, "habc")["trial"]) == 4
     assert sorted(trials_of(torn, "habc")["steps"]) == sorted(trials_of(results, "habc")["steps"])
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def exchange(path: Path) -> None:
+    path.write_bytes(path.with_name("starts.parquet").read_bytes())
+
+
+@pytest.mark.parametrize("table", ["cells", "trials", "rounds"])
+@pytest.mark.parametrize("damage", [cut, exchange, Path.unlink])
+def test_rows_that_are_not_whole_are_noticed_and_come_back(
+    damage: Callable[[Path], None], table: str, done: tuple[Path, Results], tmp_path: Path
+) -> None:
+    """A study without its list of cells has none, and takes them from its work folder in any case."""
+    work, results = done
+    folder = Path(shutil.copytree(results.folder, tmp_path / "rows"))
+    damage(folder / f"{table}.parquet")
+    if damage is not Path.unlink or table != "cells":
+        for read in (Results.read, lambda folder: Results.open(folder, results.study)):
+            with pytest.raises(VantageError, match=rf"{table}\.parquet .*or delete {folder} and"):
+                read(folder)
+        shutil.rmtree(folder)
+
+    again = Results.open(folder, results.study)
+    run_study(results.study, again, work, seeds=[0], workers=1)
+    for name, column in results.tables["trials"].items():
+        assert sorted(again.tables["trials"][name]) == sorted(column)
 
 
 def test_a_cell_is_rebuilt_from_recipe_and_seed(done: tuple[Path, Results], tmp_path: Path) -> None:

@@ -33,11 +33,38 @@ from vantage.disk.tables import read_parquet, write_parquet
 from vantage.study.cells import Cell, CellRows
 from vantage.study.meanings import MEANINGS, meanings_of, write_meanings
 from vantage.study.measure import Table
-from vantage.study.plan import Study
+from vantage.study.plan import (
+    Acting,
+    Gathered,
+    MoreSupervised,
+    Offline,
+    Online,
+    Study,
+    Supervised,
+    WholeRun,
+)
 from vantage.types import VantageError
 
-TABLES = ("trials", "rounds", "starts", "stops", "checks", "practice", "pace", "cells")
+KEY = ("task", "arm", "seed")
+"""Of a cell, in every row."""
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "trials": ("trial", "success", "steps", "limit"),
+    "rounds": ("round", "episodes", "robot_steps", "human_steps"),
+    "starts": ("round", "p_v", "alone", "rescued"),
+    "stops": ("round", "threshold", "untouched", "saved"),
+    "checks": ("steps", "success", "length", "cost"),
+    "practice": ("env_steps", "playing", "learning"),
+    "pace": ("world", "successes", "at_limit"),
+    "cells": ("fingerprint", "seconds", "commit", "machine"),
+}
+"""Table -> columns by which it is known."""
+TABLES = tuple(COLUMNS)
 """In the order in which they are written: a cell is there when its last row is."""
+RECORDED: Mapping[str, tuple[type, ...]] = {
+    "trials": (Supervised, MoreSupervised, Online, Offline, Acting, WholeRun),
+    "rounds": (Supervised, Online, Offline, Gathered),
+}
+"""Table -> the kinds of arms of which it has rows; the other tables depend on more than the kind."""
 
 
 @dataclass(slots=True)
@@ -53,6 +80,7 @@ class Results:
         """Read what is there. Raises VantageError where rows were made by other settings than the study's."""
         results = cls(folder, study, _read_all(folder))
         results._check()
+        _check_complete(folder, study, results.tables)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "study.json", to_json(study))
         return results
@@ -68,7 +96,9 @@ class Results:
             raise VantageError(f"{fault}; name the folder that `vantage study` wrote its rows to")
 
         study = from_json(Study, read_json(folder / "study.json"), "study.json", own)
-        return cls(folder, study, _read_all(folder))
+        tables = _read_all(folder)
+        _check_complete(folder, study, tables)
+        return cls(folder, study, tables)
 
     def done(self) -> set[Cell]:
         """Cells whose rows are here."""
@@ -207,9 +237,9 @@ def _joined(old: Table, new: Table) -> Table:
 
 
 def _read_all(folder: Path) -> dict[str, Table]:
-    """Every table; an empty one where there is no file."""
-    paths = {name: folder / f"{name}.parquet" for name in TABLES}
-    tables = {name: read_parquet(path) if path.exists() else {} for name, path in paths.items()}
+    """Every table; an empty one where there is no file. Raises VantageError for one that is not what its name
+    says."""
+    tables = {name: _read(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
     trials = tables["trials"]
     if trials and "world" not in trials:
         trials["world"] = trials["task"]  # rows from before a task could be a suite: every task was a world
@@ -217,3 +247,40 @@ def _read_all(folder: Path) -> dict[str, Table]:
     if cells and MEANINGS not in cells:
         cells[MEANINGS] = np.full(len(cells["seed"]), "")  # rows from before they said it
     return tables
+
+
+def _read(path: Path, columns: Iterable[str]) -> Table:
+    """A table, or an empty one where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        table = read_parquet(path)
+    except VantageError as error:
+        raise VantageError(f"{error}; {_remedy(path.parent)}") from error
+    missing = [name for name in (*KEY, *columns) if name not in table]
+    if missing:
+        raise VantageError(
+            f"{path} has no column {missing[0]}: it holds something else; {_remedy(path.parent)}"
+        )
+    return table
+
+
+def _remedy(folder: Path) -> str:
+    return (
+        f"restore it from where it came from, or delete {folder} and give the command of the study again, "
+        "which takes finished cells from its work folder"
+    )
+
+
+def _check_complete(folder: Path, study: Study, tables: Mapping[str, Table]) -> None:
+    """Raise VantageError where a table lacks rows of a cell that is there."""
+    cells = set(_cells_of(tables["cells"]))
+    for name, kinds in RECORDED.items():
+        wanted = {cell for cell in cells if isinstance(study.arm(cell.arm), kinds)}
+        there = set(_cells_of(tables[name]))
+        lost = sorted(f"{cell.task} {cell.arm} seed {cell.seed}" for cell in wanted - there)
+        if lost:
+            raise VantageError(
+                f"{folder / name}.parquet lacks the rows of {len(lost)} cells, such as {lost[0]}; "
+                f"{_remedy(folder)}"
+            )
