@@ -542,7 +542,7 @@ def test_a_recipe_a_world_and_an_operator_of_ones_own(
     code, _, err = vantage("evaluate", run / "round-01", "--workers", 1)
     assert (
         code == 2
-        and "'own_line_world:LineSpec' is none of MetaWorldSpec, Gymnasium; name the Python file"
+        and "'own_line_world:LineSpec' is none of MetaWorldSpec, Gymnasium, BimanualSpec; name the Python"
         in " ".join(err.split())
     )
     assert not (run / "round-01" / "6-eval.parquet").exists()

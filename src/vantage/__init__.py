@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from vantage.types import Labels as Labels
     from vantage.types import Route as Route
     from vantage.types import Trace as Trace
+    from vantage.worlds.bimanual.spec import BimanualSpec as BimanualSpec
     from vantage.worlds.gymnasium.spec import Gymnasium as Gymnasium
     from vantage.worlds.gymnasium.success import InfoKey as InfoKey
     from vantage.worlds.gymnasium.success import RewardAtLeast as RewardAtLeast
@@ -117,6 +118,7 @@ _NAMES = {
     "stages.label": ("Labelling", "label"),
     "stages.weigh": ("Weighing", "weigh"),
     "types": ("Controller", "Labels", "Route", "Trace"),
+    "worlds.bimanual.spec": ("BimanualSpec",),
     "worlds.gymnasium.spec": ("Gymnasium",),
     "worlds.gymnasium.success": ("InfoKey", "RewardAtLeast", "Terminated"),
     "worlds.spec": ("MetaWorldSpec",),

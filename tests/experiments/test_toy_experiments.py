@@ -11,6 +11,7 @@ from idle import functions_of
 
 from experiments import (
     begin_anew,
+    bimanual,
     critic_table,
     evening,
     expert_rates,
@@ -228,6 +229,18 @@ def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture
         capsys.readouterr()
         experiment.main(words)
         assert capsys.readouterr().out in (copied / "docs/results.md").read_text()
+
+
+def test_bimanual(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = bimanual.rates(("rescuer", "rescuer after flailing"), seeds=1, limit=20)
+    assert [line.split(" | ")[3] for line in table.splitlines()[2:]] == ["1", "1"]
+    assert "with three 96 px pictures every 8 steps" in bimanual.speed(steps=16)
+    bimanual.gallery(tmp_path, size=48, limit=5)
+    names = {path.name for path in tmp_path.iterdir()}
+    videos = {f"bag-bottle-{name}.mp4" for name in ("success", "failure", "rescue")}
+    assert names == videos | {"bag-bottle-stages.png"}
+    bimanual.main([])
+    assert "python -m experiments.bimanual rates" in capsys.readouterr().out
 
 
 def test_every_experiment_ran(ran: set[str], request: pytest.FixtureRequest) -> None:

@@ -14,7 +14,8 @@ from jaxtyping import Float32
 from vantage.collect.handover import Event, Phase
 from vantage.config import Count, NotNegative, Positive, Share, Whole, check
 from vantage.seeding import seed_for
-from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Expert, Style
+from vantage.worlds.experts import Expert, expert_for
+from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Style
 
 
 @runtime_checkable
@@ -126,7 +127,7 @@ class _Driven:
 
 class _Demonstrator:
     def __init__(self, task: str, rng: np.random.Generator, style: Style) -> None:
-        self._expert = Expert(task)
+        self._expert = expert_for(task)
         self._expert.reset(rng, style)
 
     def watch(self, phase: Phase, t: int, state: Float32[np.ndarray, "E"]) -> Event | None:
@@ -199,7 +200,7 @@ class Rescue:
         """An operator for one episode."""
         if rng.random() >= self.permission:
             return _Absent()
-        expert = Expert(task)
+        expert = expert_for(task)
         expert.reset(rng, RESCUER)
         return _Rescuer(self, expert, limit, rng)
 

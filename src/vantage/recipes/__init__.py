@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from vantage.algorithms.run import Run
+from vantage.recipes.bimanual import bimanual_bag
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.recipes.metaworld_ppo import (
     metaworld_mt10_ppo,
@@ -29,6 +30,7 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "paper": paper,
         "vantage": vantage,
         "debug-ppo": debug_ppo,
+        "bimanual-bag": bimanual_bag,
         "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
         "metaworld-mt10-ppo-state-long": metaworld_mt10_ppo_state_long,
         "metaworld-mt10-ppo-flow": metaworld_mt10_ppo_flow,

@@ -1,0 +1,32 @@
+"""Two arms, a paper bag and a bottle (docs/bimanual.md)."""
+
+from vantage.algorithms.habc import HABCRun
+from vantage.algorithms.improvement import Improvement
+from vantage.algorithms.supervised import Supervision
+from vantage.collect.operators import Rescue
+from vantage.learn.critic.fit import CriticFit
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.flow import FlowConfig
+from vantage.stages.collect import Demonstrations, Rollouts
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_policy import PolicyFit
+from vantage.worlds.bimanual.spec import BimanualSpec
+
+
+def bimanual_bag() -> HABCRun:
+    """Two arms open a paper bag and put a bottle in it, from true state: two HABC rounds with rescues
+    (docs/bimanual.md)."""
+    world = BimanualSpec("bag-bottle")
+    sight = TrueState(dim=world.environment_dim)
+    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim)
+    return HABCRun(
+        worlds=(world,),
+        policy=FlowConfig(net=net),
+        supervision=Supervision(
+            demonstrations=Demonstrations(per_world=50), supervised=PolicyFit(steps=3000)
+        ),
+        rounds=2,
+        rollouts=Rollouts(per_world=100, operator=Rescue(extension=200)),
+        improvement=Improvement(critic=CriticFit(), fit=PolicyFit(steps=1500)),
+        evaluation=Evaluation(per_world=100),
+    )

@@ -1,0 +1,57 @@
+"""A bimanual world as a value; knows everything about it without importing the simulator."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from vantage.config import Count, Whole, check
+from vantage.errors import VantageError
+from vantage.worlds.protocol import World, WorldInputs
+
+TASKS: Final = ("bag-bottle",)
+"""Tasks of two arms."""
+
+
+@dataclass(frozen=True, slots=True)
+class BimanualSpec:
+    """One task of two arms; calling the value builds the world."""
+
+    task: str
+    """Its name, e.g. ``bag-bottle``."""
+    limit: Whole = 400
+    """Control steps before an unsolved episode ends as a failure; 16 seconds."""
+    image_size: Count = 96
+    """Side of the recorded pictures in pixels."""
+    fps: ClassVar[int] = 25
+    """Control steps per second."""
+    robot: ClassVar[str] = "aloha"
+    cameras: ClassVar[tuple[str, ...]] = ("top", "left_wrist", "right_wrist")
+    """What its world shows."""
+    state_dim: ClassVar[int] = 14
+    """Numbers of proprioception."""
+    environment_dim: ClassVar[int] = 49
+    """Numbers of true state."""
+    action_dim: ClassVar[int] = 14
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds, and for a task that does not exist."""
+        check(self)
+        if self.task not in TASKS:
+            raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
+
+    @property
+    def inputs(self) -> WorldInputs:
+        """What its world offers to a policy."""
+        return WorldInputs(
+            cameras={camera: (self.image_size, self.image_size) for camera in self.cameras},
+            state_dim=self.state_dim,
+            environment_dim=self.environment_dim,
+            action_dim=self.action_dim,
+        )
+
+    def __call__(self) -> World:
+        """Build it (here and now: graphics contexts do not travel between processes)."""
+        from vantage.worlds.bimanual.bag_bottle import (
+            BagBottle,
+        )  # the simulator is an extra, and slow to import
+
+        return BagBottle(image_size=self.image_size)
