@@ -68,7 +68,7 @@ def test_the_value_says_what_the_world_is(world: BagBottle) -> None:
     assert built.environment_state().shape == (spec.environment_dim,) == (ENVIRONMENT_DIM,)
     assert built.proprioception().shape == (spec.state_dim,) and built.action_low.shape == (spec.action_dim,)
     with pytest.raises(VantageError, match="there is no bimanual task 'pouch'; there is bag-bottle"):
-        BimanualSpec("pouch")
+        BimanualSpec("pouch")()
 
 
 def test_pictures_show_the_scene_and_change_nothing() -> None:

@@ -33,10 +33,8 @@ class BimanualSpec:
     action_dim: ClassVar[int] = 14
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds, and for a task that does not exist."""
+        """Raise `VantageError` for numbers out of their bounds."""
         check(self)
-        if self.task not in TASKS:
-            raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
 
     @property
     def inputs(self) -> WorldInputs:
@@ -49,7 +47,12 @@ class BimanualSpec:
         )
 
     def __call__(self) -> World:
-        """Build it (here and now: graphics contexts do not travel between processes)."""
+        """Build it (here and now: graphics contexts do not travel between processes).
+
+        Raises VantageError for a task that does not exist.
+        """
+        if self.task not in TASKS:
+            raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
         from vantage.worlds.bimanual.bag_bottle import (
             BagBottle,
         )  # the simulator is an extra, and slow to import
