@@ -301,7 +301,7 @@ class Form:
 
     def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
         """The names of a list's parts, and their settings: of all parts at once, and of one."""
-        kinds = {item.kind for item in several.items} or set(several.members)
+        kinds = {item.kind for item in several.items} or {several.members[0]}
         titles = [title.value for item in several.items if (title := _title(item))]
 
         pattern = several.items[0] if several.items else fresh(several.members[0], several.members)

@@ -62,7 +62,7 @@ TABLES = tuple(COLUMNS)
 """In the order in which they are written: a cell is there when its last row is."""
 RECORDED: Mapping[str, tuple[type, ...]] = {
     "trials": (Supervised, MoreSupervised, Online, Offline, Acting, WholeRun),
-    "rounds": (Supervised, Online, Offline, Gathered),
+    "rounds": (Online, Offline, Gathered),
 }
 """Table -> the kinds of arms of which it has rows; the other tables depend on more than the kind."""
 
