@@ -34,7 +34,7 @@ lock: | .uv/bin/uv  ## solve the dependencies again
 quickstart: setup  ## ten minutes: demonstrations, two HABC rounds with rescues, evaluation, report
 	$(RUN)/vantage quickstart --out runs/quickstart
 
-test: setup check  ## everything that must hold, eleven minutes
+test: setup check  ## everything that must hold, ten minutes
 	$(RUN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## style, types and layers

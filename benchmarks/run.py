@@ -53,11 +53,10 @@ BENCHES = (
 
 def main(benches: Sequence[Bench] = BENCHES, out: Path = Path(__file__).with_name("latest.json")) -> None:
     """Run them one after the other, with nothing on the terminal but their results."""
-    av.logging.set_level(
-        av.logging.ERROR
-    )  # LeRobot puts FFmpeg's own, talkative way back whenever it has encoded
     rows: dict[str, dict[str, object]] = {}
     for bench in benches:
+        # LeRobot puts FFmpeg's own, talkative way back whenever it has encoded.
+        av.logging.set_level(av.logging.ERROR)
         with silence():
             row = bench.run()
         rows[bench.name] = {"aim": bench.aim, "unit": bench.unit, **asdict(row)}

@@ -63,6 +63,7 @@ def test_wilson_solves_its_equation(n, data):
 
 def test_interval_reads_as_the_docs_print_it():
     assert str(Interval(estimate=0.834, low=0.76, high=0.88, n=150)) == "0.83 [0.76, 0.88], n = 150"
+    assert str(Interval(estimate=0.834, low=float("nan"), high=float("nan"), n=1)) == "0.83, n = 1"
 
 
 def test_paired_difference_by_hand():

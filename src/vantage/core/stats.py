@@ -20,8 +20,9 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
-        """As docs and pages print it: ``0.83 [0.76, 0.88], n = 150``."""
-        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}], n = {self.n}"
+        """As docs and pages print it: ``0.83 [0.76, 0.88], n = 150``; a single seed has no interval."""
+        known = "" if math.isnan(self.low) else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.estimate:.2f}{known}, n = {self.n}"
 
 
 def normal_quantile(probability: float) -> float:
