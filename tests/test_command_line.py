@@ -405,6 +405,7 @@ def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]]
             "with the operator NoOne nobody rescues",
         ),
         (("--worlds",), "there is no world to play in"),
+        (("--worlds.limit", 0), "an episode of push-v3 may last 0 control steps"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_made(

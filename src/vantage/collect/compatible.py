@@ -27,6 +27,10 @@ def check_compatible(
 
     _check_one_robot(worlds)
     for world in worlds:
+        if world.limit < 1:
+            raise VantageError(
+                f"an episode of {world.task} may last {world.limit} control steps; allow it one at least"
+            )
         _check_policy(interface_in(policy, world), world)
     for operator in operators:
         for world in worlds:
