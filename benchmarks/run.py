@@ -68,7 +68,7 @@ def main(benches: Sequence[Bench] = BENCHES, out: Path = Path(__file__).with_nam
         if row.aside:
             print(
                 "      (no bar: "
-                + ", ".join(f"{name} {ratio:.3g}" for name, ratio in row.aside.items())
+                + ", ".join(f"{name} {ratio:.3g} x" for name, ratio in row.aside.items())
                 + ")",
                 flush=True,
             )

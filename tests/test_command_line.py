@@ -20,6 +20,7 @@ from vantage.config import to_json
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import DATA_FILE, write_dataset
 from vantage.disk.lock import LOCK, alone
+from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.recipes import RECIPES, STUDIES
@@ -399,7 +400,7 @@ def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]]
             ("--policy.net.sight", "pixels", "--policy.net.sight.size", 50),
             "is 96 x 96 px, no multiple of the 50 x 50",
         ),
-        (("--worlds", "hammer-v3"), "nobody can operate hammer-v3 yet"),
+        (("--worlds", "hammer-v3"), "nobody can operate 'hammer-v3' yet"),
         (
             ("--worlds", "hammer-v3", "--demonstrations.operator", "DemonstrateStock"),
             "with the operator NoOne nobody rescues",
@@ -640,8 +641,22 @@ def test_stages_by_hand_make_what_a_run_makes(
     labels = pq.read_table(here / "2-labels.parquet")
     pq.write_table(labels.slice(0, len(labels) - 8), here / "2-labels.parquet")
     code, _, err = vantage("fit-policy", here)
-    assert code == 2 and "2-labels.parquet was cut from" in " ".join(err.split()) and "delete" in err
+    assert code == 2 and "2-labels.parquet has" in " ".join(err.split()) and "delete" in err
     assert not (here / "5-actor").exists()
+
+    # Labels that somebody means to change: the sentence says how they are kept.
+    weights = read_parquet(here / "4-weights.parquet", ("weight",))["weight"]
+    doubted = pa.array(["unlabelled"] * len(labels))
+    column = labels.column_names.index("route")
+    pq.write_table(labels.set_column(column, labels.schema.field(column), doubted), here / "2-labels.parquet")
+    (here / "4-weights.parquet").unlink()
+    code, _, err = vantage("weigh", here)
+    assert code == 2 and f"to keep it so, remove {here / '.made.json'}" in " ".join(err.split())
+    shutil.rmtree(here / "3-critic")
+    (here / ".made.json").unlink()
+    for stage in ("fit-critic", "weigh"):
+        assert vantage(stage, here)[0] == 0, stage
+    assert (read_parquet(here / "4-weights.parquet", ("weight",))["weight"] != weights).any()
 
 
 def test_a_stage_of_a_round_that_cannot_be_is_one_sentence(

@@ -142,7 +142,7 @@ def test_a_sentence_says_what_happened_and_what_to_delete(finished: Path, tmp_pa
         remove, "round-01/5-actor/model.safetensors"
     )
     text = said(cut, "round-00/1-episodes/meta/info.json")
-    assert "was cut from" in text and "what was made of it (round-00/2-labels.parquet" in text
+    assert " bytes and had " in text and "what was made of it (round-00/2-labels.parquet" in text
     assert "round-01, control-sft)" in text
     assert "was exchanged: it holds other bytes than were made" in said(
         garbage, "round-01/3-critic/config.json"

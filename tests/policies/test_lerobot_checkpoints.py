@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_lerobot import ACTION, STATE, batch_for, facts, scratch, tiny, tiny_pi
 
+from vantage.algorithms.habc import run_habc
 from vantage.config import from_json, to_json
 from vantage.disk.files import whole_folder
 from vantage.policies.lerobot import (
@@ -29,6 +30,7 @@ from vantage.policies.lerobot.parts import in_words
 from vantage.policies.lerobot.scales import of_scale
 from vantage.policies.load import load_policy
 from vantage.policies.spec import DataFacts, Scale
+from vantage.recipes.debug import debug
 from vantage.types import VantageError
 
 
@@ -646,6 +648,14 @@ def test_a_type_from_scratch_is_a_function_of_its_seed(tmp_path: Path) -> None:
         LeRobotScratch(type="act", settings=("chunk_sise=3",)).interface(facts())
     with pytest.raises(VantageError, match="settings of act cannot be used by LeRobot"):
         LeRobotScratch(type="act", settings=("chunk_size=many",)).interface(facts())
+
+
+def test_what_lerobot_refuses_is_said_before_anything_is_played(tmp_path: Path) -> None:
+    wrong = ("dim_model=-3", "pretrained_backbone_weights=null")
+    policy = LeRobotScratch(type="act", true_state=True, settings=wrong)
+    with pytest.raises(VantageError, match=r"a new act with dim_model=-3, .* cannot be used .*; correct it$"):
+        run_habc(tmp_path / "run", replace(debug(), policy=policy), workers=1)
+    assert not (tmp_path / "run" / "round-00").exists()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,6 @@ def test_the_same_generator_makes_the_same_human() -> None:
 
 def test_a_task_without_an_operator_is_one_sentence() -> None:
     with pytest.raises(
-        VantageError, match=r"nobody can operate hammer-v3 yet; there are operators for reach-v3"
+        VantageError, match=r"nobody can operate 'hammer-v3' yet; there are operators for reach-v3"
     ):
         Expert("hammer-v3")

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from vantage import ranks
 from vantage.algorithms.made import note_made
-from vantage.collect.observe import interface_in
+from vantage.collect.observe import facts_of_world, interface_in
 from vantage.collect.pool import Pool
 from vantage.core.weights import Uniform
 from vantage.disk.layout import Round, Source
 from vantage.learn.start import FromCheckpoint, FromScratch
 from vantage.learn.step import Compute
-from vantage.policies.build import PolicySpec
+from vantage.policies.build import PolicySpec, build_policy
+from vantage.policies.lerobot import LeRobotScratch
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
 from vantage.stages.collect import Demonstrations, collect_demonstrations
@@ -51,6 +52,9 @@ def supervise_policy(
     """Do whatever of round 0 is not on disk yet: demonstrations, labels, weights, supervised policy."""
     interface = interface_in(spec, worlds[0])
     demonstrations = settings.demonstrations
+    if isinstance(spec, LeRobotScratch) and not current.episodes.exists():
+        # What LeRobot refuses, or would fetch from a network, shows only when it builds the policy.
+        build_policy(spec, seed, facts_of_world(worlds[0]))
     collect_demonstrations(current, worlds, demonstrations, seed=seed, cameras=interface.cameras, pool=pool)
     note_made(current)
 

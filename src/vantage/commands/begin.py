@@ -6,7 +6,7 @@ is slow to import is imported where it is needed, so that help stays quick.
 
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from vantage.commands.options import (
     AsJson,
@@ -159,7 +159,7 @@ def metaworld(
     out: Path,
     suite: str = "MT10",
     per_task: int = 50,
-    starts: str = "evaluation",
+    starts: Literal["evaluation", "development"] = "evaluation",
     workers: Workers = 0,
     json: AsJson = False,
 ) -> None:

@@ -217,9 +217,11 @@ def _check_files(product: Path, known: dict[str, Any], *, thorough: bool) -> boo
         if now[name] == (size, time) and not thorough:
             continue
         if now[name][0] < size:
-            raise VantageError(_sentence(product, name, f"was cut from {size:,} bytes to {now[name][0]:,}"))
+            shorter = f"has {now[name][0]:,} bytes and had {size:,} when it was made"
+            raise VantageError(_sentence(product, name, shorter + _kept(product)))
         if now[name][0] > size or sha256_file(_path(product, name)) != content:
-            raise VantageError(_sentence(product, name, "was exchanged: it holds other bytes than were made"))
+            exchanged = "was exchanged: it holds other bytes than were made"
+            raise VantageError(_sentence(product, name, exchanged + _kept(product)))
         refreshed |= now[name] != (size, time)
         files[name] = [*now[name], content]
     return refreshed
@@ -237,6 +239,11 @@ def _check_meaning(product: Path, known: Mapping[str, Any], meanings: Mapping[st
 
 def _sentence(product: Path, name: str, what: str) -> str:
     return f"{_path(product, name)} {what}; {_remedy(product)}"
+
+
+def _kept(product: Path) -> str:
+    """What to do where the change was meant: labels that somebody corrected, say."""
+    return f" (to keep it so, remove {product.with_name(MADE)} and what was made of it)"
 
 
 def _remedy(product: Path) -> str:

@@ -7,6 +7,7 @@ compared start by start.
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -31,14 +32,18 @@ MEANING = 1
 """Raised by hand when the same input and settings are meant to give something else (tests/golden)."""
 
 
+SuiteName = Literal["evaluation", "development"]
+"""Sets of starts. Their seeds come from the name, so that another name would be other starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """How a policy is tried."""
 
     per_world: Count = 40
     """Trials per world."""
-    suite: str = "evaluation"
-    """Name of the set of starts: ``development`` to choose by, ``evaluation`` only to report."""
+    suite: SuiteName = "evaluation"
+    """The set of starts: ``development`` to choose by, ``evaluation`` only to report."""
     videos: Whole = 0
     """Trials per world whose video is kept, beside the table."""
     noise: NotNegative | None = None

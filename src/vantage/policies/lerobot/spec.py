@@ -146,7 +146,11 @@ class LeRobotScratch:
     """Compute activations again in the backward pass, where the policy can: less memory, more time."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for a backbone of the wrong kind."""
+        """Raise `VantageError` for a type that Vantage does not drive, or a backbone of the wrong kind."""
+        if self.type not in ADAPTERS:
+            raise VantageError(
+                f"Vantage trains no {self.type!r} of LeRobot's; it trains {', '.join(ADAPTERS)}"
+            )
         wanted = {"smolvla": SmallVLM, "multi_task_dit": SmallCLIP}.get(self.type)
         if self.backbone is not None and type(self.backbone) is not wanted:
             fitting = "no backbone of this kind" if wanted is None else wanted.__name__
@@ -168,7 +172,8 @@ class LeRobotScratch:
         with make_folder(assets, self.type) as paths:
             config = self._config(data, paths)
             interface = self._interface(config, data)
-            policy = stock.build(config, seed, f"a new {self.type}")
+            typed = f" with {', '.join(self.settings)}" if self.settings else ""
+            policy = stock.build(config, seed, f"a new {self.type}{typed}")
             _checkpoint_activations(policy, self.activation_checkpointing, f"a new {self.type}")
             used = {*config.input_features, *config.output_features}
             statistics, remarks = of_data(data, config.image_features, used)

@@ -193,7 +193,11 @@ def _as_sentence(what: str) -> Yields[None]:
     except (Exception, SystemExit) as error:  # draccus leaves the program where a setting has no such value
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
-        remedy = "correct it, or fetch what is missing where there is a network"
+        remedy = "correct it"
+        if isinstance(error, OSError):  # of the network, and of transformers about files that it lacks
+            remedy = "fetch it where there is a network, or choose settings that need nothing fetched"
+            if "pretrained_backbone_weights" in what:
+                remedy += " (pretrained_backbone_weights=null)"
         raise VantageError(f"{what} cannot be used by LeRobot ({reason}); {remedy}") from error
 
 

@@ -22,7 +22,7 @@ class Expert:
     def __init__(self, task: str) -> None:
         """Raises VantageError for a task without a plan."""
         if task not in PLANS:
-            raise VantageError(f"nobody can operate {task} yet; there are operators for {', '.join(PLANS)}")
+            raise VantageError(f"nobody can operate {task!r} yet; there are operators for {', '.join(PLANS)}")
         self._plan = PLANS[task]
         self.reset(np.random.default_rng(0), CLEAN)
 
