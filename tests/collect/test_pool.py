@@ -37,7 +37,7 @@ def played(folder: Path, noise: float | None) -> Played:
     )
 
 
-def test_a_job_may_calm_a_flow_and_nothing_else(tmp_path: Path) -> None:
+def test_a_job_may_set_the_noise_of_a_flow_and_nothing_else(tmp_path: Path) -> None:
     FlowPolicy(FlowConfig(net=NET)).save(tmp_path / "flow")
     FlowPolicy(FlowConfig(net=NET, noise=0.0)).save(tmp_path / "zero-noise")
     GaussianPolicy(GaussianConfig(net=NET)).save(tmp_path / "gaussian")

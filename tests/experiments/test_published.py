@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import begin_anew, critic_table, evening, pixel_gap, publish_study, quickstart_table
+from experiments import critic_table, evening, pixel_gap, publish_study, quickstart_table, training_start
 from vantage.disk.tables import read_parquet
 from vantage.study.rows import Results
 
@@ -29,7 +29,7 @@ def test_the_quickstarts_figure_and_tables() -> None:
 def test_the_tables_of_experiments() -> None:
     results = Path("docs/results.md").read_text()
     assert critic_table.table(read_parquet(critic_table.OUT)) in results
-    assert begin_anew.table(read_parquet(begin_anew.OUT)) in results
+    assert training_start.table(read_parquet(training_start.OUT)) in results
     assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
     assert pixel_gap.side_by_side() in results
 

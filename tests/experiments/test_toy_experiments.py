@@ -10,7 +10,6 @@ import pytest
 from idle import functions_of
 
 from experiments import (
-    begin_anew,
     bimanual,
     critic_table,
     evening,
@@ -20,6 +19,7 @@ from experiments import (
     quickstart_seeds,
     quickstart_table,
     shortest_times,
+    training_start,
 )
 from vantage.algorithms.habc import HABCRun
 from vantage.commands import runs
@@ -65,10 +65,10 @@ def toy_study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[begin_anew.Plan, dict[str, np.ndarray]]:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[training_start.Plan, dict[str, np.ndarray]]:
     """The experiment that needs two seeds, and its rows; others look at what its study left in plan.work."""
-    fits = (("further", 1), ("supervised", 1), ("anew", 2))
-    plan = begin_anew.Plan(
+    fits = (("further", 1), ("supervised", 1), ("scratch", 2))
+    plan = training_start.Plan(
         study=toy_study(),
         arm="habc",
         tasks=(TASK,),
@@ -77,10 +77,10 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[begin_anew.Plan, di
         batches=1,
         work=tmp_path_factory.mktemp("begun"),
     )
-    return plan, begin_anew.measure(plan, workers=1)
+    return plan, training_start.measure(plan, workers=1)
 
 
-def test_begin_anew(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+def test_training_start(begun: tuple[training_start.Plan, dict[str, np.ndarray]]) -> None:
     plan, rows = begun
     assert list(zip(rows["seed"], rows["begin"], rows["steps"], strict=True)) == [
         (seed, *fit) for seed in (0, 1) for fit in plan.fits
@@ -89,10 +89,10 @@ def test_begin_anew(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> Non
         "both runs have successful rollouts"
     )
     assert (rows["loss_seen"][:3] != rows["loss_unseen"][:3]).all()
-    assert begin_anew.table(rows, plan).count("\n| untrained weights | 2 | **") == 1
+    assert training_start.table(rows, plan).count("\n| untrained weights | 2 | **") == 1
 
 
-def test_critic_table(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+def test_critic_table(begun: tuple[training_start.Plan, dict[str, np.ndarray]]) -> None:
     plan, _ = begun
     critics = {name: replace(fit, steps=2) for name, fit in critic_table.variants(lengths=(1, 2)).items()}
     rows = critic_table.measure(plan.work / "work", plan.study, critics, number=1)
@@ -102,7 +102,7 @@ def test_critic_table(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> N
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
-def test_pixel_gap(begun: tuple[begin_anew.Plan, dict[str, np.ndarray]]) -> None:
+def test_pixel_gap(begun: tuple[training_start.Plan, dict[str, np.ndarray]]) -> None:
     plan, _ = begun
     work = plan.work / "work"
     run_cell(plan.study, Cell(task=TASK, arm="filtered-bc", seed=0), work)
@@ -223,7 +223,7 @@ def test_quickstart_of_several_seeds(
 def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evening.table(copied / "docs/results/evening.parquet")
     assert capsys.readouterr().out.strip() in (copied / "docs/results.md").read_text()
-    begin_anew.main([])
+    training_start.main([])
     same_pages(copied)
     for experiment, words in ((critic_table, []), (expert_rates, ["--print"]), (shortest_times, ["--print"])):
         capsys.readouterr()

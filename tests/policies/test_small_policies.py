@@ -75,7 +75,7 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
     assert (chunk - 3).abs().max() < 1.5, "an untrained policy acts around the data's mean, in its units"
 
 
-def test_calm_acting_is_the_same_policy_without_its_noise() -> None:
+def test_zero_noise_is_the_same_policy_without_its_noise() -> None:
     actor = FlowPolicy(FlowConfig(net=NetConfig(sight=TrueState(), width=64)))
     seen = batch().observation
     zero_noise = actor.with_noise(0.0)

@@ -37,23 +37,26 @@ def test_titles_by_hand() -> None:
         "habc-more": "HABC, continued",
         "habc+ir": "HABC+IR",
         "habc+ir-3": "HABC+IR, 6 rounds",
-        "habc-calm": "HABC, zero-noise",
+        "habc-zero-noise": "HABC, zero-noise",
         "habc-long": "HABC, 2,400 steps a round",
-        "habc-long-calm": "HABC, 2,400 steps a round, zero-noise",
-        "vantage-4-calm": "Vantage, 4 rounds, zero-noise",
-        "vantage-anew-6-calm": "Vantage, from scratch, 6 rounds, zero-noise",
-        "filtered-bc+rescues-anew-calm": "filtered BC, more rescues, from scratch, zero-noise",
+        "habc-long-zero-noise": "HABC, 2,400 steps a round, zero-noise",
+        "vantage-4-zero-noise": "Vantage, 4 rounds, zero-noise",
+        "vantage-scratch-6-zero-noise": "Vantage, from scratch, 6 rounds, zero-noise",
+        "filtered-bc+rescues-scratch-zero-noise": "filtered BC, more rescues, from scratch, zero-noise",
         "shared-imit-recap": "Imit-Recap, shared data",
         "shared-vantage": "Vantage, shared data",
     }
     assert {name: title(study, name) for name in by_hand} == by_hand
-    group = describe(study, "vantage-anew-calm").group
+    group = describe(study, "vantage-scratch-zero-noise").group
     assert group == "training from scratch each round, zero-noise inference"
-    assert title(study_screen(), "doubt+rescues-calm") == "doubt+rescues, zero-noise"
+    rescues = "certainty-price+rescues"
+    assert title(study_screen(), f"{rescues}-zero-noise") == f"{rescues}, zero-noise"
     for plan in (study, study_pixels(), study_screen()):
         titles = [title(plan, arm.name) for arm in plan.arms]
         assert len(set(titles)) == len(titles), "no two arms of a study are called the same"
-        assert not any("calm" in words or "anew" in words for words in titles)
+        assert not any("-zero-noise" in words or "-scratch" in words for words in titles), (
+            "a key, not a title"
+        )
 
 
 def test_a_plan_with_names_of_its_own() -> None:
@@ -62,7 +65,7 @@ def test_a_plan_with_names_of_its_own() -> None:
         tasks=study_debug().tasks,
         arms=(
             Supervised(),
-            Online(name="calm-anew-shared", weighing=Weighing(rule=AWR())),
+            Online(name="zero-noise-scratch-shared", weighing=Weighing(rule=AWR())),
             Online(name="again", weighing=Weighing(rule=AWR()), from_scratch=True),
             Acting(name="quiet", after="again"),
             Acting(name="loud", after="again", noise=0.5),
@@ -71,33 +74,33 @@ def test_a_plan_with_names_of_its_own() -> None:
             Offline(name="once", after="pot", weighing=Weighing(rule=FilteredBC())),
             Online(name="printed", weighing=Weighing(stride=1)),
             Online(name="folds", critic=CriticFit(folds=5)),
-            Online(name="doubt", weighing=Weighing(rule=HABC(certainty_price=1.0))),
+            Online(name="certainty-price", weighing=Weighing(rule=HABC(certainty_price=1.0))),
         ),
     )
     assert [title(study, arm.name) for arm in study.arms] == [
         "SFT",
-        "calm-anew-shared",
-        "calm-anew-shared, from scratch",
-        "calm-anew-shared, from scratch, zero-noise",
-        "calm-anew-shared, from scratch, noise 0.5",
-        "calm-anew-shared, 1,234 steps a round",
+        "zero-noise-scratch-shared",
+        "zero-noise-scratch-shared, from scratch",
+        "zero-noise-scratch-shared, from scratch, zero-noise",
+        "zero-noise-scratch-shared, from scratch, noise 0.5",
+        "zero-noise-scratch-shared, 1,234 steps a round",
         "pot",
         "once, shared data",
         "printed",
         "folds",
-        "doubt",
+        "certainty-price",
     ]
     families = {arm.name: describe(study, arm.name).family for arm in study.arms}
     assert families["sft"] == Family.SUPERVISED
     assert families["quiet"] == families["once"] == Family.BASELINE
     assert families["printed"] == Family.HABC, "stride 1 is the paper's own"
-    assert families["folds"] == families["doubt"] == Family.BEYOND
+    assert families["folds"] == families["certainty-price"] == Family.BEYOND
 
 
 def test_terms_are_explained_where_they_stand() -> None:
     study = study_state()
     assert short_terms(study, ["sft", "habc"]) == ""
-    assert short_terms(study, ["sft-calm"]) == "Zero-noise: zero-noise inference."
-    assert short_terms(study, ["vantage-anew-calm"]) == (
+    assert short_terms(study, ["sft-zero-noise"]) == "Zero-noise: zero-noise inference."
+    assert short_terms(study, ["vantage-scratch-zero-noise"]) == (
         "From scratch: training from scratch each round. Zero-noise: zero-noise inference."
     )

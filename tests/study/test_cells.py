@@ -76,7 +76,7 @@ def tiny_study() -> Study:
                 rounds=1,
                 weighing=Weighing(rule=HABC(reweight_interventions=True)),
             ),
-            Acting(name="habc-calm", after="habc"),
+            Acting(name="habc-zero-noise", after="habc"),
             Gathered(name="shared", rollouts=Rollouts(per_world=8, operator=OPERATOR)),
             Offline(name="shared-habc", after="shared"),
             Offline(name="shared-filtered-bc", after="shared", weighing=Weighing(rule=FilteredBC())),
@@ -138,11 +138,12 @@ def test_arms_share_what_they_stand_on_and_nothing_else(done: tuple[Path, Result
     assert (ours / "5-actor").exists() and not (work / "shared/round-01/5-actor").exists()
 
 
-def test_calm_acting_changes_the_noise_and_not_the_policy(done: tuple[Path, Results]) -> None:
+def test_zero_noise_changes_the_noise_and_not_the_policy(done: tuple[Path, Results]) -> None:
     work = done[0] / TASK / "seed-00"
-    assert (work / "habc-calm/round-02").resolve() == work / "habc/round-02", "the very same checkpoint"
+    assert (work / "habc-zero-noise/round-02").resolve() == work / "habc/round-02", "the very same checkpoint"
     assert (
-        not (work / "habc-calm/more/5-actor").exists() and len(trials_of(done[1], "habc-calm")["steps"]) == 4
+        not (work / "habc-zero-noise/more/5-actor").exists()
+        and len(trials_of(done[1], "habc-zero-noise")["steps"]) == 4
     )
 
 
@@ -215,7 +216,7 @@ def test_rows_that_are_not_whole_are_noticed_and_come_back(
 
 def test_a_cell_is_rebuilt_from_recipe_and_seed(done: tuple[Path, Results], tmp_path: Path) -> None:
     assert check_cell(
-        done[1].study, Cell(task=TASK, arm="habc-calm", seed=0), tmp_path / "cell", done[1].folder
+        done[1].study, Cell(task=TASK, arm="habc-zero-noise", seed=0), tmp_path / "cell", done[1].folder
     )
     fresh = read_parquet(
         tmp_path / "cell" / TASK / "seed-00/habc/round-02/6-eval.parquet", ("steps", "success")

@@ -18,7 +18,7 @@ def test_every_kind_of_cell_by_hand():
         "habc+ir": rollouts + update + trials,
         "shared": 150 * 5 * ENDS_EARLY,
         "shared-habc": update + trials,
-        "habc-calm": trials,
+        "habc-zero-noise": trials,
     }
     for name, seconds in by_hand.items():
         assert cell_seconds(study, study.arm(name), INVENTED) == pytest.approx(LONGER * seconds), name

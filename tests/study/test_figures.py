@@ -86,7 +86,7 @@ def test_groups_hold_every_arm_once(stored: Results) -> None:
 
 def test_arms_are_found_by_what_they_are(stored: Results) -> None:
     assert habc_chain(stored.study)[0] == "habc"
-    assert stop_arm(stored) in {"vantage-anew", "cross-fitted"}
+    assert stop_arm(stored) in {"vantage-scratch", "cross-fitted"}
     if shared_arms(stored):
         assert habc_chain(stored.study) == ["habc", "habc+ir", "habc+ir-2", "habc+ir-3"]
         assert "shared-habc" in shared_arms(stored) and "shared" not in shared_arms(stored)
@@ -99,11 +99,14 @@ def test_what_a_comparison_is_about() -> None:
         return kind_of(results.study, ours, theirs)
 
     assert kind("habc", "filtered-bc") == "methods, all else alike"
-    assert kind("vantage-anew-calm", "habc-anew-calm") == "methods, all else alike"
+    assert kind("vantage-scratch-zero-noise", "habc-scratch-zero-noise") == "methods, all else alike"
     assert kind("shared-habc", "shared-habc-v") == "one update on the same rollouts"
-    assert kind("habc-calm", "habc") == "zero-noise inference, the same checkpoint"
-    assert kind("habc-anew-calm", "habc-long-calm") == "training from scratch each round, the same method"
-    assert kind("vantage-anew-calm", "filtered-bc") == "several at once"
+    assert kind("habc-zero-noise", "habc") == "zero-noise inference, the same checkpoint"
+    assert (
+        kind("habc-scratch-zero-noise", "habc-long-zero-noise")
+        == "training from scratch each round, the same method"
+    )
+    assert kind("vantage-scratch-zero-noise", "filtered-bc") == "several at once"
 
 
 def test_the_steps_of_one_seed_have_no_bar(stored: Results) -> None:

@@ -27,11 +27,11 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
         Online(name="ir", after="habc", rounds=2),
         Gathered(name="shared"),
         Offline(name="rule", after="shared"),
-        Acting(name="calm", after="ir"),
+        Acting(name="zero-noise", after="ir"),
     )
     first = {arm.name: plan.first_round(arm) for arm in plan.arms}
-    assert first == {"sft": 0, "more": 1, "habc": 1, "ir": 4, "shared": 1, "rule": 2, "calm": 6}
-    assert [arm.name for arm in plan.ancestry(plan.arm("calm"))] == ["sft", "habc", "ir", "calm"]
+    assert first == {"sft": 0, "more": 1, "habc": 1, "ir": 4, "shared": 1, "rule": 2, "zero-noise": 6}
+    assert [arm.name for arm in plan.ancestry(plan.arm("zero-noise"))] == ["sft", "habc", "ir", "zero-noise"]
     fit = plan.base.improvement.fit.steps
     steps = {arm.name: plan.gradient_steps(arm) for arm in plan.arms}
     assert steps == {
@@ -41,7 +41,7 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
         "ir": 5 * fit,
         "shared": 0,
         "rule": fit,
-        "calm": 5 * fit,
+        "zero-noise": 5 * fit,
     }
 
 
@@ -50,7 +50,10 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
     [
         ((Online(name="ir", after="habc"),), "arm 'ir' comes after 'habc', which is no arm before it"),
         ((Online(name="a"), Online(name="a")), "two arms of the study are called 'a'"),
-        ((MoreSupervised(name="more"), Acting(name="calm", after="more")), "'calm' cannot come after 'more'"),
+        (
+            (MoreSupervised(name="more"), Acting(name="zero-noise", after="more")),
+            "'zero-noise' cannot come after 'more'",
+        ),
         ((Online(name="a"), Offline(name="rule", after="a")), "'rule' cannot come after 'a'"),
         ((Gathered(name="shared"), Online(name="on", after="shared")), "'on' cannot come after 'shared'"),
     ],
@@ -85,13 +88,19 @@ def test_the_fingerprint_is_of_every_choice_along_the_ancestry() -> None:
     assert len(set(before)) == 3
 
 
-def test_an_arm_may_train_longer_and_begin_anew() -> None:
-    plan = study(Online(name="habc"), Online(name="anew", from_scratch=True, fit=PolicyFit(steps=7)))
-    further, anew = (plan.settings(plan.arm(name), plan.tasks[0], 0).improvement for name in ("habc", "anew"))
+def test_an_arm_may_train_longer_and_from_scratch() -> None:
+    plan = study(Online(name="habc"), Online(name="scratch", from_scratch=True, fit=PolicyFit(steps=7)))
+    further, scratch = (
+        plan.settings(plan.arm(name), plan.tasks[0], 0).improvement for name in ("habc", "scratch")
+    )
     fit = plan.base.improvement.fit
     assert not further.from_scratch and further.fit == fit
-    assert plan.gradient_steps(plan.arm("anew")) == 3 * 7
-    assert replace(anew, from_scratch=False, fit=fit) == further and anew.from_scratch and anew.fit.steps == 7
+    assert plan.gradient_steps(plan.arm("scratch")) == 3 * 7
+    assert (
+        replace(scratch, from_scratch=False, fit=fit) == further
+        and scratch.from_scratch
+        and scratch.fit.steps == 7
+    )
     assert len({plan.fingerprint(arm, plan.tasks[0]) for arm in plan.arms}) == 3
 
 

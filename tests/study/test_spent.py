@@ -18,7 +18,7 @@ def test_rollouts_and_minutes_along_the_ancestry_by_hand() -> None:
         Supervised(),
         Online(name="habc", rounds=2),
         Online(name="further", after="habc", rounds=1),
-        Acting(name="calm", after="further"),
+        Acting(name="zero-noise", after="further"),
         Online(name="unplayed"),
     )
     plan = replace(find_study("debug"), tasks=tasks, arms=arms, order=(), contrasts=(), answers=())
@@ -38,7 +38,7 @@ def test_rollouts_and_minutes_along_the_ancestry_by_hand() -> None:
 
     # 80 control steps a second: 4,800 a minute. Means over the two tasks, of the seeds that are whole.
     both = RolloutTime(rollouts=(30 + 40) / 2, robot_minutes=(4 + 2) / 2, human_minutes=(0.5 + 1) / 2)
-    assert rollout_time(results, "further") == rollout_time(results, "calm") == both
+    assert rollout_time(results, "further") == rollout_time(results, "zero-noise") == both
     assert rollout_time(results, "habc") == RolloutTime(
         rollouts=(15 + 20) / 2, robot_minutes=(2 + 1) / 2, human_minutes=(0.75 + 0) / 2
     )

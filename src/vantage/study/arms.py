@@ -1,7 +1,7 @@
 """An arm and the plan that it stands in -> what people call it, the group it is shown in, and its family,
 which is its colour.
 
-    Acting(after=vantage-anew-4) ──> method "Vantage"   from scratch   4 rounds   zero-noise
+    Acting(after=vantage-scratch-4) ──> method "Vantage"   from scratch   4 rounds   zero-noise
                                      title  "Vantage, from scratch, 4 rounds, zero-noise"
                                      group  "training from scratch each round, zero-noise inference"
 
@@ -45,7 +45,7 @@ TITLES = {
     "filtered-bc+rescues": "filtered BC, more rescues",
     "interleaved": "HABC, interleaved",
     "vantage": "Vantage",
-    "calm-rollouts": "zero-noise rollouts",
+    "zero-noise-rollouts": "zero-noise rollouts",
 }
 """What methods are called that a study's arms go by; the name of an arm that is not here is its title."""
 

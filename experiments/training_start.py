@@ -1,9 +1,9 @@
 """Should a round train the last policy further, or one from scratch? The same data and weights, begun from
 three policies, for a number of steps.
 
-    python -m experiments.begin_anew run      docs/results/begin-anew.parquet, and the table; about half an
-                                              hour on two cores, resumable
-    python -m experiments.begin_anew          the table again, from the stored rows
+    python -m experiments.training_start run      docs/results/training-start.parquet, and the table; about
+                                                  half an hour on two cores, resumable
+    python -m experiments.training_start          the table again, from the stored rows
 
 Round 4 of Vantage's rule (demonstrations, 400 rollouts, their ledger) with seeds of its own, on development
 starts: only the weights with which the fit begins, and its length, differ. Policies act from zero noise. The
@@ -41,18 +41,18 @@ from vantage.study.plan import Study
 from vantage.threads import one_thread
 from vantage.types import Route
 
-OUT = Path("docs/results/begin-anew.parquet")
+OUT = Path("docs/results/training-start.parquet")
 TASKS = ("pick-place-v3", "bin-picking-v3")
 FITS = (
     *(("further", steps) for steps in (800, 3200)),
     *(("supervised", steps) for steps in (800, 2400)),
-    *(("anew", steps) for steps in (800, 1600, 2400, 4000)),
+    *(("scratch", steps) for steps in (800, 1600, 2400, 4000)),
 )
 """Where the fit begins, and its gradient steps."""
 WORDS = {
     "further": "the last round's policy (the paper)",
     "supervised": "the supervised policy",
-    "anew": "untrained weights",
+    "scratch": "untrained weights",
 }
 
 
@@ -73,7 +73,7 @@ class Plan:
     fits: tuple[tuple[str, int], ...] = FITS
     batches: int = 40
     """Batches of 128 windows that the loss is a mean over."""
-    work: Path = Path("runs/begin-anew")
+    work: Path = Path("runs/training-start")
 
     def last_round(self, task: str, seed: int) -> tuple[Round, HABCRun]:
         """The last round of a run, made if it is not there, and its settings."""
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str]) -> None:
         write_parquet(OUT, measure(Plan()))
     drawn = table(read_parquet(OUT))
     print(drawn)
-    between(Path("docs/results.md"), "begin-anew", drawn, "## Where a round's training begins")
+    between(Path("docs/results.md"), "training-start", drawn, "## Where a round's training begins")
 
 
 if __name__ == "__main__":
