@@ -1,6 +1,7 @@
 """The real `lerobot-eval` and `lerobot-rollout`, in a process of their own, on checkpoints that Vantage
 saved: they run, and act as Vantage does; what `lerobot-rollout` records while a person corrects is read,
-audited and labelled; what the plugin adds runs in them: a watched policy, the small policy, MetaWorld."""
+audited and labelled; what the plugin adds runs in them: a watched policy, the small policy, MetaWorld, and
+two arms."""
 
 import json
 import os
@@ -41,6 +42,8 @@ from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.seeding import global_generator_kept, seed_for
 from vantage.stages.label import label
 from vantage.types import Route, VantageError
+from vantage.worlds.bimanual import arms
+from vantage.worlds.bimanual.spec import BimanualSpec
 from vantage.worlds.spec import MetaWorldSpec, place_of
 
 HERE = Path(__file__).parent
@@ -73,6 +76,8 @@ class Ran:
     """multi_task_dit, whose features the critic of the watched arm reads."""
     goal: FlowPolicy
     """The small policy, which plays MetaWorld."""
+    still: FlowPolicy
+    """The small policy, which holds two arms nearly still."""
 
     def log(self, name: str) -> dict[str, np.ndarray]:
         with np.load(self.folder / f"{name}.npz") as file:
@@ -94,6 +99,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Ran:
     watched(folder, "called", "arm", arm, TIGHT)
     goal = towards_the_goal()
     export(goal, folder / "small")
+    still = holding_two_arms()
+    export(still, folder / "still")
 
     play = [
         "lerobot-eval",
@@ -131,10 +138,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Ran:
                 *recorded_all(folder / "called-set"),
             ),
             train_small(folder, recorded),
-            play_small(folder),
+            play_small(folder, "small", "played", WORLD, "vantage_metaworld"),
+            play_small(folder, "still", "played-by-two", TWO_ARMS, "vantage_bimanual"),
         ],
     )
-    return Ran(folder, act, arm, looking_back, goal)
+    return Ran(folder, act, arm, looking_back, goal, still)
 
 
 def roll_out(folder: Path, name: str, policy: str, *more: str, seconds: int = 20) -> list[str]:
@@ -165,6 +173,7 @@ TIGHT = Limits(*(np.full(STATE, bound, np.float32) for bound in (-0.05, 0.05, 0.
 LIMIT = 40
 """Control steps of a trial in MetaWorld."""
 WORLD = MetaWorldSpec("reach-v3", limit=LIMIT)
+TWO_ARMS = BimanualSpec("bag-bottle", limit=6, image_size=32)
 
 
 def critic_of(reader: LeRobotAdapter) -> Panel:
@@ -240,21 +249,45 @@ def train_small(folder: Path, recorded: Path) -> list[str]:
     ]
 
 
-def play_small(folder: Path) -> list[str]:
-    """`lerobot-eval` of the exported small policy in MetaWorld, two trials, recorded."""
+def holding_two_arms() -> FlowPolicy:
+    """A small policy, from three pictures and zero noise, that stays near where episodes begin."""
+    cameras = TWO_ARMS.cameras
+    sight = Pixels(cameras=cameras, size=32, width=8)
+    net = NetConfig(
+        sight=sight,
+        chunk=4,
+        execute=2,
+        width=16,
+        depth=1,
+        text=4,
+        proprioception=4,
+        state_dim=TWO_ARMS.state_dim,
+        action_dim=TWO_ARMS.action_dim,
+    )
+    policy = FlowPolicy(FlowConfig(net=net, noise=0.0), seed=2)
+    policy.actions.mean[:] = torch.from_numpy(np.tile(np.append(arms.HOME, 1.0), 2))
+    policy.actions.std.fill_(0.05)
+    return policy
+
+
+def play_small(
+    folder: Path, policy: str, out: str, world: MetaWorldSpec | BimanualSpec, kind: str
+) -> list[str]:
+    """`lerobot-eval` of an exported small policy in one of our worlds, two trials, recorded."""
     return [
         "lerobot-eval",
-        f"--policy.path={folder / 'small'}",
+        f"--policy.path={folder / policy}",
         "--policy.device=cpu",
-        "--env.type=vantage_metaworld",
-        f"--env.task={WORLD.task}",
-        f"--env.limit={LIMIT}",
+        f"--env.type={kind}",
+        f"--env.task={world.task}",
+        f"--env.limit={world.limit}",
+        f"--env.image_size={world.image_size}",
         "--seed=0",
         "--eval.n_episodes=2",
         "--eval.batch_size=2",
         "--eval.use_async_envs=false",
         "--eval.recording=true",
-        f"--output_dir={folder / 'played'}",
+        f"--output_dir={folder / out}",
     ]
 
 
@@ -473,23 +506,29 @@ def test_lerobot_train_trains_the_small_policy_on_weighted_frames(ran: Ran, reco
     )
 
 
-def test_lerobot_eval_plays_our_worlds_as_we_do(ran: Ran) -> None:
+@pytest.mark.parametrize(
+    ("world", "out"), [(WORLD, "played"), (TWO_ARMS, "played-by-two")], ids=["metaworld", "bimanual"]
+)
+def test_lerobot_eval_plays_our_worlds_as_we_do(
+    ran: Ran, world: MetaWorldSpec | BimanualSpec, out: str
+) -> None:
     """Same starts, same pictures, same actions (they are computed in one batch there), same successes."""
-    (told,) = json.loads((ran.folder / "played" / "eval_info.json").read_text())["per_task"]
-    world, ours = WORLD(), []
+    (told,) = json.loads((ran.folder / out / "eval_info.json").read_text())["per_task"]
+    policy = (ran.goal if world is WORLD else ran.still).eval()
+    built, ours = world(), []
     for trial in range(2):
-        seed = seed_for("evaluation", place_of(WORLD), trial)
+        seed = seed_for("evaluation", place_of(world), trial)
         ours.append(
-            run_episode(
-                world, ran.goal.eval(), NoOne(), task=WORLD.task, seed=seed, limit=LIMIT, pictures=False
-            )
+            run_episode(built, policy, NoOne(), task=world.task, seed=seed, limit=world.limit, pictures=False)
         )
-    world.close()
+    low, high = built.action_low, built.action_high
+    built.close()
     successes = [bool(episode.success.any()) for episode in ours]
-    assert told["metrics"]["successes"] == successes and successes[0] and not successes[1]
+    assert told["metrics"]["successes"] == successes == [world is WORLD, False]
 
-    recorded = sorted((ran.folder / "played").rglob("data/*/*.parquet"))
+    recorded = sorted((ran.folder / out).rglob("data/*/*.parquet"))
     actions = [np.stack(pq.read_table(path)["action"].to_numpy()) for path in recorded]
     for theirs, episode in zip(actions, ours, strict=True):
-        executed = np.clip(theirs[: len(episode.action)], -1, 1)
+        executed = np.clip(theirs[: len(episode.action)], low, high)
         np.testing.assert_allclose(executed, episode.action, atol=1e-5)
+    assert not np.array_equal(ours[0].action[:4], ours[1].action[:4])

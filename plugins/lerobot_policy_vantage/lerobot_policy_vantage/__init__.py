@@ -4,6 +4,7 @@
     --policy.type=vantage_small         the small vision-language-action policy (modeling_vantage_small.py)
     --policy.path of `vantage watch`    a checkpoint with p_v beside it (modeling_vantage_watch.py)
     --env.type=vantage_metaworld        MetaWorld as `vantage run` plays it (env_vantage_metaworld.py)
+    --env.type=vantage_bimanual         two arms with soft objects (env_vantage_bimanual.py)
 
 LeRobot imports every installed distribution named lerobot_policy_*; this one teaches it a further kind of
 sample weighting too:
@@ -38,6 +39,7 @@ from vantage.types import VantageError
 # These register themselves with LeRobot.
 from .configuration_vantage_small import VantageSmallConfig as VantageSmallConfig
 from .configuration_vantage_watch import VantageWatchConfig as VantageWatchConfig
+from .env_vantage_bimanual import VantageBimanualConfig as VantageBimanualConfig
 from .env_vantage_metaworld import VantageMetaWorldConfig as VantageMetaWorldConfig
 
 REMEDY = "make the ledger again from this dataset (`vantage weights`)"

@@ -1,6 +1,7 @@
 """A bimanual world as a value; knows everything about it without importing the simulator."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from vantage.config import Count, Whole, check
@@ -9,6 +10,8 @@ from vantage.worlds.protocol import World, WorldInputs
 
 TASKS: Final = ("bag-bottle",)
 """Tasks of two arms."""
+LIMITS: Final = MappingProxyType({"bag-bottle": 400})
+"""Task -> control steps that its episodes usually have; 25 a second."""
 
 
 @dataclass(frozen=True, slots=True)
