@@ -88,6 +88,6 @@ def test_every_line_of_the_evening_runs(evening: Path, capsys: pytest.CaptureFix
 
 def test_lerobots_own_lines_name_what_the_evening_made() -> None:
     theirs = [words for words in lines() if words[0].startswith("lerobot-")]
-    assert [words[0] for words in theirs] == ["lerobot-rollout"] * 3
+    assert [words[0] for words in theirs] == ["lerobot-rollout"] * 3 + ["lerobot-train"]
     assert "--policy.path=runs/arm_1/round-01/5-actor" in theirs[1]
     assert "--policy.path=runs/arm_1_watched" in theirs[2]

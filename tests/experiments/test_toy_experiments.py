@@ -14,6 +14,7 @@ from experiments import (
     critic_table,
     evening,
     expert_rates,
+    lerobot_draws,
     pixel_gap,
     publish_study,
     quickstart_seeds,
@@ -125,6 +126,15 @@ def test_expert_rates() -> None:
         .splitlines()[2]
         .startswith("| reach-v3 | stock | demonstrator | 1.00 | 0.21 to 1.00 | 1 |")
     )
+
+
+def test_lerobot_draws(recorded: Path) -> None:
+    """The view and the plugin draw as Vantage does; the rollouts alone hold no demonstration."""
+    lines = lerobot_draws.table_of(recorded / "round-02", chunk=8)
+    rows = [[int(cell.strip(" %")) for cell in line.split("|")[2:5]] for line in lines]
+    assert rows[0][0] == rows[1][0] == 0 and min(rows[0][1:]) > 10, "it draws what weighs nothing, and across"
+    assert rows[1][1] == 0 < rows[1][2] and rows[2][2] == 0
+    assert rows[3] == rows[4] == [25, 0, 0]
 
 
 def test_shortest_times() -> None:

@@ -25,7 +25,7 @@ def weighter(ledger: Path, root: Path | None = None, policy: Any = None, **extra
     import lerobot_policy_vantage
 
     assert stock.make_sample_weighter is lerobot_policy_vantage.make_sample_weighter
-    config = SimpleNamespace(type="vantage", progress_path=str(ledger), extra_params=extra)
+    config = SimpleNamespace(type="vantage", progress_path=str(ledger), extra_params={"draw": False} | extra)
     where = {} if root is None else {"dataset_root": str(root), "dataset_repo_id": "local/data"}
     return stock.make_sample_weighter(config, policy, torch.device("cpu"), **where)
 

@@ -33,6 +33,8 @@ class VantageSmallPolicy(PreTrainedPolicy):
         """A new network; `dataset_stats` give its scales, unless a checkpoint's weights follow."""
         super().__init__(config)
         self.policy = small_policy(config.small(), seed=torch.initial_seed() % 2**31)
+        # LeRobot's checkpoints take no other layout, in weights and in the optimizer's state.
+        self.policy.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         if dataset_stats is not None:
             self._take_scales(dataset_stats)
         self.reset()

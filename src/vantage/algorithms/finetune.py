@@ -43,8 +43,10 @@ from vantage.data.experience import Experience, load_experience
 from vantage.data.frames import Plan as PicturesPlan
 from vantage.data.frames import Storage, in_bytes, make_frames, plan_frames
 from vantage.data.named import NONE, episodes_named
+from vantage.data.sidecars import read_ledger
 from vantage.data.stores.recording import read_recording
 from vantage.data.v3.meta import read_info
+from vantage.data.view import View, write_view
 from vantage.disk.files import read_json, whole_folder
 from vantage.disk.layout import Round, Source
 from vantage.disk.record import write_record
@@ -236,6 +238,14 @@ def run_weights(run: Path, settings: FineTune) -> list[Path]:
     improver.fit_critic()
     improver.weigh()
     return export_weights(recordings, run / "weights")
+
+
+def export_view(run: Path, settings: FineTune) -> View:
+    """After `run_weights`: one data set in RUN/view from which lerobot-train draws as Vantage does
+    (`data.view`)."""
+    recordings = recordings_of(run, settings)
+    ledger = read_ledger(recordings.last.weights)
+    return write_view(load_experience(recordings.sources({})), ledger, run / "view")
 
 
 def prepare(run: Path, settings: FineTune) -> tuple[Recordings, Improver]:

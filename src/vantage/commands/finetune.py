@@ -57,7 +57,7 @@ def finetune(
     )
 
 
-def weights(out: Path, settings: Changed = None) -> None:
+def weights(out: Path, view: bool = False, settings: Changed = None) -> None:
     """The weights of every frame alone, for lerobot-train.
 
     What `vantage finetune` does, with the same options, up to the credit ledger; `vantage finetune` with the
@@ -66,15 +66,27 @@ def weights(out: Path, settings: Changed = None) -> None:
 
     Args:
         out: Folder of the run.
+        view: Also write OUT/view, one data set of all demonstrations and rollouts from which lerobot-train,
+            with the plugin, draws the windows that Vantage would.
     """
-    from vantage.algorithms.finetune import NAME, run_weights
+    from vantage import ranks
+    from vantage.algorithms.finetune import NAME, export_view, run_weights
     from vantage.commands.runs import claimed
 
     settings.check_compatible()
     with claimed(out, NAME, settings):
         written = run_weights(out, settings)
+        shown = export_view(out, settings) if view and ranks.is_first() else None
     for path in written:
         print_line(path)
+    if shown is not None:
+        root = out / "view"
+        print_line(root)
+        say(f"{root} holds {shown.describe()}")
+        say(
+            f"lerobot-train --dataset.repo_id=local/view --dataset.root={shlex.quote(str(root))} "
+            "--sample_weighting.type=vantage ..."
+        )
 
 
 def defaults(words: Sequence[str], command: Callable[..., None] = finetune) -> "FineTune":

@@ -244,6 +244,11 @@ def read_info(root: Path) -> Info:
     )
 
 
+def stored_feature(info: Info, column: str) -> dict[str, Any]:
+    """A column's own record in `meta/info.json`, with whatever its recorder noted there (a video's codec)."""
+    return cast(dict[str, Any], read_json(info.root / INFO_FILE)["features"][column])
+
+
 def _fps(value: object, path: Path) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
         return int(value) if float(value).is_integer() else float(value)

@@ -78,7 +78,8 @@ def _png(picture: UInt8[np.ndarray, "_h _w 3"]) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
-def _arrow(column: Shaped[np.ndarray, "T *D"]) -> pa.Array:
+def arrow_column(column: Shaped[np.ndarray, "T *D"]) -> pa.Array:
+    """A column as the data files hold it."""
     # LeRobot stores a one-dimensional feature as a scalar, a wider one as a list of fixed length.
     if column.ndim == 1 or column.shape[1] == 1:
         return pa.array(column.reshape(-1))
@@ -118,7 +119,8 @@ def _check_alike(first: Episode, episode: Episode, number: int) -> None:
         raise VantageError(f"{fault}; record them alike.")
 
 
-def _write_tasks(path: Path, prompts: Sequence[str]) -> None:
+def write_tasks(path: Path, prompts: Sequence[str]) -> None:
+    """`meta/tasks.parquet`: the prompts, in the order of their numbers."""
     # LeRobot reads this file with pandas and expects the prompt to be its index.
     described = [
         {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy_type, "metadata": None}
@@ -208,7 +210,7 @@ class _Recorder:
         columns = _columns(episode, number, self._start, self._prompts.index(episode.prompt), self._fps)
 
         self._write_rows(
-            {name: _arrow(column) for name, column in columns.items()} | self._add_pictures(episode)
+            {name: arrow_column(column) for name, column in columns.items()} | self._add_pictures(episode)
         )
         row = _episode_row(number, episode.prompt, self._start, len(episode), list(self._videos), self._fps)
         self._rows.append(row | self._statistics(episode, columns))
@@ -257,7 +259,7 @@ class _Recorder:
             statistics[IMAGE_PREFIX + camera] = picture_statistics(np.sum(histograms, axis=0))
         write_json(self._folder / STATS_FILE, statistics)
 
-        _write_tasks(self._folder / TASKS_FILE, self._prompts)
+        write_tasks(self._folder / TASKS_FILE, self._prompts)
         with (self._folder / EPISODES_FILE).open("wb") as file:
             pq.write_table(pa.Table.from_pylist(self._rows), file)
         self._write_ours()
