@@ -239,7 +239,7 @@ def _run_unnamed(
 def overview() -> None:
     """Print what Vantage can do, on one screen."""
     text = Text.assemble(
-        ("vantage", "bold"), " fine-tunes robot policies from one bit per episode: did it work?\n"
+        ("vantage", "bold"), " makes robot policies better from their own attempts and your rescues.\n"
     )
     for group in dict.fromkeys(command.group for command in COMMANDS):
         text.append(f"{group}\n", style="bold")

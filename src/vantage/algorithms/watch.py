@@ -136,25 +136,25 @@ def viability_of(
     return p_v
 
 
-def write_watch(found: Watch, out: Path) -> None:
+def write_watch(watch: Watch, out: Path) -> None:
     """Write watch.json: what stock lerobot-rollout needs to know, and what it was chosen by."""
-    calibration, limits = found.calibration, found.limits
+    calibration, limits = watch.calibration, watch.limits
     record: dict[str, Any] = {
         "threshold": calibration.alarm.threshold,
         "patience": calibration.alarm.patience,
         "price": calibration.price,
-        "features_of": str(found.features_of.resolve()),
-        "execute": found.execute,
-        "fps": found.fps,
+        "features_of": str(watch.features_of.resolve()),
+        "execute": watch.execute,
+        "fps": watch.fps,
         "actions": {
-            "names": list(found.names),
+            "names": list(watch.names),
             "low": limits.low.tolist(),
             "high": limits.high.tolist(),
             "rate": [float(rate) if np.isfinite(rate) else None for rate in limits.rate],
             "margin": MARGIN,
         },
-        "episodes": len(found.past),
-        "episodes_the_critic_was_trained_on": found.seen,
+        "episodes": len(watch.past),
+        "episodes_the_critic_was_trained_on": watch.seen,
         "offers": [asdict(offer) for offer in calibration.offers],
     }
     write_json(out, record)
@@ -177,7 +177,7 @@ def read_watch(path: Path) -> tuple[Alarm, Limits, tuple[str, ...]]:
         ) from error
 
 
-def write_guarded(out: Path, checkpoint: Path, found: Watch, settings: Path) -> None:
+def write_guarded(out: Path, checkpoint: Path, watch: Watch, settings: Path) -> None:
     """Write a folder that stock LeRobot runs in place of a checkpoint, and that watches it (`vantage_watch`).
 
     It refers to checkpoint, critic and watch.json (`settings`) where they are. Raises VantageError for a
@@ -202,8 +202,8 @@ def write_guarded(out: Path, checkpoint: Path, found: Watch, settings: Path) -> 
         "output_features": config["output_features"],
         "device": config.get("device"),
         "policy_path": str(checkpoint.resolve()),
-        "features_path": str(found.features_of.resolve()),
-        "critic_path": str(found.critic.resolve()),
+        "features_path": str(watch.features_of.resolve()),
+        "critic_path": str(watch.critic.resolve()),
         "watch_path": str(settings.resolve()),
     }
     device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}

@@ -76,7 +76,7 @@ def audit(
 
     if html is not None:
         check_writable(html, folder=False)
-    found = auditing.audit(
+    audited = auditing.audit(
         dataset,
         outcomes,
         labels,
@@ -86,13 +86,13 @@ def audit(
         pictures=pictures,
     )
     if html is not None:
-        write_audit_page(found, html)
+        write_audit_page(audited, html)
 
     if json:
-        print_json(found)
+        print_json(audited)
     else:
-        print_table(render_audit(found))
-    if found.failures:
+        print_table(render_audit(audited))
+    if audited.failures:
         raise SystemExit(1)
 
 

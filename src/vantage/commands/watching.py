@@ -65,7 +65,7 @@ def watch(
             raise VantageError(f"{out} is there already; name another folder, or delete it")
 
     shown = episodes_named(episodes) if episodes else True
-    found = watching.watch(
+    calibrated = watching.watch(
         dataset,
         critic,
         features_of=features_of or watching.features_of(critic),
@@ -74,17 +74,17 @@ def watch(
         reading=Reading(driver, intervention_column),
         price=lost,
     )
-    watching.write_watch(found, kept)
+    watching.write_watch(calibrated, kept)
     if out is not None:
-        watching.write_guarded(out, checkpoint, found, kept)
+        watching.write_guarded(out, checkpoint, calibrated, kept)
 
     if json:
-        print_json({"offers": found.calibration.offers, "calls": found.calibration.calls})
+        print_json({"offers": calibrated.calibration.offers, "calls": calibrated.calibration.calls})
         return
-    for watched in found.past:
+    for watched in calibrated.past:
         if shown is True or (shown and watched.episode in shown):
-            print_line(episode_line(watched, found))
-    for line in table_lines(found):
+            print_line(episode_line(watched, calibrated))
+    for line in table_lines(calibrated):
         print_line(line)
     print_line(f"kept in {kept}")
     if out is not None:
@@ -117,35 +117,37 @@ def export(checkpoint: Folder, /, out: Path, image_size: int = 96) -> None:
     print_line(f"lerobot-eval --policy.path={shlex.quote(str(out))} --env.type=vantage_metaworld runs it")
 
 
-def episode_line(watched: "Watched", found: "Watch") -> str:
+def episode_line(watched: "Watched", calibrated: "Watch") -> str:
     """When an alarm that was chosen without an episode calls in it."""
     ends = {True: "solved", False: "failed", None: "nobody said how it ended"}[watched.solved]
     if watched.taken_over:
         ends = "a person took over"
     lowest = f"lowest p_v {watched.p_v.min():.2f}"
-    driven = f"episode {watched.episode}: {ends} after {watched.steps / found.fps:.1f} s, {lowest}"
+    driven = f"episode {watched.episode}: {ends} after {watched.steps / calibrated.fps:.1f} s, {lowest}"
 
-    call = found.calibration.calls[watched.episode]
+    call = calibrated.calibration.calls[watched.episode]
     if call is None:
         return f"{driven}, no call"
-    left = (watched.steps - call) / found.fps
-    return f"{driven}, calls at {call / found.fps:.1f} s, {left:.1f} s before that"
+    left = (watched.steps - call) / calibrated.fps
+    return f"{driven}, calls at {call / calibrated.fps:.1f} s, {left:.1f} s before that"
 
 
-def table_lines(found: "Watch") -> list[str]:
+def table_lines(calibrated: "Watch") -> list[str]:
     """What every price buys, and which was taken."""
-    chosen = found.calibration.chosen
+    chosen = calibrated.calibration.chosen
     lines = [
         "may lose  p_v below  predictions   successes lost           failures called          time saved"
     ]
-    lines += [_offer_line(offer, found, taken=offer is chosen) for offer in found.calibration.offers]
+    lines += [
+        _offer_line(offer, calibrated, taken=offer is chosen) for offer in calibrated.calibration.offers
+    ]
     lines.append("lost, called and saved: each episode by an alarm that was chosen on the others")
-    if found.seen:
+    if calibrated.seen:
         lines.append(
-            f"the critic was trained on {found.seen} of these {len(found.past)} episodes and knows them: "
-            "expect less of it on new ones, or train it with --critic.folds 5"
+            f"the critic was trained on {calibrated.seen} of these {len(calibrated.past)} episodes "
+            "and knows them: expect less of it on new ones, or train it with --critic.folds 5"
         )
-    alarm = found.calibration.alarm
+    alarm = calibrated.calibration.alarm
     if alarm.threshold == 0:
         lines.append(
             "no threshold saves anything at that price: it will never call (a larger --lost buys more)"
@@ -153,17 +155,17 @@ def table_lines(found: "Watch") -> list[str]:
     else:
         lines.append(
             f"it calls when p_v stays below {alarm.threshold:.2f} for {alarm.patience} predictions "
-            f"({alarm.patience * found.execute / found.fps:.1f} s)"
+            f"({alarm.patience * calibrated.execute / calibrated.fps:.1f} s)"
         )
     return lines
 
 
-def _offer_line(offer: "Offer", found: "Watch", *, taken: bool) -> str:
+def _offer_line(offer: "Offer", calibrated: "Watch", *, taken: bool) -> str:
     lost, caught = (
         f"{share.estimate:.2f} [{share.low:.2f}, {share.high:.2f}] of {share.n}"
         for share in (offer.lost, offer.caught)
     )
-    saved = f"{offer.saved / found.fps:.1f} s of {offer.of / found.fps:.1f} s"
+    saved = f"{offer.saved / calibrated.fps:.1f} s of {offer.of / calibrated.fps:.1f} s"
     return (
         f"{'>' if taken else ' '} {offer.price:>5.0%} {offer.alarm.threshold:>10.2f} "
         f"{offer.alarm.patience:>12}   {lost:<25}{caught:<25}{saved}"

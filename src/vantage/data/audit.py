@@ -159,21 +159,21 @@ def audit(
         return Audit(root=root, findings=findings, facts=None, credit=None, weighing=weighing, advice=())
 
     attempts, unjudged = _attempts(table, outcomes, faults)
-    found = [
+    findings = [
         *unjudged,
         *look_at_episodes(table, attempts),
         *look_at_handovers(table),
         *_look_at_contents(table, faults),
     ]
     if pictures:
-        found += faults.tried(_listed, look_at_pictures, table) or ()
+        findings += faults.tried(_listed, look_at_pictures, table) or ()
 
     described = _labels(table, attempts, labels, faults)
     credit = None if unjudged or described is None else _credit(described)
     facts = _facts(table, attempts)
     return Audit(
         root=root,
-        findings=_in_order([*(failure(sentence) for sentence in faults.sentences), *found]),
+        findings=_in_order([*(failure(sentence) for sentence in faults.sentences), *findings]),
         facts=facts,
         credit=credit,
         weighing=weighing,

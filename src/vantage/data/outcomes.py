@@ -336,10 +336,10 @@ def renumbered(lines: Sequence[Line], table: Table, path: Path) -> list[Line]:
             raise VantageError(
                 f"{line.where}: episode {line.episode} has no fingerprint, and others have one; fill it in."
             )
-        found = numbers.get(line.fingerprint, [])
-        if not found:
+        episodes = numbers.get(line.fingerprint, [])
+        if not episodes:
             continue
-        episode = line.episode if line.episode in found else found[0]
+        episode = line.episode if line.episode in episodes else episodes[0]
         moved += episode != line.episode
         kept.append(replace(line, episode=episode))
 

@@ -121,10 +121,10 @@ def _record(out: Path, success: Bool[np.ndarray, "N"], steps: Int64[np.ndarray, 
     if kind == "round" and number.isdigit():
         curve, step = "evaluation", int(number)
 
-    found = {"success": float(success.mean())}
+    values = {"success": float(success.mean())}
     if success.any():
-        found["steps of successes"] = float(steps[success].mean())
-    record(curve, step, found)
+        values["steps of successes"] = float(steps[success].mean())
+    record(curve, step, values)
 
 
 def _write_videos(journal: Path, folder: Path, played: list[Played], fps: int) -> None:
