@@ -1,30 +1,64 @@
-"""docs/robot.md: every `vantage` line of the evening runs as it stands, on recordings under the names that it
-uses."""
+"""docs/robot.md: every command of the evening, from `lerobot-record` to the second round, as it stands on the
+page, in one process. The robot is a toy arm, behind stock LeRobot's own recording, DAgger, training and
+evaluation; somebody at the keyboard takes over."""
 
+import json
 import re
 import shlex
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from stock_lerobot import run_stock
 
-from vantage.cli import dispatch
-from vantage.data.experience import load_experience
-from vantage.disk.layout import Source
-from vantage.learn.start import facts_of
-from vantage.policies.lerobot.spec import LeRobotScratch
+from vantage.data.v3.read import read_table
+from vantage.disk.tables import read_parquet
+from vantage.types import Route
 
 PAGE = Path(__file__).parents[2] / "docs" / "robot.md"
-TOY = {"finetune": ["--steps=3", "--batch_size=8", "--critic.steps=5"], "weights": ["--critic.steps=5"]}
-ACT = (
-    "chunk_size=8",
-    "n_action_steps=4",
-    "dim_model=16",
-    "n_heads=2",
-    "dim_feedforward=16",
-    "n_encoder_layers=1",
-    "use_vae=false",
-)
+ROBOT = {
+    "--robot.type=so101_follower": ["--robot.type=toy_arm", "--robot.discover_packages_path=toy_arm"],
+    "--teleop.type=so101_leader": ["--teleop.type=toy_leader", "--teleop.sway=0.5"],
+    "--env.type=so101_world": ["--env.type=toy_arm_world", "--env.discover_packages_path=toy_arm"],
+}
+"""The page's robot, and the one that there is here."""
+NOISELESS = ["--play_sounds=false"]
+ACT = [
+    "--policy.chunk_size=8",
+    "--policy.n_action_steps=4",
+    "--policy.dim_model=16",
+    "--policy.n_heads=2",
+    "--policy.dim_feedforward=16",
+    "--policy.n_encoder_layers=1",
+    "--policy.use_vae=false",
+    "--policy.pretrained_backbone_weights=null",
+]
+TRAIN = [
+    "--steps=3",
+    "--batch_size=8",
+    "--num_workers=0",
+    "--policy.device=cpu",
+    "--dataset.video_backend=pyav",
+]
+ROLL = ["--device=cpu", "--return_to_initial_position=false", "--fps=30", "--duration=25"] + NOISELESS
+TOY = {
+    "lerobot-record": ["--dataset.episode_time_s=0.7", "--dataset.reset_time_s=0"] + NOISELESS,
+    "lerobot-train": TRAIN,
+    "lerobot-rollout": ROLL,
+    "lerobot-eval": ["--policy.device=cpu", "--eval.batch_size=2", "--eval.use_async_envs=false"],
+    "vantage finetune": ["--steps=3", "--batch_size=8", "--critic.steps=5"],
+    "vantage weights": ["--critic.steps=5"],
+}
+"""What makes each command short: sizes and times are the only changes."""
+OTHER = {
+    "--dataset.num_episodes=25": "--dataset.num_episodes=2",
+    "--eval.n_episodes=50": "--eval.n_episodes=2",
+}
+CORRECTED = (b" ", b"\t", b"\t", b" ", b"\x1b")
+"""Pause, correct, the correction is done, go on, stop."""
+PATIENCE = 14
+"""Control steps between two of these."""
 
 
 def lines() -> list[list[str]]:
@@ -33,61 +67,95 @@ def lines() -> list[list[str]]:
     return [shlex.split(line) for block in blocks for line in block.splitlines() if line]
 
 
-@pytest.fixture
-def evening(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the recordings, csvs and the checkpoint that the page names."""
-    monkeypatch.chdir(tmp_path)
-    rounds = {
-        name: recorded / f"round-0{number}" for number, name in enumerate(("demos", "rollout_1", "rollout_2"))
-    }
-    for name, recording in rounds.items():
-        shutil.copytree(recording / "1-episodes", tmp_path / "data" / name)
-    shutil.copy(rounds["rollout_1"] / "outcomes.csv", "outcomes_1.csv")
-    Path("outcomes_2.csv").write_text(
-        "episode_index,success\n" + "".join(f"{i},{int(i < 3)}\n" for i in range(8))
-    )
-    Path("new.csv").write_text("start,success\na,1\nb,1\nc,0\n")
-    Path("old.csv").write_text("start,success\na,0\nb,1\nc,0\n")
-
-    demos = Source(0, rounds["demos"] / "1-episodes", rounds["demos"] / "2-labels.parquet", None)
-    policy = LeRobotScratch(type="act", true_state=True, settings=ACT).build(
-        0, facts_of(load_experience([demos]))
-    )
-    checkpoint = Path("outputs/train/act/checkpoints/last/pretrained_model")
-    checkpoint.mkdir(parents=True)
-    policy.save(checkpoint)
-    return tmp_path
+def made_short(words: list[str]) -> list[str]:
+    """A line of the page, for the toy arm."""
+    key = " ".join(words[:2]) if words[0] == "vantage" else words[0]
+    typed = [part for word in words for part in ROBOT.get(word, [OTHER.get(word, word)])]
+    more = [*TOY.get(key, [])]
+    if "--policy.type=act" in words:
+        more += ACT
+    if words[0] == "lerobot-rollout":
+        (recorded,) = [word for word in words if word.startswith("--dataset.root=")] or ["once"]
+        more += [f"--robot.id={Path(recorded).name}"]
+        dagger = "--strategy.type=dagger" in words
+        more += ["--strategy.smooth_handover=false"] if dagger else ["--task=put the cube", "--duration=1"]
+    if "--policy.path=runs/arm_1_watched" in words:
+        more += ["--policy.pause=false"]  # whether it calls is the toy critic's mood
+    return typed + more
 
 
-def test_every_line_of_the_evening_runs(evening: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ours = [words[1:] for words in lines() if words[0] == "vantage"]
-    assert [words[0] for words in ours] == [
-        "audit",
-        "finetune",
-        "finetune",
-        "explain",
-        "compare",
-        "watch",
-        "finetune",
-        "weights",
+@dataclass(frozen=True)
+class Evening:
+    """A folder after all of it, and what was said."""
+
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
+    folder = tmp_path_factory.mktemp("evening")
+    (header,) = re.findall(r"```csv\n(.*)\n", PAGE.read_text())
+    # The policy alone failed, succeeded twice, and was corrected at its fourth attempt, which worked out.
+    attempts = "0,0,,3\n0,1,4,6\n0,1,7,9\n0,1,10,\n"
+    (folder / "outcomes_1.csv").write_text(f"{header}\n{attempts}")
+    (folder / "outcomes_2.csv").write_text("episode_index,success\n0,1\n")
+    (folder / "new.csv").write_text("start,success\na,1\nb,1\nc,0\n")
+    (folder / "old.csv").write_text("start,success\na,0\nb,1\nc,0\n")
+    keys = {"rollout_1": CORRECTED, "rollout_2": CORRECTED}
+    said = run_stock(folder, keys, [made_short(words) for words in lines()], PATIENCE)
+    return Evening(folder, said)
+
+
+def test_every_line_of_the_evening_runs(evening: Evening) -> None:
+    typed = [" ".join(words[:2]) if words[0] == "vantage" else words[0] for words in lines()]
+    assert typed == [
+        "lerobot-record",
+        "lerobot-train",
+        "lerobot-rollout",
+        "vantage audit",
+        "vantage finetune",
+        "vantage finetune",
+        "vantage explain",
+        "lerobot-rollout",
+        "lerobot-eval",
+        "vantage compare",
+        "vantage watch",
+        "lerobot-rollout",
+        "vantage finetune",
+        "vantage weights",
+        "lerobot-train",
     ]
-    for words in ours:
-        # A step is as long as the page says nothing about: the toy sizes are the only change.
-        dispatch([*words, *TOY.get(words[0], [])])
-    told = capsys.readouterr().out
-    assert "parameters train" in told and "paired starts" in told
-    assert "no outcome crosses a hand-over" in told
-
-    assert (evening / "runs/arm_1/round-01/5-actor/model.safetensors").exists()
-    assert (evening / "runs/arm_2/round-02/5-actor/model.safetensors").exists()
-    assert (evening / "runs/trials.html").exists()
-    assert (evening / "runs/arm_1/round-01/watch.json").exists()
-    assert (evening / "runs/arm_1_watched/config.json").exists()
-    assert len(list((evening / "runs/ledger/weights").glob("*-weights.parquet"))) == 2
+    assert "parameters train" in evening.said and "paired starts" in evening.said
+    assert "no outcome crosses a hand-over" in evening.said
+    here = evening.folder
+    assert (here / "runs/arm_2/round-02/5-actor/model.safetensors").exists()
+    assert (here / "runs/trials.html").exists()
+    assert (here / "runs/arm_1/round-01/watch.json").exists()
+    assert (here / "outputs/train/act_1/checkpoints/last/pretrained_model/model.safetensors").exists()
+    told = json.loads((here / "outputs/eval/arm_1/eval_info.json").read_text())["overall"]
+    assert told["n_episodes"] == 2 and 0 <= told["pc_success"] <= 100
 
 
-def test_lerobots_own_lines_name_what_the_evening_made() -> None:
-    theirs = [words for words in lines() if words[0].startswith("lerobot-")]
-    assert [words[0] for words in theirs] == ["lerobot-rollout"] * 3 + ["lerobot-train"]
-    assert "--policy.path=runs/arm_1/round-01/5-actor" in theirs[1]
-    assert "--policy.path=runs/arm_1_watched" in theirs[2]
+def test_what_stock_lerobot_recorded_is_what_is_learned_from(evening: Evening) -> None:
+    """Two demonstrations; a session of DAgger in which the policy drove, was corrected, and drove again."""
+    demos = read_table(evening.folder / "data" / "demos", demos=True)
+    assert demos.episodes == 2 and demos.prompts == ("put the cube into the box",)
+    human = read_table(evening.folder / "data" / "rollout_1").intervention
+    first, last = np.flatnonzero(human)[[0, -1]]
+    assert 10 < first < last < len(human) - 1 and human[first : last + 1].all()
+
+    labels = read_parquet(evening.folder / "runs/arm_1/round-01/2-labels.parquet", ("route",))["route"]
+    assert set(labels[:4]) == {Route.ROLLOUT_FAILURE} and set(labels[4:10]) == {Route.ROLLOUT_SUCCESS}
+    assert set(labels[10:first]) == {Route.UNLABELLED}
+    assert set(labels[first : last + 1]) == {Route.INTERVENTION}
+    assert set(labels[last + 1 :]) == {Route.ROLLOUT_SUCCESS}
+    weights = read_parquet(evening.folder / "runs/arm_2/round-02/4-weights.parquet", ("round", "route"))
+    assert set(weights["round"]) == {0, 1, 2}, "the next evening learns from all of it"
+
+
+def test_nothing_of_the_page_leaves_the_machine() -> None:
+    """LeRobot's commands that record or train send the result to its hub unless they are told not to."""
+    for words in lines():
+        if words[0] in ("lerobot-record", "lerobot-train") or any("--dataset.root" in word for word in words):
+            assert any(word.endswith("push_to_hub=false") for word in words), words

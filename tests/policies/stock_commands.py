@@ -1,5 +1,5 @@
-"""Several of LeRobot's commands in one process, one after the other, each by its own entry point: importing
-LeRobot takes longer than any of them.
+"""Several of LeRobot's commands (and ours) in one process, one after the other, each by its own entry point:
+importing LeRobot takes longer than any of them.
 
 python stock_commands.py '[["lerobot-eval", "--policy.path=...", ...], ["lerobot-rollout", ...]]'
 """
@@ -11,4 +11,8 @@ from importlib.metadata import entry_points
 for words in json.loads(sys.argv[1]):
     (command,) = entry_points(group="console_scripts", name=words[0])
     sys.argv = words
-    command.load()()
+    try:
+        command.load()()
+    except SystemExit as ended:
+        if ended.code not in (None, 0):
+            raise

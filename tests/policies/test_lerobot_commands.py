@@ -4,12 +4,9 @@ audited and labelled; what the plugin adds runs in them: a watched policy, the s
 two arms."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from stock_lerobot import run_stock
 from tiny_lerobot import STATE, facts, tiny
 
 from vantage.algorithms.watch import Watch, viability, write_guarded, write_watch
@@ -59,8 +57,6 @@ KEYS = {
     "called": (b"\t", b"\t", b"\x1b"),
 }
 """What a person presses, one after the other, while the arm of this name moves."""
-PATIENCE = 8
-"""Control steps that the person waits after a key has had its effect."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +112,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Ran:
     corrections = ("--dataset.num_episodes=1", *recording(folder / "corrections"))
     run_stock(
         folder,
+        KEYS,
         [
             play,
             roll_out(folder, "base", "arm", "--strategy.type=base", seconds=1),
@@ -301,51 +298,6 @@ def recording(root: Path) -> tuple[str, ...]:
         f"--dataset.root={root}",
         "--dataset.push_to_hub=false",
     )
-
-
-def run_stock(folder: Path, commands: list[list[str]]) -> None:
-    """Run the commands in a terminal of their own, and press keys when it is time."""
-    environment = os.environ | {
-        "TOY_WORLD_LOG": str(folder),
-        "TOY_ARM_LOG": str(folder),
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(folder / "home"),
-        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
-    }
-    environment.pop("DISPLAY", None)
-    environment.pop("WAYLAND_DISPLAY", None)
-    keyboard, terminal = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, HERE / "stock_commands.py", json.dumps(commands)],
-        stdin=terminal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        cwd=folder,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = list(_pressing_keys(process.stdout, keyboard))
-    process.wait()
-    os.close(terminal)
-    os.close(keyboard)
-    assert process.returncode == 0, "".join(said)[-3000:]
-
-
-def _pressing_keys(output: Iterable[str], keyboard: int) -> Iterator[str]:
-    """Every line of the output; a person who reads it presses the next key when the last one has had its
-    effect."""
-    left = {name: list(keys) for name, keys in KEYS.items()}
-    waited = 0
-    for line in output:
-        yield line
-        if "Phase transition" in line:
-            waited = 0
-        match line.split():
-            case [name, number] if name in left:
-                waited = 0 if number == "0" else waited + 1
-                if waited == PATIENCE and left[name]:
-                    os.write(keyboard, left[name].pop(0))
 
 
 def test_stock_lerobot_eval_runs_the_checkpoint_and_acts_as_vantage_does(ran: Ran) -> None:
