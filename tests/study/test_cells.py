@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import torch
 from PIL import Image
 
 from vantage.algorithms.made import meanings
@@ -23,7 +25,7 @@ from vantage.commands.compare import study_merge, study_report
 from vantage.commands.studies import check_cell, find_study, start_study, working_in
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
-from vantage.disk.files import sha256_file
+from vantage.disk.files import sha256_file, sha256_folder
 from vantage.disk.tables import read_arrow, read_parquet
 from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
@@ -42,6 +44,7 @@ from vantage.study.meanings import read_meanings
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
+from vantage.study.provenance import processor
 from vantage.study.rows import Results
 from vantage.study.run import run_study, wanted_cells
 from vantage.study.tables import estimate
@@ -169,6 +172,18 @@ def test_cells_keep_the_meanings_of_their_stages(done: tuple[Path, Results]) -> 
     cells = read_parquet(done[1].folder / "cells.parquet")
     today = {name: n for name, n in meanings().items() if name not in ("practice", "interleaved")}
     assert len(today) == 6 and all(read_meanings(said) == today for said in cells["meanings"])
+
+
+def test_cells_keep_on_what_they_were_made(done: tuple[Path, Results]) -> None:
+    """All of them began at the one supervised checkpoint of their task and seed."""
+    cells = read_parquet(done[1].folder / "cells.parquet")
+    checkpoint = sha256_folder(done[0] / TASK / "seed-00/sft/round-00/5-actor")
+    assert set(cells["supervised"]) == {checkpoint}
+    assert set(cells["processor"]) == {processor()} and processor().endswith(
+        torch.backends.cpu.get_cpu_capability()
+    )
+    libraries = f"torch {torch.__version__}, numpy {np.__version__}, mujoco {version('mujoco')}"
+    assert set(cells["libraries"]) == {libraries}
 
 
 def test_rows_that_a_kill_left_behind_are_not_counted_twice(

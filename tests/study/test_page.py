@@ -16,11 +16,14 @@ from vantage.disk.files import write_json
 from vantage.disk.made import Stage
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.errors import VantageError
+from vantage.recipes.debug import debug
 from vantage.recipes.study import study_debug
 from vantage.report.words import one_line
+from vantage.stages.fit_policy import PolicyFit
 from vantage.study.meanings import meanings_of, write_meanings
 from vantage.study.page import write_study
-from vantage.study.plan import MoreSupervised, Study, Supervised
+from vantage.study.plan import MoreSupervised, Study, Supervised, WholeRun
+from vantage.study.provenance import crossing
 
 HOSTILE = {
     "sft": "<script>alert(1)</script>",
@@ -142,6 +145,49 @@ def test_cells_of_an_older_meaning_are_listed(tmp_path: Path, monkeypatch: pytes
     assert page.index("2 of 3 cells") < page.index("Figures"), "the page says it before it shows anything"
     listed = words[words.index("### Rows of an older meaning") :]
     assert listed.count("| 0 | fit policy") == 2 and "| sft |" not in listed.lower()
+
+
+def test_pairs_across_supervised_checkpoints_are_marked(tmp_path: Path) -> None:
+    """Of three seeds one began at another checkpoint, and another does not say at which."""
+    study = study_of(PLAIN)
+    folder = write_rows(tmp_path / "rows", study, {"sft": 0.3, "one": 0.5, "two": 0.6}, seeds=3)
+
+    def drawn(checkpoints: dict[str, str]) -> tuple[str, str]:
+        """results.md and the page, of cells that say where they began."""
+        cells = read_parquet(folder / "cells.parquet")
+        keys = zip(cells["arm"], cells["seed"], strict=True)
+        begun = np.array([checkpoints.get(f"{arm} {seed}", checkpoints["all"]) for arm, seed in keys])
+        write_parquet(folder / "cells.parquet", cells | {"supervised": begun})
+        write_study(folder, tmp_path / "out")
+        page = Reader((tmp_path / "out/study.html").read_text()).words
+        return (tmp_path / "out/results.md").read_text(), page
+
+    heading = "Pairs with different supervised checkpoints"
+    for text in drawn({"all": ""}):
+        assert "0 of 2 differences stand on pairs of cells that should share theirs" in text
+        assert "so unknown, as are processor and libraries: 9 of 9 cells." in text and heading not in text
+    for text in drawn({"all": "first"}):
+        assert "0 of 2 differences" in text and "so unknown, as are" not in text and heading not in text
+    for text in drawn({"all": "first", "one 1": "second", "one 2": ""}):
+        assert "2 of 2 differences" in text and "so unknown, as are processor and libraries: 1 of 9" in text
+        assert text.count("3 (1 with different supervised checkpoints)") >= 2
+        assert f"{study.tasks[0].name}: 1" in text[text.index(heading) :]
+
+
+def test_arms_that_differ_from_round_0_on_share_no_checkpoint() -> None:
+    run = debug()
+    longer = replace(run, supervision=replace(run.supervision, supervised=PolicyFit(steps=7)))
+    arms = tuple(WholeRun(name=name, run=made) for name, made in (("a", run), ("b", run), ("c", longer)))
+    study = Study(tasks=study_debug().tasks, arms=arms)
+    task = study.tasks[0].name
+    cells = {
+        "task": np.full(3, task),
+        "arm": np.array(["a", "b", "c"]),
+        "seed": np.zeros(3, np.int64),
+        "supervised": np.array(["first", "second", "third"]),
+    }
+    assert crossing(study, cells, "a", "b") == [(task, 0)], "made twice, with two results"
+    assert crossing(study, cells, "a", "c") == [], "meant to be different"
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

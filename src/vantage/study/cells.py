@@ -34,7 +34,7 @@ from vantage.algorithms.run import Run, last_round, run_algorithm, supervised_pa
 from vantage.algorithms.supervised import label_round, train_control_policy
 from vantage.collect.pool import play_here
 from vantage.config import brief
-from vantage.disk.files import write_whole
+from vantage.disk.files import sha256_folder, write_whole
 from vantage.disk.layout import Round
 from vantage.disk.made import let_go
 from vantage.disk.tables import read_parquet
@@ -93,6 +93,8 @@ class CellRows:
     cell: Cell
     seconds: float
     """Processor time of this cell, which other processes hardly change."""
+    supervised: str
+    """sha256 of the supervised checkpoint with which the run began."""
     trials: Table
     """One row per evaluation trial."""
     rounds: Table
@@ -161,6 +163,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
     return CellRows(
         cell=cell,
         seconds=time.process_time() - began,
+        supervised=sha256_folder(Round.of(folder, 0).actor),
         trials=trials,
         rounds=_stack([one.summary for one in measured]),
         starts=_stack([one.starts for one in measured]),

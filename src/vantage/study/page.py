@@ -22,10 +22,11 @@ from vantage.report.words import code, markdown
 from vantage.study.arms import title
 from vantage.study.figures.draw import draw_study
 from vantage.study.meanings import meanings_in_words, older
+from vantage.study.provenance import provenance_in_words
 from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast, hold_together
-from vantage.study.tables import answer_sheet, cost, estimate, sheets
+from vantage.study.tables import Estimates, answer_sheet, cost, estimate, sheets
 
 OPEN = ("fig3-success", "beyond-success", "success")
 """Figures that the page shows without being asked, beside those of practice."""
@@ -44,7 +45,7 @@ def write_study(folder: Path, out: Path, own: Mapping[str, type[Any]] | None = N
 
     for figure in drawn:
         write_whole(out / f"{figure.name}.svg", figure.svg.encode())
-    write_whole(out / "results.md", _markdown(results, written, command).encode())
+    write_whole(out / "results.md", _markdown(results, estimates, written, command).encode())
 
     view = results.study.view
     opened = {*OPEN, *(curves.name for curves in view.curves)} if view else set(OPEN)
@@ -54,6 +55,7 @@ def write_study(folder: Path, out: Path, own: Mapping[str, type[Any]] | None = N
         "about": cost(results),
         "behind": bool(older(results.study, results.tables["cells"])),
         "meanings": meanings_in_words(results.study, results.tables["cells"]),
+        "provenance": provenance_in_words(results.study, results.tables["cells"], estimates.contrasts),
         "answer": _answer(results, estimates.contrasts),
         # What matplotlib draws has escaped its own words; see study/figures/card.py.
         "figures": [(figure.heading, Markup(figure.svg), figure.name in opened) for figure in drawn],
@@ -93,10 +95,12 @@ def _answer(results: Results, compared: Sequence[Contrast]) -> Answer:
     )
 
 
-def _markdown(results: Results, written: Sequence[Sheet], command: str) -> str:
+def _markdown(results: Results, estimates: Estimates, written: Sequence[Sheet], command: str) -> str:
     """results.md: every table under its heading."""
     parts = [f"Drawn by {code(command)} from the rows beside this file. {markdown(cost(results))}", ""]
-    parts += [markdown(meanings_in_words(results.study, results.tables["cells"])), ""]
+    cells = results.tables["cells"]
+    parts += [markdown(meanings_in_words(results.study, cells)), ""]
+    parts += [markdown(provenance_in_words(results.study, cells, estimates.contrasts)), ""]
     for sheet in written:
         parts += [f"### {markdown(sheet.title)}", "", markdown(sheet.words), "", sheet.table.markdown(), ""]
     return "\n".join(parts)

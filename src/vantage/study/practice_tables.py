@@ -15,6 +15,7 @@ from vantage.study.arms import evaluated, title
 from vantage.study.caps import Score, score
 from vantage.study.measure import Table as Rows
 from vantage.study.practised import AT_LIMIT, PACE_TRIALS
+from vantage.study.provenance import count_of_pairs
 from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.statistics import Contrast
@@ -85,7 +86,7 @@ def differences_sheet(results: Results, view: PracticeView, compared: Sequence[C
             span(pair.shared_steps, 1, signed=True),
             span(pair.limit_steps, 1, signed=True),
         )
-        rows.append((arms, *gaps, str(pair.difference.n)))
+        rows.append((arms, *gaps, count_of_pairs(results.study, results.tables["cells"], pair)))
 
     head = (
         f"pair, cap {view.caps[0]}",

@@ -4,7 +4,8 @@ A study grows run by run, on any machine, and is drawn again from these files al
 
 docs/results/study-state/study.json      the plan
                          cells.parquet   one row per finished cell: fingerprint, seconds, commit, machine,
-                                         meanings of its stages
+                                         meanings of its stages, supervised checkpoint, processor,
+                                         libraries
                          trials.parquet  one row per evaluation trial
                          rounds.parquet  one row per round
                          starts.parquet  one row per rollout: viability of its first state
@@ -43,6 +44,8 @@ from vantage.study.plan import (
     Supervised,
     WholeRun,
 )
+from vantage.study.provenance import COLUMNS as PROVENANCE
+from vantage.study.provenance import LIBRARIES, PROCESSOR, SUPERVISED, libraries, processor
 from vantage.types import VantageError
 
 KEY = ("task", "arm", "seed")
@@ -115,6 +118,9 @@ class Results:
             "commit": np.array([git_commit() or "unknown"]),
             "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
             MEANINGS: np.array([write_meanings(meanings_of(self.study, arm, task))]),
+            SUPERVISED: np.array([rows.supervised]),
+            PROCESSOR: np.array([processor()]),
+            LIBRARIES: np.array([libraries()]),
         }
 
         new: dict[str, Table] = {
@@ -244,8 +250,9 @@ def _read_all(folder: Path) -> dict[str, Table]:
     if trials and "world" not in trials:
         trials["world"] = trials["task"]  # rows from before a task could be a suite: every task was a world
     cells = tables["cells"]
-    if cells and MEANINGS not in cells:
-        cells[MEANINGS] = np.full(len(cells["seed"]), "")  # rows from before they said it
+    for name in (MEANINGS, *PROVENANCE):
+        if cells and name not in cells:
+            cells[name] = np.full(len(cells["seed"]), "")  # rows from before they said it
     return tables
 
 

@@ -16,6 +16,7 @@ from vantage.study.measure import PATIENCE
 from vantage.study.measure import Table as Rows
 from vantage.study.plan import Online, Study, WholeRun
 from vantage.study.practice_tables import practice_sheets
+from vantage.study.provenance import count_of_pairs, crossing_sheet
 from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.spent import rollout_time
@@ -64,6 +65,7 @@ def sheets(results: Results, estimates: Estimates) -> Sequence[Sheet]:
     judge = stop_arm(results)
     if judge is not None:
         drawn.append(stops_sheet(results, judge))
+    drawn.append(crossing_sheet(results.study, results.tables["cells"], estimates.contrasts))
     drawn.append(older_sheet(results.study, results.tables["cells"]))
     return [sheet for sheet in drawn if sheet.table.rows]
 
@@ -138,7 +140,7 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
                 span(pair.limit_steps, 1, signed=True),
                 f"{pair.p:.4f}" if pair.p >= 1e-4 else "< 0.0001",
                 f"{pair.detectable:.3f}" if np.isfinite(pair.detectable) else "–",
-                str(pair.difference.n),
+                count_of_pairs(study, results.tables["cells"], pair),
             )
         )
     head = ("pair", "success", "by task", "P(better)", "steps, both solve", "steps, failures at limit")
@@ -171,7 +173,7 @@ def answer_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
                 f"{title(study, pair.ours)} − {title(study, pair.theirs)}",
                 Bold(difference) if stands else difference,
                 span(pair.shared_steps, 1, signed=True),
-                str(pair.difference.n),
+                count_of_pairs(study, results.tables["cells"], pair),
             )
         )
 
