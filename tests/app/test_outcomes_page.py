@@ -15,6 +15,7 @@ from vantage.data.fingerprints import fingerprints
 from vantage.data.judgements import Press, Said, Stretch, journal_of, read_journal
 from vantage.data.outcomes import attempts_of
 from vantage.data.v3.read import read_table
+from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.stages.label import label
 
@@ -218,3 +219,22 @@ def test_a_quick_hand_is_not_kept_waiting(dataset: Copy, serve: Serve, tab: Tab)
         tab.keyboard.press(word.value[0])
     tab.wait_for_selector(IDLE)
     assert [said(root, number)[0].said for number in range(4)] == [*words]
+
+
+def test_the_curve_appears_when_the_critic_has_looked(
+    recorded: Path, serve: Serve, tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is there at once; episodes are judged while the critic looks at them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = Path(shutil.copytree(Round.of(recorded, 2).episodes, tmp_path / "arm"))
+    tab.goto(serve(root, "--critic", Round.of(recorded, 1).critic).address)
+    tab.wait_for_selector("#computing")
+    assert tab.locator("#p_v").count() == 0
+    press(tab, "s")
+    assert said(root, 0)[0].said is Said.SUCCESS
+
+    tab.wait_for_selector("#p_v", timeout=60_000)
+    tab.wait_for_selector(IDLE)
+    assert tab.locator("#computing").count() == 0 and at(tab)[0] == 1
+    press(tab, "p")
+    assert tab.locator("#p_v").count() == 1 and "pᵥ 0." in tab.inner_text("#time"), "of every episode"

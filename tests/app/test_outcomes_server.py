@@ -3,13 +3,18 @@
 import asyncio
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,6 +26,7 @@ from starlette.applications import Starlette
 from vantage.algorithms.watch import features_of, watch
 from vantage.app.outcomes import application_of
 from vantage.app.recordings import open_recordings
+from vantage.app.viability import Asking, compute
 from vantage.cli import main
 from vantage.commands.outcomes import outcomes
 from vantage.data.fingerprints import fingerprints
@@ -117,6 +123,12 @@ def test_only_its_owner_is_answered_and_films_come_by_ranges(dataset: Copy, serv
         outcomes(root, no_browser=True)
 
 
+def without_a_loop[T](answer: Coroutine[Any, Any, T]) -> T:
+    """Run it in a thread of its own: a browser's tests keep a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, answer).result()
+
+
 def asked(application: Starlette, path: str, body: object) -> httpx.Response:
     """The answer to a POST, without a server or a guard."""
 
@@ -125,7 +137,7 @@ def asked(application: Starlette, path: str, body: object) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
             return await client.post(path, json=body)
 
-    return asyncio.run(answer())
+    return without_a_loop(answer())
 
 
 @pytest.mark.parametrize("changed", ["meta/info.json", "meta/episodes", "data", "everything"])
@@ -307,6 +319,17 @@ def test_values_of_a_critic_are_matched_by_content(dataset: Copy, tmp_path: Path
         stored_viability(progress, contents[:3], lengths[:3] + np.array([0, 2, 0]))
 
 
+def seen(application: Starlette, path: str) -> dict[str, Any]:
+    """What the page gets, without a network."""
+
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            return await client.get(path)
+
+    return without_a_loop(answer()).json()
+
+
 def test_a_critic_looks_at_recordings_that_it_has_not_seen_and_what_it_says_is_kept(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,26 +340,54 @@ def test_a_critic_looks_at_recordings_that_it_has_not_seen_and_what_it_says_is_k
     past = watch(second.episodes, first.critic, features_of=policy).past
     before = sorted(recorded.rglob("*"))
 
-    shown = open_recordings(second.episodes, critic=first.critic).viability
+    opened = open_recordings(second.episodes, critic=first.critic)
+    assert opened.question is not None and opened.viability == {} and opened.described(0)["p_v"] is None
+    compute(opened.question, tmp_path / "p_v.parquet")
+    shown = stored_viability(tmp_path / "p_v.parquet", opened.fingerprints, opened.lengths)
     assert len(shown) == len(read_table(second.episodes).slices)
     for watched in past:
         np.testing.assert_array_equal(shown[watched.episode][watched.at], watched.p_v)
 
     (kept,) = (tmp_path / "cache").rglob("*.parquet")
-    written = kept.stat().st_mtime_ns
-    again = open_recordings(second.episodes, critic=first.folder).viability
-    assert all(np.array_equal(again[episode], shown[episode]) for episode in shown)
-    assert kept.stat().st_mtime_ns == written and sorted(recorded.rglob("*")) == before
+    again = open_recordings(second.episodes, critic=first.folder)
+    assert again.question is None and sorted(recorded.rglob("*")) == before
+    assert all(np.array_equal(again.viability[episode], shown[episode]) for episode in shown)
 
-    kept.write_bytes(b"PAR1")  # damaged: computed again
-    again = open_recordings(second.episodes, critic=first.folder).viability
-    assert all(np.array_equal(again[episode], shown[episode]) for episode in shown)
+    kept.write_bytes(b"PAR1")  # damaged: to be asked again
+    assert open_recordings(second.episodes, critic=first.folder).question is not None
 
     ledger = read_parquet(second.weights)
-    own = open_recordings(second.episodes, critic=recorded).viability
-    assert np.array_equal(np.concatenate([*own.values()]), ledger["p_v"][ledger["round"] == 2])
+    own = open_recordings(second.episodes, critic=recorded)
+    assert own.question is None
+    assert np.array_equal(np.concatenate([*own.viability.values()]), ledger["p_v"][ledger["round"] == 2])
 
 
-def test_a_critic_of_another_robot_is_refused(recorded: Path, dataset: Copy) -> None:
-    with pytest.raises(VantageError, match=r"observation\.environment_state of 7 numbers, which .* lacks"):
-        open_recordings(dataset("bare"), critic=recorded)
+def test_what_a_critic_cannot_say_is_said_on_the_page(
+    recorded: Path, dataset: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = dataset("bare")
+    opened = open_recordings(root, critic=recorded)
+    assert opened.question is not None
+    asking = Asking(opened.question, opened.viability)
+    assert asking.state() == "computing"
+    asking.wait()
+    with closing(open_journal(root)) as journal:
+        answer = seen(application_of(opened, journal, asking), "/state")["values"]
+    assert answer["state"] == "failed"
+    assert re.search(r"p_v is not shown: .*environment_state of 7 numbers, which .* lacks", answer["problem"])
+    asking.close()
+
+
+def test_the_work_behind_a_page_ends_with_it(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    opened = open_recordings(Round.of(recorded, 2).episodes, critic=Round.of(recorded, 1).critic)
+    assert opened.question is not None
+    asking = Asking(opened.question, opened.viability)
+    assert [*tmp_path.glob("vantage-viability-*")]
+    asking.close()
+    assert asking.state() == "failed" and opened.viability == {}
+    assert not [*tmp_path.iterdir()], "nothing is left of it"

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from vantage.app.loopback import serve
 from vantage.app.recordings import Recordings
+from vantage.app.viability import Asking
 from vantage.data.judgements import Journal, Press, stretches_in_json, to_csv
 from vantage.report.render import palette, render_alone
 from vantage.types import VantageError
@@ -31,19 +32,28 @@ _ASSETS = {"outcomes.js": "text/javascript", "icon.svg": "image/svg+xml"}
 def serve_outcomes(
     recordings: Recordings, journal: Journal, *, port: int, started: Callable[[str], None]
 ) -> None:
-    """Answer the page's requests until the process is interrupted (`loopback.serve`)."""
-    serve(application_of(recordings, journal), port, started)
+    """Answer the page's requests until the process is interrupted (`loopback.serve`).
+
+    What a critic has yet to say is asked behind the page, and no longer than that is open.
+    """
+    asking = None if recordings.question is None else Asking(recordings.question, recordings.viability)
+    try:
+        serve(application_of(recordings, journal, asking), port, started)
+    finally:
+        if asking is not None:
+            asking.close()
 
 
-def application_of(recordings: Recordings, journal: Journal) -> Starlette:
-    """The page of one dataset, without a guard."""
-    desk = _Desk(recordings, journal)
+def application_of(recordings: Recordings, journal: Journal, asking: Asking | None = None) -> Starlette:
+    """The page of one dataset, without a guard. `asking`: who computes what is not known of p_v."""
+    desk = _Desk(recordings, journal, asking)
     return Starlette(
         routes=[
             Route("/", desk.page),
             Route("/outcomes.css", desk.style),
             Route("/assets/{name}", desk.asset),
             Route("/state", desk.state),
+            Route("/values", desk.values),
             Route("/episode/{episode:int}", desk.episode),
             Route("/video/{number:int}", desk.video),
             Route("/picture/{camera:int}/{episode:int}/{frame:int}", desk.picture),
@@ -69,8 +79,8 @@ def _sentence(request: Request, error: Exception) -> Response:
 class _Desk:
     """Answers requests. Presses are taken one after the other: they run in the event loop, which is one."""
 
-    def __init__(self, recordings: Recordings, journal: Journal) -> None:
-        self._recordings, self._journal = recordings, journal
+    def __init__(self, recordings: Recordings, journal: Journal, asking: Asking | None) -> None:
+        self._recordings, self._journal, self._asking = recordings, journal, asking
         self._page = render_alone("outcomes.html", {"name": recordings.table.root.resolve().name})
         assets = files("vantage.app") / "assets"
         self._style = palette() + (assets / "outcomes.css").read_text(encoding="utf-8")
@@ -97,9 +107,19 @@ class _Desk:
                 "journal": str(self._journal.path),
                 "last": self._journal.last_episode,
                 "said": list(self._journal.sentences),
+                "values": self._values(),
                 "episodes": [self._entry(episode) for episode in episodes],
             }
         )
+
+    def _values(self) -> dict[str, str]:
+        """How far p_v is: `ready` where nothing is being computed."""
+        if self._asking is None:
+            return {"state": "ready", "problem": ""}
+        return {"state": self._asking.state(), "problem": self._asking.problem}
+
+    async def values(self, request: Request) -> Response:
+        return JSONResponse(self._values())
 
     def _entry(self, episode: int) -> dict[str, Any]:
         """What the page's list has about an episode."""

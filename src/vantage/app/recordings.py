@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from PIL import Image
 
-from vantage.app.viability import viability_by
+from vantage.app.viability import Question, known_viability
 from vantage.data.fingerprints import fingerprints
 from vantage.data.outcomes import Outcome, recorded_outcomes
 from vantage.data.v3.meta import INFO_FILE, Camera, Episodes, Info, read_episodes, read_info, videos_of
@@ -72,6 +72,9 @@ class Recordings:
     """What the dataset itself says."""
     recorded_by: OutcomeSource | None
     viability: Viability
+    """What is known of p_v; `app.viability.Asking` adds to it."""
+    question: Question | None
+    """What a critic has yet to say."""
     signature: tuple[str, ...]
     """Name, size and time of every file of the dataset, as they were when it was opened."""
 
@@ -197,9 +200,8 @@ def open_recordings(
 ) -> Recordings:
     """Read all of a dataset but its pictures.
 
-    `critic`, `features_of`: whose p_v to show (`app.viability`); it looks at the pictures of episodes that it
-    has not seen. Raises VantageError for a dataset that cannot be read, and for a critic that says nothing of
-    it.
+    `critic`, `features_of`: whose p_v to show (`app.viability`). Raises VantageError for a dataset that
+    cannot be read, and where there is no such critic.
     """
     before = signature(root)
     info = read_info(root)
@@ -225,6 +227,10 @@ def open_recordings(
         except VantageError as error:
             problems[camera.name] = str(error)
 
+    viability: Viability = {}
+    question: Question | None = None
+    if critic is not None:
+        viability, question = known_viability(critic, info, contents, lengths, features_of)
     said, source = recorded_outcomes(table)
     return Recordings(
         table=table,
@@ -238,7 +244,8 @@ def open_recordings(
         problems=problems,
         recorded=said,
         recorded_by=source,
-        viability={} if critic is None else viability_by(critic, info, contents, lengths, features_of),
+        viability=viability,
+        question=question,
         signature=before,
     )
 

@@ -32,7 +32,7 @@ def outcomes(
         dataset: Folder of a LeRobotDataset v3, which is only read.
         export: Write what was said so far to this csv and end, without a page.
         critic: A run, a round or its 3-critic: p_v is drawn on the time axis. Of episodes that the run has
-            not weighed it is computed first, with a bar, and kept in ~/.cache/vantage.
+            not weighed it is computed behind the page, and kept in ~/.cache/vantage.
         features_of: The checkpoint whose features the critic reads, if it was moved.
         who: Who judges, for the journal.
         intervention_column: The column that says who drove, if it is not called intervention.

@@ -433,6 +433,9 @@ function drawAxis() {
     });
     parts.push(element("path", { d: path, class: "mark policy", id: "p_v" }));
     y += height + 12;
+  } else if (dataset.values.state === "computing") {
+    parts.push(element("text", { x: GUTTER, y: y + 12, id: "computing" }, "pᵥ is being computed"));
+    y += 24;
   }
   if (shown.human) {
     label(y + 12, "driver");
@@ -599,22 +602,44 @@ function onPointer(event) {
   goTo(at);
 }
 
+function drawSaid() {
+  const sentences = dataset.values.problem ? [...dataset.said, dataset.values.problem] : dataset.said;
+  $("said").replaceChildren(...sentences.map((sentence) => {
+    const line = document.createElement("li");
+    line.textContent = sentence;
+    return line;
+  }));
+  $("said").hidden = !sentences.length;
+}
+
+// The critic looks at the recordings while somebody judges them; what it says appears when it is there.
+async function awaitValues() {
+  while (dataset.values.state === "computing") {
+    await new Promise((done) => setTimeout(done, 1000));
+    try {
+      dataset.values = await ask("values");
+    } catch {
+      continue; // the next press says that nobody answers
+    }
+  }
+  drawSaid();
+  descriptions.clear();
+  enqueue(async () => {
+    shown.p_v = (await description(shown.episode)).p_v;
+    draw();
+  });
+}
+
 async function begin() {
   dataset = await ask("state");
-  if (dataset.said.length) {
-    $("said").replaceChildren(...dataset.said.map((sentence) => {
-      const line = document.createElement("li");
-      line.textContent = sentence;
-      return line;
-    }));
-    $("said").hidden = false;
-  }
+  drawSaid();
   setSpeed(1);
   tell(`every press is saved in ${dataset.journal.split("/").pop()}`);
   const asked = Number.parseInt(location.hash.slice(1), 10);
   const open_ = nextOpen(dataset.last === null ? -1 : dataset.last - 1);
   const number = asked >= 0 && asked < dataset.episodes.length ? asked : open_ === null ? 0 : open_;
   await open(number);
+  if (dataset.values.state === "computing") awaitValues();
 }
 
 document.addEventListener("keydown", onKey);
