@@ -1,6 +1,7 @@
 """Recordings as people have them: outcomes as they write them, and drivers as their tools record them, or do
 not."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,9 @@ def test_demonstrations_and_rollouts_in_one_dataset(the_three: TheThree, tmp_pat
     ):
         with pytest.raises(VantageError, match=sentence):
             dispatch(["label", str(three.root), f"--demos={wrong}", "--out", str(out)])
+    for wrong in ("0\N{EN DASH}2", "0;2", "0..2"):  # as a text processor writes it, and as other tools do
+        with pytest.raises(VantageError, match=f"`{re.escape(wrong)}` names no episodes; write numbers"):
+            dispatch(["label", str(three.root), "--demos", wrong, "--out", str(out)])
 
 
 def test_several_attempts_in_one_slice(the_three: TheThree, tmp_path: Path) -> None:

@@ -27,9 +27,16 @@ def spelled(words: Sequence[str]) -> list[str]:
     for position, word in enumerate(words):
         completed.append(word)
         following = words[position + 1] if position + 1 < len(words) else ""
-        if word == "--demos" and following != ALL and not _NUMBERS.fullmatch(following):
+        if word == "--demos" and not _names_episodes(following):
             completed.append(ALL)
     return completed
+
+
+def _names_episodes(word: str) -> bool:
+    """Whether a word after `--demos` is meant for it: numbers, or what begins like them and is no data set's
+    folder."""
+    like_numbers = word[:1].isdigit() and not Path(word).exists()
+    return word == ALL or like_numbers or bool(_NUMBERS.fullmatch(word))
 
 
 _NUMBERS = re.compile(r"[\d,\s-]+")

@@ -29,10 +29,9 @@ def compute_features(
 
     with bar("features", len(experience), "frames") as advance:
         for number, rows in enumerate(loader.runs(batch)):
-            if number % ranks.count() != ranks.number():
-                continue
-            observation = loader.observe(rows).to(device)
-            with compute.autocast(device):
-                features[rows] = policy.features(observation).float().cpu().numpy()
-            advance(len(rows) * ranks.count())
+            if number % ranks.count() == ranks.number():
+                observation = loader.observe(rows).to(device)
+                with compute.autocast(device):
+                    features[rows] = policy.features(observation).float().cpu().numpy()
+            advance(len(rows))  # others do the rest meanwhile
     return ranks.total(torch.from_numpy(features)).numpy()
