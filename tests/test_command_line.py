@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -16,12 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from vantage.cli import COMMANDS, main
+from vantage.commands.runs import looks_instead, named_recipe
 from vantage.config import to_json
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.write import DATA_FILE, write_dataset
 from vantage.disk.lock import LOCK, alone
 from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.lerobot.spec import LeRobotScratch
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.recipes import RECIPES, STUDIES
 
@@ -381,6 +384,36 @@ def test_where_a_run_may_be_written(vantage: Callable[..., tuple[int, str, str]]
         code, _, err = vantage("run", "debug", "--out", tmp_path / name)
         assert code == 2 and says in " ".join(err.split()), name
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "pipe", "thesis.tex"]
+
+
+@pytest.mark.parametrize("typed", ["run debug --out=", "audit", "report runs/x --out=", "finetune --out="])
+def test_an_empty_path_is_not_the_folder_one_stands_in(
+    typed: str,
+    vantage: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = vantage(*typed.split(), *([] if "--out" in typed else [""]))
+    assert code == 2 and "a path is empty; name a file or folder" in re.sub(r"[\s│]+", " ", out + err)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_without_a_cluster_nothing_is_written(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, _, err = vantage("run", "debug", "--out", tmp_path / "run", "--workers", "ray:127.0.0.1:1")
+    assert code == 2 and "there is no Ray cluster" in err and not (tmp_path / "run").exists()
+
+
+def test_a_policy_of_lerobots_that_sees_less_is_told() -> None:
+    recipe = named_recipe("debug")
+    pictures = replace(recipe.value, policy=LeRobotScratch(type="act"))
+    assert looks_instead(recipe, pictures).startswith("act looks at pictures, where the policy of debug sees")
+    assert not looks_instead(
+        recipe, replace(recipe.value, policy=LeRobotScratch(type="act", true_state=True))
+    )
+    assert not looks_instead(recipe, recipe.value)
 
 
 @pytest.mark.parametrize(

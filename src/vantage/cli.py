@@ -4,7 +4,9 @@
 accelerate) started several processes, those commands that train run in all of them (vantage.ranks).
 """
 
+import atexit
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -15,6 +17,7 @@ from typing import Any
 
 import tyro
 from rich.text import Text
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vantage import ranks
 from vantage.commands import begin, compare, finetune, outcomes, real_trials, recordings, stages, watching
@@ -111,6 +114,8 @@ def main() -> None:
     130 interrupted, 141 nobody reads on.
     """
     prepare_process()
+    # At the end Python would look through all that torch has made, for two seconds.
+    atexit.register(gc.freeze)
     try:
         dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -175,7 +180,7 @@ def dispatch(words: Sequence[str]) -> None:
 
     command, rest = commands[name], words[1:]
     rest = rest if command.spelled is None else command.spelled(rest)
-    with _processes(command):
+    with _processes(command), _paths:
         if command.unnamed is not None:
             _run_unnamed(command, command.unnamed, rest)
         elif command.settings is not None and rest and not rest[0].startswith("-"):
@@ -187,6 +192,30 @@ def dispatch(words: Sequence[str]) -> None:
                 args=list(rest),
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
+
+
+_paths = ConstructorRegistry()
+"""How options that are paths are read."""
+
+
+@_paths.primitive_rule
+def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    """Refuse an empty path, which would be the folder that one stands in."""
+    if info.type is not Path:
+        return None
+
+    def read(words: list[str]) -> Path:
+        if not words[0]:
+            raise ValueError("a path is empty; name a file or folder (this folder is `.`)")
+        return Path(words[0])
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    )
 
 
 @contextmanager

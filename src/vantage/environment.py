@@ -15,3 +15,6 @@ def prepare_process() -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     # Mesa draws small pictures in the thread that asks; threads of its own would crowd the other workers.
     os.environ.setdefault("LP_NUM_THREADS", "0")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # torch warns, once per module, that every parameter had a part in the first loss; some have none.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -81,7 +81,10 @@ def test_the_json_form_comes_back_with_its_name(tmp_path: Path) -> None:
         ("nowhere.py:make", r"nowhere\.py does not exist"),
         ("{own}", r"Name the function that returns it"),
         ("{own}:maker", r"has no 'maker'; did you mean 'make'\?"),
-        ("{own}:wrong", r"is no recipe: it gives a int, and HABCRun or ChunkedPPORun is needed"),
+        (
+            "{own}:wrong",
+            r"it gives a value of type int, and HABCRun or ChunkedPPORun is needed",
+        ),
         ("{own}:fails", r"own_.*\.py, line 15 raised KeyError: 'nothing'"),
         ("no_such_module_here:make", r"there is no module 'no_such_module_here'"),
         ("{folder}/nothing.json", r"nothing\.json does not exist"),

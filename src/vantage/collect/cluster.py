@@ -92,6 +92,12 @@ def open_cluster(machines: Ray) -> Generator["Cluster"]:
         ray.shutdown()
 
 
+def check_cluster(machines: Ray) -> None:
+    """Raise what `open_cluster` does, where it would."""
+    with open_cluster(machines):
+        pass
+
+
 def _knock(address: str) -> None:
     """Raise OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")

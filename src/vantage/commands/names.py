@@ -88,7 +88,7 @@ def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T
     if not isinstance(value, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise VantageError(
-            f"{name} is no {what}: it gives a {type(value).__name__}, and {expected} is needed"
+            f"{name} is no {what}: it gives a value of type {type(value).__name__}, and {expected} is needed"
         )
 
     about = entry.__doc__ if is_function else ""

@@ -15,14 +15,16 @@ from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.made import check_run
 from vantage.algorithms.run import run_algorithm
-from vantage.collect.cluster import Ray
+from vantage.collect.cluster import Ray, check_cluster
+from vantage.collect.observe import interface_in
 from vantage.commands.names import Named, find
 from vantage.config import first_difference, to_json
 from vantage.disk.files import check_writable, json_bytes, read_json, write_json
 from vantage.disk.layout import round_folders
 from vantage.disk.lock import LOCK, alone
 from vantage.disk.made import read_record
-from vantage.progress import console, printable
+from vantage.policies.lerobot.spec import LeRobotScratch
+from vantage.progress import console, printable, say
 from vantage.recipes import RECIPES, Recipe
 from vantage.report.page import write_report
 from vantage.tracking import TrackerName, tracked
@@ -49,12 +51,30 @@ def start(
     recipe = named_recipe(name)
     settings, players = settings or recipe.value, processes(workers)
     settings.check_compatible()
+    if isinstance(players, Ray):
+        check_cluster(players)  # before anything is written
+    if told := looks_instead(recipe, settings):
+        say(told)
     with claimed(out, recipe.name, settings):
         if verify:
             check_run(out, thorough=True)
         with tracked(tracker, out, to_json(settings)):
             run_algorithm(out, settings, workers=players)
         draw_report(out)
+
+
+def looks_instead(recipe: Named[Recipe], settings: Recipe) -> str:
+    """A sentence where LeRobot's policy is to look at pictures in place of one that saw the true state; empty
+    elsewhere."""
+    chosen, own = settings.policy, recipe.value.policy
+    if not isinstance(chosen, LeRobotScratch) or chosen.true_state or isinstance(own, LeRobotScratch):
+        return ""
+    if interface_in(own, settings.worlds[0]).cameras:
+        return ""
+    return (
+        f"{chosen.type} looks at pictures, where the policy of {recipe.name} sees the true state; "
+        "for the true state: --policy.true-state true"
+    )
 
 
 @ranks.first_alone
