@@ -241,16 +241,21 @@ def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture
         assert capsys.readouterr().out in (copied / "docs/results.md").read_text()
 
 
-def test_bimanual(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = bimanual.rates(("rescuer", "rescuer after flailing"), seeds=1, limit=20)
-    assert [line.split(" | ")[3] for line in table.splitlines()[2:]] == ["1", "1"]
-    assert "with three 96 px pictures every 8 steps" in bimanual.speed(steps=16)
-    bimanual.gallery(tmp_path, size=48, limit=5)
-    names = {path.name for path in tmp_path.iterdir()}
-    videos = {f"bag-bottle-{name}.mp4" for name in ("success", "failure", "rescue")}
-    assert names == videos | {"bag-bottle-stages.png"}
-    bimanual.main([])
-    assert "python -m experiments.bimanual rates" in capsys.readouterr().out
+@pytest.mark.parametrize("task", bimanual.TASKS)
+def test_bimanual(task: str, tmp_path: Path) -> None:
+    table = bimanual.rates(task, seeds=1, limit=4)
+    who = [tuple(line.strip("| ").split(" | ")[::3]) for line in table.splitlines()[2:]]
+    assert who == [(operator, "1") for operator in bimanual.operators(task)]
+    assert "with three 96 px pictures every 8 steps" in bimanual.speed(task, steps=8)
+    bimanual.gallery(tmp_path, task, size=48, limit=3)
+    videos = {f"{task}-{name}.mp4" for name in ("success", "failure", "rescue")}
+    assert {path.name for path in tmp_path.iterdir()} == videos | {f"{task}-stages.png"}
+
+
+def test_bimanual_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["rates", "no-such-task"]):
+        bimanual.main(words)
+        assert "python -m experiments.bimanual rates" in capsys.readouterr().out
 
 
 def test_every_experiment_ran(ran: set[str], request: pytest.FixtureRequest) -> None:

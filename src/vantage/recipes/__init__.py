@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from vantage.algorithms.run import Run
-from vantage.recipes.bimanual import bimanual_bag
+from vantage.recipes.bimanual import bimanual_bag, bimanual_pouch, bimanual_sack
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.recipes.metaworld_ppo import (
     metaworld_mt10_ppo,
@@ -31,6 +31,8 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "vantage": vantage,
         "debug-ppo": debug_ppo,
         "bimanual-bag": bimanual_bag,
+        "bimanual-pouch": bimanual_pouch,
+        "bimanual-sack": bimanual_sack,
         "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
         "metaworld-mt10-ppo-state-long": metaworld_mt10_ppo_state_long,
         "metaworld-mt10-ppo-flow": metaworld_mt10_ppo_flow,

@@ -1,4 +1,4 @@
-"""Two arms, a paper bag and a bottle (docs/bimanual.md)."""
+"""Tasks of two arms with soft objects (docs/bimanual.md)."""
 
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
@@ -16,7 +16,22 @@ from vantage.worlds.bimanual.spec import BimanualSpec
 def bimanual_bag() -> HABCRun:
     """Two arms open a paper bag and put a bottle in it, from true state: two HABC rounds with rescues
     (docs/bimanual.md)."""
-    world = BimanualSpec("bag-bottle")
+    return _from_true_state(BimanualSpec("bag-bottle"))
+
+
+def bimanual_pouch() -> HABCRun:
+    """Two arms put a marker into a soft pouch and zip it, from true state: two HABC rounds with rescues
+    (docs/bimanual.md)."""
+    return _from_true_state(BimanualSpec("pouch-zip", limit=500))
+
+
+def bimanual_sack() -> HABCRun:
+    """Two arms put three snacks into a sack and draw its string, from true state: two HABC rounds with
+    rescues (docs/bimanual.md)."""
+    return _from_true_state(BimanualSpec("sack-draw", limit=600))
+
+
+def _from_true_state(world: BimanualSpec) -> HABCRun:
     sight = TrueState(dim=world.environment_dim)
     net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim)
     return HABCRun(

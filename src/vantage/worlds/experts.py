@@ -34,7 +34,7 @@ class Expert(Protocol):
 def expert_for(task: str) -> Expert:
     """The expert of a task. Raises VantageError for a task that nobody can operate."""
     if task in BIMANUAL:
-        from vantage.worlds.bimanual.experts import Expert as BagBottleExpert  # the simulator is an extra
+        from vantage.worlds.bimanual.build import build_expert  # the simulator is an extra
 
-        return BagBottleExpert()
+        return build_expert(task)
     return MetaWorldExpert(task)

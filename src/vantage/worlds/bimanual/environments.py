@@ -17,7 +17,11 @@ from vantage.errors import VantageError
 from vantage.worlds.bimanual.spec import LIMITS, BimanualSpec
 from vantage.worlds.experts import expert_for
 
-IDS: Final = {"bag-bottle": "vantage/BagBottle-v0"}
+IDS: Final = {
+    "bag-bottle": "vantage/BagBottle-v0",
+    "pouch-zip": "vantage/PouchZip-v0",
+    "sack-draw": "vantage/SackDraw-v0",
+}
 """Task -> id."""
 OBS_TYPES: Final = ("pixels_agent_pos", "state")
 

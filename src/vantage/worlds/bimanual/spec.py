@@ -8,10 +8,12 @@ from vantage.config import Count, Whole, check
 from vantage.errors import VantageError
 from vantage.worlds.protocol import World, WorldInputs
 
-TASKS: Final = ("bag-bottle",)
-"""Tasks of two arms."""
-LIMITS: Final = MappingProxyType({"bag-bottle": 400})
+LIMITS: Final = MappingProxyType({"bag-bottle": 400, "pouch-zip": 500, "sack-draw": 600})
 """Task -> control steps that its episodes usually have; 25 a second."""
+TASKS: Final = tuple(LIMITS)
+"""Tasks of two arms."""
+_ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 49, "pouch-zip": 53, "sack-draw": 73})
+"""Task -> numbers of its true state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,18 @@ class BimanualSpec:
     """What its world shows."""
     state_dim: ClassVar[int] = 14
     """Numbers of proprioception."""
-    environment_dim: ClassVar[int] = 49
-    """Numbers of true state."""
     action_dim: ClassVar[int] = 14
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
         check(self)
+
+    @property
+    def environment_dim(self) -> int:
+        """Numbers of true state. Raises VantageError for a task that does not exist."""
+        if self.task not in TASKS:
+            raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
+        return _ENVIRONMENT_DIM[self.task]
 
     @property
     def inputs(self) -> WorldInputs:
@@ -54,10 +61,6 @@ class BimanualSpec:
 
         Raises VantageError for a task that does not exist.
         """
-        if self.task not in TASKS:
-            raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
-        from vantage.worlds.bimanual.bag_bottle import (
-            BagBottle,
-        )  # the simulator is an extra, and slow to import
+        from vantage.worlds.bimanual.build import build_world  # the simulator is an extra, and slow to import
 
-        return BagBottle(image_size=self.image_size)
+        return build_world(self.task, self.image_size)

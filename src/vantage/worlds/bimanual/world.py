@@ -51,7 +51,7 @@ _SCENE = """<mujoco>
     <camera name="view" pos="0.04 -0.12 0.52" xyaxes="1 0 0 0 0.6 0.8" fovy="48"/>
     {left}{right}{objects}
   </worldbody>
-  <contact>{contact}</contact>
+  <contact>{contact}</contact>{more}
   <actuator>{actuators}</actuator>
 </mujoco>"""
 
@@ -73,6 +73,7 @@ class BimanualWorld(ABC):
             right=arms.body("right"),
             objects=self._objects(),
             contact=self._contact(),
+            more=self._more(),
             actuators=arms.actuators(),
         )
         self.model: Any = mujoco.MjModel.from_xml_string(text, arms.mesh_files())
@@ -103,9 +104,17 @@ class BimanualWorld(ABC):
         """MJCF of pairs that never touch."""
         return ""
 
+    def _more(self) -> str:
+        """Further MJCF of the task's: tendons, equalities."""
+        return ""
+
     @abstractmethod
     def _place(self, rng: np.random.Generator) -> None:
         """Put the task's objects where this episode starts."""
+
+    def _before_physics(self) -> None:
+        """What the task switches before a control step."""
+        return
 
     @abstractmethod
     def _done(self) -> bool:
@@ -142,6 +151,7 @@ class BimanualWorld(ABC):
         fastest = SPEED / FPS
         self._target += np.clip(wanted - self._target, -fastest, fastest)
         self._command()
+        self._before_physics()
         mujoco.mj_step(self.model, self.data, nstep=SUBSTEPS)
         # Positions have moved since the last forward pass: what is read below is of now.
         mujoco.mj_forward(self.model, self.data)

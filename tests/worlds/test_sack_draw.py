@@ -1,0 +1,178 @@
+"""A sack, three snacks and a string: seeds, what the string does, the expert, and why it takes two arms."""
+
+import numpy as np
+import pytest
+
+from experiments import bimanual
+from vantage.collect.episode import run_episode
+from vantage.collect.operators import Demonstrate
+from vantage.worlds.bimanual.sack_draw import (
+    ENVIRONMENT_DIM,
+    HEIGHT,
+    ITEM,
+    PULL,
+    RADIUS,
+    REST,
+    SHUT,
+    SackDraw,
+    is_inside,
+    mouth_radius,
+)
+from vantage.worlds.bimanual.sack_draw_expert import STAGES, Expert
+from vantage.worlds.bimanual.spec import BimanualSpec
+from vantage.worlds.metaworld.experts.style import CLEAN, RESCUER
+
+
+@pytest.fixture(scope="module")
+def world() -> SackDraw:
+    return SackDraw()
+
+
+def held_still(world: SackDraw, steps: int) -> bool:
+    hold = world.environment_state()[14:28]
+    return [world.step(hold) for _ in range(steps)][-1]
+
+
+def put_in(world: SackDraw) -> None:
+    """The three snacks into the sack, side by side."""
+    sack = world.data.joint("sack").qpos
+    for k, aside in enumerate(((0.03, 0.0), (-0.02, 0.025), (-0.02, -0.025))):
+        world.data.joint(f"item_{k}").qpos[:3] = sack[:3] + (*aside, 0.025)
+
+
+def pull_bead(world: SackDraw, newtons: float, steps: int, *, held: bool) -> bool:
+    """Pull with this force, against an equal one on the sack (held) or against the table's friction alone;
+    whether it succeeded."""
+    along = world.data.body("sack").xmat.reshape(3, 3)[:, 0]
+    if held:
+        world.data.joint("bead").qfrc_applied[:] = newtons  # a joint's force acts on both of its bodies
+    else:
+        world.data.body("bead").xfrc_applied[:3] = newtons * along
+    success = held_still(world, steps)
+    world.data.qfrc_applied[:] = 0.0
+    world.data.xfrc_applied[:] = 0.0
+    return success
+
+
+def test_the_seed_alone_decides(world: SackDraw) -> None:
+    def trajectory(played: SackDraw, seed: int) -> np.ndarray:
+        played.reset(seed)
+        rng = np.random.default_rng(seed)
+        for _ in range(15):
+            played.step(rng.uniform(played.action_low, played.action_high).astype(np.float32))
+        return played.environment_state()
+
+    first, other = trajectory(world, 3), trajectory(world, 4)
+    assert np.array_equal(trajectory(world, 3), first) and np.array_equal(trajectory(SackDraw(), 3), first)
+    assert not np.array_equal(first, other)
+
+
+def test_starts_vary_and_stand_still(world: SackDraw) -> None:
+    starts: list[np.ndarray] = []
+    for seed in range(20):
+        world.reset(seed)
+        starts.append(world.environment_state())
+    spread = np.std(starts, axis=0)[28:]
+    snacks = spread[16:37].reshape(3, 7)[:, :2]
+    assert (spread[:2] > 0.01).all() and (snacks > 0.05).all(), "any snack may lie on any side"
+    held_still(world, 25)
+    moved = np.abs(world.environment_state() - starts[-1])[28:]
+    assert moved[:7].max() < 2e-3 and moved[15:37].max() < 2e-3 and moved[7:15].max() < 0.02
+
+
+def test_the_value_says_what_the_world_is(world: SackDraw) -> None:
+    spec = BimanualSpec("sack-draw", limit=600)
+    world.reset(0)
+    assert world.environment_state().shape == (spec.environment_dim,) == (ENVIRONMENT_DIM,)
+    assert spec().prompt == world.prompt and spec.inputs.environment_dim == ENVIRONMENT_DIM
+
+
+def test_a_mouth_by_hand() -> None:
+    assert mouth_radius(np.zeros(8)) == pytest.approx(RADIUS)
+    assert mouth_radius(np.full(8, -np.pi / 6)) == pytest.approx(RADIUS - HEIGHT / 2)
+    assert is_inside(np.array([0.0, RADIUS - 1e-3, 0.02])) and not is_inside(
+        np.array([0.0, RADIUS + 1e-3, 0.02])
+    )
+    assert not is_inside(np.array([0.0, 0.0, HEIGHT + 1e-3]))
+
+
+@pytest.mark.parametrize(
+    ("newtons", "held", "shuts", "slides"),
+    [(2.5, True, True, False), (1.0, True, False, False), (1.0, False, False, True)],
+)
+def test_the_string_runs_stiffly_and_drags_a_sack_that_nobody_holds(
+    world: SackDraw, newtons: float, held: bool, shuts: bool, slides: bool
+) -> None:
+    """More force is needed to draw the string than to move the sack."""
+    world.reset(1)
+    put_in(world)
+    held_still(world, 10)
+    start = world.data.joint("sack").qpos[:2].copy()
+    assert pull_bead(world, newtons, 25, held=held) == shuts
+    leans = world.environment_state()[35:43].astype(float)
+    assert (mouth_radius(leans) < SHUT) == shuts
+    assert (float(np.linalg.norm(world.data.joint("sack").qpos[:2] - start)) > 0.05) == slides
+
+
+def test_it_counts_only_with_all_three_inside_and_is_latched(world: SackDraw) -> None:
+    world.reset(1)
+    put_in(world)
+    world.data.joint("item_2").qpos[:3] = (0.2, 0.5, ITEM)
+    held_still(world, 10)
+    assert not pull_bead(world, 2.5, 25, held=True), "two snacks"
+
+    world.reset(1)
+    put_in(world)
+    held_still(world, 10)
+    assert pull_bead(world, 2.5, 25, held=True)
+    assert world.environment_state()[43] == pytest.approx(PULL, abs=0.01)
+    world.data.joint("item_2").qpos[:3] = (0.2, 0.5, ITEM)
+    assert held_still(world, 2), "what has succeeded stays so"
+
+
+def test_the_mouth_opens_again_by_itself(world: SackDraw) -> None:
+    """The staves are sprung; a string that nobody pulls holds by its friction alone."""
+    world.reset(2)
+    for k in range(8):
+        world.data.joint(f"stave_{k}").qpos[:] = -0.4
+    held_still(world, 40)
+    assert world.environment_state()[35:43] == pytest.approx(np.full(8, REST), abs=0.04)
+
+
+def test_stages_come_in_order(world: SackDraw) -> None:
+    expert = Expert()
+    expert.reset(np.random.default_rng(0), CLEAN)
+    world.reset(0)
+    stages: list[int] = []
+    progress: list[float] = []
+    done = False
+    while not done and len(stages) < 600:
+        state = world.environment_state()
+        stages.append(expert.stage(state))
+        progress.append(expert.progress(state))
+        done = world.step(expert.act(state))
+    assert done and stages == sorted(stages) and stages[0] == 0 and stages[-1] == len(STAGES)
+    assert progress[-1] >= len(STAGES) and min(np.diff(progress)) > -0.5
+    assert all(expert.view(world.environment_state()).inside)
+
+
+def test_a_snack_that_fell_beside_the_sack_is_brought_again(world: SackDraw) -> None:
+    """The rescuer takes over with a snack behind the sack, and hands that are elsewhere."""
+    world.reset(4)
+    put_in(world)
+    sack = world.data.joint("sack").qpos
+    world.data.joint("item_1").qpos[:3] = sack[:3] + (-0.03, -0.12, ITEM)
+    held_still(world, 10)
+    expert = Expert()
+    expert.reset(np.random.default_rng(0), RESCUER)
+    assert any(world.step(expert.act(world.environment_state())) for _ in range(400))
+
+
+def test_it_plays_in_the_one_loop(world: SackDraw) -> None:
+    episode = run_episode(world, None, Demonstrate(), task="sack-draw", seed=0, limit=30, pictures=False)
+    assert episode.action.shape == (30, 14) and not episode.success.any()
+
+
+def test_random_play_is_finite_and_without_warnings() -> None:
+    told = bimanual.random_play("sack-draw", episodes=3, steps=60)
+    assert "0 with a warning of MuJoCo's, 0 with a number that is not finite" in told
