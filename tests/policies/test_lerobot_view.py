@@ -12,6 +12,7 @@ import pytest
 import torch
 from data.conftest import make_episode
 
+from vantage.cli import dispatch
 from vantage.core.weights import FilteredBC
 from vantage.data.episodes import save_episode
 from vantage.data.experience import Experience, load_experience
@@ -161,6 +162,12 @@ def test_what_is_never_drawn_is_not_there_and_videos_are_not_copied(shown: Shown
         for source in shown.experience.sources
     ]
     np.testing.assert_array_equal(statistics["observation.images.front"]["min"], np.min(lows, axis=0))
+
+
+def test_a_view_is_not_taken_for_a_recording(shown: Shown) -> None:
+    for command in ("audit", "label"):
+        with pytest.raises(VantageError, match=r"is a view of other data sets, .*; name the recordings"):
+            dispatch([command, str(shown.root), *(["--out", "l.parquet"] if command == "label" else [])])
 
 
 @pytest.fixture

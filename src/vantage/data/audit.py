@@ -30,7 +30,7 @@ from vantage.data.labelling import labels_of
 from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes
 from vantage.data.sidecars import AnyLength, match, read_labels
 from vantage.data.v3.meta import INFO_FILE
-from vantage.data.v3.read import Table, read_table
+from vantage.data.v3.read import Table, read_table, refuse_view
 from vantage.disk.tables import read_parquet
 from vantage.types import Controller, Labels, Reading, Route, VantageError
 
@@ -142,12 +142,13 @@ def audit(
     """Look through a dataset and, where given, its outcomes csv, its labels and its weights.
 
     `demos`, `reading`: as in `stages.label.label`. `pictures`: decode every video, to find cameras that are
-    stuck. Raises VantageError only where there is no dataset at all.
+    stuck. Raises VantageError only where there is no dataset at all, or a view of others.
     """
     if not (root / INFO_FILE).is_file():
         raise VantageError(
             f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder."
         )
+    refuse_view(root)
     faults = Faults()
     weighing = None if weights is None else faults.tried(_weighing, weights)
     table = _read(root, demos, reading, faults)

@@ -32,6 +32,7 @@ from vantage.data.v3.meta import (
     INFO_FILE,
     TASKS_FILE,
     VIDEO_FILE,
+    VIEW_FILE,
     Camera,
     Episodes,
     Info,
@@ -60,7 +61,7 @@ from vantage.disk.files import read_json, whole_folder, write_json
 from vantage.disk.tables import write_parquet
 from vantage.types import Route, VantageError
 
-WEIGHTS_FILE = "meta/vantage_weights.parquet"
+WEIGHTS_FILE = VIEW_FILE
 """The view's own ledger: 4-weights.parquet's columns, and whose frame each one is (`source`,
 `source_index`)."""
 Columns = dict[str, Shaped[np.ndarray, "K ..."]]

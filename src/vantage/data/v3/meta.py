@@ -30,6 +30,8 @@ TASKS_FILE = "meta/tasks.parquet"
 EPISODES_FOLDER = "meta/episodes"
 DATA_FOLDER = "data"
 DATA_FILE = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIEW_FILE = "meta/vantage_weights.parquet"
+"""Makes a data set a view of others (`data.view`)."""
 VIDEO_FILE = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 
 RESTORE = "restore it from where the dataset came from"

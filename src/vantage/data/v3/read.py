@@ -21,6 +21,7 @@ from vantage.data.v3.clock import cuts_in_time, seconds
 from vantage.data.v3.columns import flags, rewarded, vectors, whole_numbers
 from vantage.data.v3.meta import (
     DATA_FOLDER,
+    VIEW_FILE,
     Info,
     check_episodes,
     missing_data_files,
@@ -174,6 +175,7 @@ def read_table(
     and for cameras that are videos: a `meta/episodes` that does not describe the data, and videos that are
     missing, cut short or shorter than their episodes. `videos=False` leaves the latter to somebody else.
     """
+    refuse_view(root)
     info = read_info(root)
     missing_columns(info)
     driver = driver_column(info, demos is True, reading)
@@ -224,6 +226,15 @@ def read_table(
         state_names=info.features[STATE].names,
         action_names=info.features[ACTION].names,
     )
+
+
+def refuse_view(root: Path) -> None:
+    """Raise VantageError for what `vantage weights --view` wrote: the same frames stand in its sources."""
+    if (root / VIEW_FILE).exists():
+        raise VantageError(
+            f"{root} is a view of other data sets, which `vantage weights --view` wrote for lerobot-train; "
+            "name the recordings themselves"
+        )
 
 
 def demonstrations(demos: bool | Collection[int], episodes: int, root: Path) -> Bool[np.ndarray, "M"]:
