@@ -16,7 +16,7 @@ from vantage.recipes.metaworld_ppo import (
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_alone, study_debug, study_pixels, study_screen, study_state
-from vantage.recipes.study_lerobot import study_act
+from vantage.recipes.study_lerobot import study_act, study_smolvla
 from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
 from vantage.study.plan import Study
@@ -50,6 +50,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
         "screen": study_screen,
         "pixels": study_pixels,
         "act": study_act,
+        "smolvla": study_smolvla,
         "mt10-ppo": study_mt10_ppo,
     }
 )
