@@ -1,6 +1,7 @@
 """Every experiment, at toy size, in this process: a study of one easy task, two seeds and three arms serves
 three of them."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from experiments import (
     publish_study,
     quickstart_seeds,
     quickstart_table,
+    rounding,
     shortest_times,
     training_start,
 )
@@ -229,11 +231,39 @@ def test_quickstart_of_several_seeds(
     quickstart_seeds.table(rows)
     assert capsys.readouterr().out in told
 
+    # The same demonstrations again: two fits that differ in the order of sums, and two in their batches.
+    fits = {"briefly": PolicyFit(steps=3, batch=8)}
+    trials = tmp_path / "rounding.parquet"
+    rounding.run(
+        tmp_path / "runs",
+        seeds=1,
+        workers=1,
+        recipe=toy(),
+        variants=fits,
+        per_world=1,
+        out=tmp_path / "out",
+        rows=trials,
+    )
+    kept = read_parquet(trials)
+    assert kept["pair"].tolist() == ["threads", "batches"]
+    losses = [
+        [json.loads(line)["loss"] for line in path.read_text().splitlines()]
+        for path in sorted((tmp_path / "out").rglob("metrics.jsonl"))
+    ]
+    assert [len(loss) for loss in losses] == [3, 3, 3]
+    assert kept["step"][1] == 1, "other batches have another loss from the first step on"
+    told = capsys.readouterr().out
+    assert (
+        "| briefly | batches | 1 |" in told and "1 seeds (their rates in this order), 1 development" in told
+    )
+
 
 def test_stored_rows_are_drawn_again(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evening.table(copied / "docs/results/evening.parquet")
     assert capsys.readouterr().out.strip() in (copied / "docs/results.md").read_text()
     training_start.main([])
+    quickstart_seeds.table()
+    rounding.table()
     same_pages(copied)
     for experiment, words in ((critic_table, []), (expert_rates, ["--print"]), (shortest_times, ["--print"])):
         capsys.readouterr()

@@ -7,13 +7,14 @@ here the CPU stands in, so that the file itself is known to run.
 
 import copy
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import recorded as recordings
 import torch
-from tiny_lerobot import batch_for, tiny
+from tiny_lerobot import KINDS, batch_for, tiny, tiny_pi
 
 from vantage.batch import Batch
 from vantage.core.losses import flow_loss
@@ -41,9 +42,10 @@ def example(kind: str) -> tuple[Policy, Batch]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("kind", ["small", "smolvla", "act", "multi_task_dit"])
+@pytest.mark.parametrize("kind", ["small", *KINDS])
 def test_loss_features_and_actions_are_the_cpus(kind: str, device: str) -> None:
-    policy, batch = example(kind)
+    with tiny_pi() if kind.startswith("pi") else nullcontext():
+        policy, batch = example(kind)
     policy.eval()
     twin, draw = (
         copy.deepcopy(policy).to(device),

@@ -650,6 +650,11 @@ def test_a_type_from_scratch_is_a_function_of_its_seed(tmp_path: Path) -> None:
         LeRobotScratch(type="act", settings=("chunk_size=many",)).interface(facts())
 
 
+def test_the_true_state_is_for_act_alone() -> None:
+    with pytest.raises(VantageError, match="smolvla looks at pictures; true_state is for act alone"):
+        LeRobotScratch(type="smolvla", true_state=True)
+
+
 def test_what_lerobot_refuses_is_said_before_anything_is_played(tmp_path: Path) -> None:
     wrong = ("dim_model=-3", "pretrained_backbone_weights=null")
     policy = LeRobotScratch(type="act", true_state=True, settings=wrong)

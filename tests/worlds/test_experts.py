@@ -89,3 +89,8 @@ def test_a_task_without_an_operator_is_one_sentence() -> None:
         VantageError, match=r"nobody can operate 'hammer-v3' yet; there are operators for reach-v3"
     ):
         Expert("hammer-v3")
+
+
+def test_a_task_that_does_not_exist_is_not_said_to_lack_an_operator() -> None:
+    with pytest.raises(VantageError, match=r"there is no MetaWorld task 'nothing-v3'; there are asse"):
+        Expert("nothing-v3")

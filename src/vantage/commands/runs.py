@@ -110,7 +110,12 @@ def claimed(out: Path, name: str, settings: object) -> Generator[None]:
     check_ours(out, name, settings)
     with alone(out, REMEDY):
         claim(out, name, settings)
-        yield
+        try:
+            yield
+        except VantageError:
+            if {path.name for path in out.iterdir()} <= {RECIPE, LOCK}:
+                (out / RECIPE).unlink(missing_ok=True)  # refused before anything was made
+            raise
 
 
 @ranks.first_alone

@@ -146,11 +146,14 @@ class LeRobotScratch:
     """Compute activations again in the backward pass, where the policy can: less memory, more time."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for a type that Vantage does not drive, or a backbone of the wrong kind."""
+        """Raise `VantageError` for a type that Vantage does not drive or that cannot see the true state, and
+        for a backbone of the wrong kind."""
         if self.type not in ADAPTERS:
             raise VantageError(
                 f"Vantage trains no {self.type!r} of LeRobot's; it trains {', '.join(ADAPTERS)}"
             )
+        if self.true_state and self.type != "act":
+            raise VantageError(f"{self.type} looks at pictures; true_state is for act alone, so leave it out")
         wanted = {"smolvla": SmallVLM, "multi_task_dit": SmallCLIP}.get(self.type)
         if self.backbone is not None and type(self.backbone) is not wanted:
             fitting = "no backbone of this kind" if wanted is None else wanted.__name__

@@ -48,6 +48,12 @@ _MUST_GRASP = ("stick-push-v3",)
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
+def check_task(task: str) -> None:
+    """Raise `VantageError` for a name that none of MetaWorld's tasks has."""
+    if task not in ALL_V3_ENVIRONMENTS:
+        raise VantageError(f"there is no MetaWorld task {task!r}; there are {', '.join(TASKS)}")
+
+
 class MetaWorld:
     """One task; implements `World`. The limit of an episode belongs to whoever runs it."""
 
@@ -65,8 +71,7 @@ class MetaWorld:
         that open and close differ in the prompt alone. In both forms the same seed gives the very same first
         pictures for every task of the scene; the success tests stay MetaWorld's own.
         """
-        if task not in ALL_V3_ENVIRONMENTS:
-            raise VantageError(f"there is no MetaWorld task {task!r}; there are {', '.join(TASKS)}")
+        check_task(task)
         if alike and task not in ALIKE:
             raise VantageError(f"{task} shares no scene; alike is for {', '.join(ALIKE)}")
         if half_open and task not in HALF_OPEN:

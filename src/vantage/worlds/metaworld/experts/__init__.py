@@ -22,6 +22,7 @@ class Expert:
     def __init__(self, task: str) -> None:
         """Raises VantageError for a task without a plan."""
         if task not in PLANS:
+            _check_there(task)
             raise VantageError(f"nobody can operate {task!r} yet; there are operators for {', '.join(PLANS)}")
         self._plan = PLANS[task]
         self.reset(np.random.default_rng(0), CLEAN)
@@ -67,3 +68,10 @@ def view_of(state: Float32[np.ndarray, "39"]) -> View:
     """The parts of MetaWorld's observation that plans look at."""
     wide = state.astype(np.float64)
     return View(hand=wide[:3], opening=float(wide[3]), thing=wide[4:7], goal=wide[36:39])
+
+
+def _check_there(task: str) -> None:
+    """Raise `VantageError` for a name that no task of MetaWorld has."""
+    from vantage.worlds.metaworld.world import check_task  # imports the simulator
+
+    check_task(task)
