@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from experiments.publish_study import between
 from experiments.quickstart_table import ARMS, CONTROL
 from vantage.cli import dispatch
 from vantage.core.stats import Interval
@@ -68,8 +69,12 @@ def trials(folder: Path, arm: str, seed: int) -> Columns:
 
 
 def table(rows: Annotated[Path, tyro.conf.Positional] = KEPT) -> None:
-    """Print the table of kept trials, in markdown."""
-    print(written(read_parquet(rows)))
+    """Print the table of kept trials, in markdown, and put it into README.md and docs/results.md."""
+    drawn = written(read_parquet(rows))
+    print(drawn)
+    if rows == KEPT:
+        for page in (Path("README.md"), Path("docs/results.md")):
+            between(page, "quickstart-seeds", drawn, "### Over seeds")
 
 
 def written(kept: Columns) -> str:
