@@ -406,6 +406,16 @@ def test_without_a_cluster_nothing_is_written(
     assert code == 2 and "there is no Ray cluster" in err and not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_refused_leaves_no_recipe(
+    vantage: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    wrong = ("--policy.settings", "dim_model=-3", "pretrained_backbone_weights=null")
+    policy = ("--policy", "LeRobotScratch", "--policy.type", "act", "--policy.true-state", "true", *wrong)
+    code, _, err = vantage("run", "debug", "--out", tmp_path / "run", "--workers", 1, *policy)
+    assert code == 2 and "cannot be used by LeRobot" in " ".join(err.split())
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {LOCK}
+
+
 def test_a_policy_of_lerobots_that_sees_less_is_told() -> None:
     recipe = named_recipe("debug")
     pictures = replace(recipe.value, policy=LeRobotScratch(type="act"))
