@@ -92,6 +92,7 @@ TESTS = {
         "python -m experiments.publish_study": "test_publish_study_draws_what_is_published",
         "python -m experiments.quickstart_seeds": "test_quickstart_of_several_seeds",
         "python -m experiments.quickstart_table": "test_quickstart_table_of_a_run",
+        "python -m experiments.rounding": "test_quickstart_of_several_seeds",
         "python -m experiments.shortest_times": "test_shortest_times",
         "python -m experiments.training_start": "test_training_start",
     },

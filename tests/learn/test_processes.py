@@ -22,6 +22,7 @@ from shared_fit import improve
 
 from vantage.algorithms.supervised import Supervision
 from vantage.config import dumps
+from vantage.disk.tables import read_parquet
 from vantage.learn.step import Compute
 from vantage.recipes.debug import debug
 from vantage.stages.collect import Demonstrations
@@ -119,7 +120,12 @@ def test_two_processes_train_what_one_does(together: dict[str, Path], alone: Pat
 
     ours, theirs = (load_file(folder / "round-01/3-critic/features.safetensors") for folder in (run, alone))
     torch.testing.assert_close(ours["features"], theirs["features"], rtol=0, atol=1e-5)
-    assert (run / "round-01/4-weights.parquet").exists()
+    ours, theirs = (load_file(folder / "round-01/3-critic/critic.safetensors") for folder in (run, alone))
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4, msg=f"critic: {name}")
+    shared, one = (read_parquet(folder / "round-01/4-weights.parquet") for folder in (run, alone))
+    for name in ("p_v", "weight"):
+        np.testing.assert_allclose(shared[name], one[name], rtol=0, atol=1e-4, err_msg=name)
 
 
 def write_settings(out: Path) -> Path:
