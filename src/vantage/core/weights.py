@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
 from vantage.config import Positive, Share, check
 from vantage.core.returns import LookAhead, Strides, efficiency_ahead
+from vantage.core.stats import effective_sample_size
 from vantage.types import Credit, Evidence, Route, Values, VantageError
 
 
@@ -112,6 +113,30 @@ def fresh(
     Demonstrations (version -1), and those whose policy is fewer than `cutoff` actor updates old.
     """
     return (policy_version < 0) | (current_version - policy_version < cutoff)
+
+
+def tempered(advantage: Float[np.ndarray, "N"], effective: float) -> tuple[Float64[np.ndarray, "N"], float]:
+    """(w, T) with w = exp((A - max A) / T) and T such that the effective sample size of w is a share
+    `effective` of N.
+
+    The size grows with T, from the number of largest advantages to N, so T is found by bisection; where the
+    share cannot be had, T is at the nearer end. Kish's size is `stats.effective_sample_size`. At a share of 1
+    every frame counts the same, as in imitation.
+    """
+    below = advantage.astype(np.float64) - advantage.max()
+    spread = float(-below.min())
+    if spread == 0 or effective >= 1:
+        return np.ones(len(below)), float("inf")
+
+    low, high = np.log(spread * 1e-6), np.log(spread * 1e6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        weight = np.exp(below / np.exp(middle))
+        if effective_sample_size(weight) < effective * len(below):
+            low = middle
+        else:
+            high = middle
+    return np.exp(below / np.exp(high)), float(np.exp(high))
 
 
 def normalise(
