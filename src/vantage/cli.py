@@ -97,6 +97,7 @@ COMMANDS = (
     Command(COMPARE, compare.study_cell, by_name=True),
     Command(STAGE, stages.collect, by_name=True),
     Command(STAGE, stages.fit_critic, together=True, by_name=True),
+    Command(STAGE, stages.fit_chunk_critic, by_name=True),
     Command(STAGE, stages.weigh, by_name=True),
     Command(STAGE, stages.fit_policy, together=True, by_name=True),
     Command(STAGE, stages.evaluate, by_name=True),

@@ -1,7 +1,7 @@
 """The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run,
 everything else from files."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,12 @@ from vantage.disk.files import read_json
 from vantage.disk.layout import Round
 from vantage.disk.lock import alone
 from vantage.errors import VantageError
+from vantage.learn.critic.chunks import ChunkCriticFit
+from vantage.report import charts
+from vantage.report.svg import save_svg
+from vantage.report.table import Table
 from vantage.stages.collect import collect_demonstrations
+from vantage.stages.fit_chunk_critic import fit_chunk_critic as train_chunk_critic_of_round
 from vantage.stages.label import Labelling
 
 
@@ -48,6 +53,61 @@ def fit_critic(folder: Path, *, recipe: str) -> None:
             )
         _must_be_new(current.critic)
         _staged(current, settings, "critic").fit_critic()
+
+
+def fit_chunk_critic(
+    folder: Path, *, folds: int, members: int, steps: int, mc_share: float, recipe: str
+) -> None:
+    """3-chunk-critic, with its calibration drawn and printed."""
+    fit = ChunkCriticFit()
+    wanted = replace(
+        fit,
+        critic=replace(fit.critic, folds=folds, members=members, steps=steps),
+        viability=replace(fit.viability, mc_share=mc_share),
+    )
+    with _opened(folder, recipe) as (current, settings):
+        if current.number == 0:
+            raise VantageError(
+                f"{current.folder} is supervised and has no critic; name round-01 or a later one"
+            )
+        _must_be_new(current.chunk_critic)
+        learning = improver(current, settings)
+        train_chunk_critic_of_round(
+            learning.sources,
+            learning.entering,
+            current.chunk_critic,
+            wanted,
+            t_max=learning.t_max,
+            seed=learning.train_seed,
+            compute=learning.compute,
+        )
+
+    quality = read_json(current.chunk_critic / "quality.json")
+    figure = save_svg(
+        charts.calibration(quality["reliability"], 480, 360), current.chunk_critic / "calibration.svg"
+    )
+    print(_calibration(quality))
+    print(f"drawn in {figure}")
+
+
+def _calibration(quality: Mapping[str, Any]) -> str:
+    """What a critic promised and what came true, by bins of the promise."""
+    rows = [
+        [
+            f"{row['p_low']:.1f} to {row['p_high']:.1f}",
+            f"{row['n']:,}",
+            f"{row['mean_p']:.3f}",
+            f"{row['rate']:.3f}",
+        ]
+        for row in quality["reliability"]
+        if row["n"]
+    ]
+    auc = "none" if quality["auc"] is None else f"{quality['auc']:.3f}"
+    head = (
+        f"held-out windows {quality['held_out_frames']:,}, AUC {auc}, BCE {quality['bce']:.3f} "
+        f"(base rate {quality['bce_base_rate']:.3f}), calibration error {quality['ece']:.3f}"
+    )
+    return f"{head}\n{Table(['predicted', 'windows', 'mean', 'came true'], rows).markdown()}"
 
 
 def weigh(folder: Path, *, recipe: str) -> None:

@@ -30,6 +30,34 @@ def fit_critic(round: Folder, /, recipe: OwnRecipe = "") -> None:
     rounds.fit_critic(round, recipe=recipe)
 
 
+def fit_chunk_critic(
+    round: Folder,
+    /,
+    folds: int = 5,
+    members: int = 1,
+    steps: int = 1000,
+    mc_share: float = 0.5,
+    recipe: OwnRecipe = "",
+) -> None:
+    """3-chunk-critic: viability and steps of a state and the chunk done there.
+
+    Nothing of the run reads it; calibration.svg in it is the plot by bins, on episodes it never saw.
+
+    Args:
+        round: Folder of the round, inside a run.
+        folds: Folds of cross-fitting; 1: a fifth of the episodes is held out instead.
+        members: Critics per fold, averaged.
+        steps: Gradient steps of each head at most.
+        mc_share: Share of the outcome itself in what teaches viability; the rest is n-step TD.
+        recipe: The function that made the recipe, for a run with classes of your own (a world, an operator).
+    """
+    from vantage.commands import rounds
+
+    rounds.fit_chunk_critic(
+        round, folds=folds, members=members, steps=steps, mc_share=mc_share, recipe=recipe
+    )
+
+
 def weigh(round: Folder, /, recipe: OwnRecipe = "") -> None:
     """4-weights.parquet: the credit ledger, a weight for every frame.
 

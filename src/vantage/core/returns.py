@@ -4,9 +4,10 @@
     TD              k recorded steps, then the critic's value    stride_rows -> LookAhead
     mix             a weighted mean of the two                   mix
 
-One look-ahead serves both heads: y(t) = gain(t) + discount(t) * V(s_row(t)). V_e has gain -1 per step and
-discount 1 (Eq. 3); the parent head has its rewards and gamma (Eq. 9). Everything is in control steps;
-`losses.efficiency_loss` divides by a unit.
+One look-ahead serves every head: y(t) = gain(t) + discount(t) * V(s_row(t)). V_e has gain -1 per step and
+discount 1 (Eq. 3); the parent head has its rewards and gamma (Eq. 9); viability, where TD teaches it, has the
+outcome at the end as its only gain, and discount 1. Everything is in control steps; `losses.efficiency_loss`
+divides by a unit.
 """
 
 from dataclasses import dataclass
@@ -92,6 +93,20 @@ def efficiency_ahead(strides: Strides) -> LookAhead:
     return LookAhead(row=strides.row, gain=gain, discount=np.where(strides.terminal, 0.0, 1.0))
 
 
+def viability_ahead(strides: Strides, outcome: Float64[np.ndarray, "N"]) -> LookAhead:
+    """TD targets of viability at stride k: p(s_{t+k}), and the outcome itself within k steps of the end.
+
+    `strides`: with every recorded end as `terminal`. `outcome`: of each frame's episode, 1 or 0. It is the
+    n-step return of a reward that is 1 at success and 0 elsewhere, undiscounted (as in arXiv 2507.07969).
+    """
+    gain = np.where(strides.terminal, outcome, 0.0)
+    return LookAhead(
+        row=strides.row,
+        gain=np.where(strides.defined, gain, np.nan),
+        discount=np.where(strides.terminal, 0.0, 1.0),
+    )
+
+
 def parent_ahead(
     strides: Strides, reward: Float64[np.ndarray, "N"], starts: Bool[np.ndarray, "N"], gamma: float
 ) -> LookAhead:
@@ -156,6 +171,31 @@ class EfficiencyTarget:
         """TD targets for a table of frames."""
         starts = frames.stretch_starts(across_handover=self.across_handover)
         return efficiency_ahead(stride_rows(starts, frames.success, self.stride))
+
+    def supervised(self, mask: Bool[np.ndarray, "N"], ahead: LookAhead) -> Bool[np.ndarray, "N"]:
+        """Frames with a target: `mask`, less the frames just before a cut, which have no TD target."""
+        return mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViabilityTarget:
+    """How the viability of a state and a chunk is taught: by what was reached k steps later, by the outcome,
+    or by both."""
+
+    stride: Count = 8
+    """k, recorded control steps before the bootstrap."""
+    mc_share: Share = 0.5
+    """Share of the outcome itself (Monte-Carlo); 1: nothing else."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
+
+    def ahead(self, frames: Timeline) -> LookAhead:
+        """TD targets for a table of frames; none looks past a hand-over, since no outcome may cross one."""
+        ends = frames.last & ~np.isnan(frames.outcome)
+        starts = frames.stretch_starts(across_handover=False)
+        return viability_ahead(stride_rows(starts, ends, self.stride), frames.outcome)
 
     def supervised(self, mask: Bool[np.ndarray, "N"], ahead: LookAhead) -> Bool[np.ndarray, "N"]:
         """Frames with a target: `mask`, less the frames just before a cut, which have no TD target."""

@@ -67,6 +67,11 @@ class Round:
         return self.folder / "3-critic"
 
     @property
+    def chunk_critic(self) -> Path:
+        """The critic of states and chunks, where `vantage fit-chunk-critic` has trained one."""
+        return self.folder / "3-chunk-critic"
+
+    @property
     def weights(self) -> Path:
         """The weights of everything this round trains on."""
         return self.folder / "4-weights.parquet"

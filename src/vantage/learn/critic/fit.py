@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, viability_loss
-from vantage.core.returns import EfficiencyTarget, bootstrap, mix
+from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.learn.critic.problem import CriticProblem
 from vantage.learn.finite import BY_FEATURES, OF_CRITIC, LossWatch, Naming, no_number, rows_of
 from vantage.learn.optim import constant_rate, move_towards
@@ -84,7 +84,7 @@ def train_critic(
     problem = problem.to(device)
     _begin_at_the_mean(critic, problem)
     heads: tuple[_Head, ...] = (
-        _Viability(critic, problem, settings),
+        _Viability(critic, problem, settings, copy.deepcopy(critic.viability).eval()),
         _Efficiency(critic, problem, settings, copy.deepcopy(critic.efficiency).eval()),
     )
 
@@ -112,11 +112,13 @@ def _begin_at_the_mean(critic: DualCritic, problem: CriticProblem) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Viability:
-    """z_v, taught by the outcome."""
+    """z_v, taught by the outcome, or by its mix with TD where the problem says so; judged by the outcome."""
 
     critic: DualCritic
     problem: CriticProblem
     settings: CriticFit
+    slow: nn.Module
+    """The slow copy of the head that TD bootstraps from."""
     title: str = "critic, viability head"
     loss_name: str = "loss_viability"
     check_name: str = "val_bce"
@@ -130,15 +132,35 @@ class _Viability:
         return self.problem.viability_train
 
     def before_step(self) -> None:
-        """Nothing."""
+        if self.problem.viability_ahead is not None:
+            move_towards(self.slow, self.critic.viability, self.settings.polyak)
 
     def loss(self, rows: Int64[Tensor, "B"], denominator: int) -> Float[Tensor, ""]:
-        z_v = self.critic.z_v(self.problem.features[rows])
-        return viability_loss(z_v, self.problem.outcome[rows], _all_of(rows), denominator)
+        return self._cross_entropy(rows, self._targets(rows), denominator)
 
     def check(self) -> float:
         rows = torch.from_numpy(_thin_out(self.problem.viability_check)).to(self.problem.features.device)
-        return self.loss(rows, len(rows)).item()
+        return self._cross_entropy(rows, self.problem.outcome[rows], len(rows)).item()
+
+    def _cross_entropy(
+        self,
+        rows: Int64[Tensor, "B"],
+        target: Float[Tensor, "B"],
+        denominator: int,
+    ) -> Float[Tensor, ""]:
+        z_v = self.critic.z_v(self.problem.features[rows])
+        return viability_loss(z_v, target, _all_of(rows), denominator)
+
+    @torch.no_grad()
+    def _targets(self, rows: Int64[Tensor, "B"]) -> Float[Tensor, "B"]:
+        """The outcome, or its mix with TD, for the drawn rows only."""
+        problem = self.problem
+        if problem.viability_ahead is None:
+            return problem.outcome[rows]
+
+        later, gain, discount = _look_ahead(problem.viability_ahead, rows)
+        p_v = torch.sigmoid(self.slow(problem.features[later]).squeeze(-1))
+        return mix(bootstrap(gain, discount, p_v), problem.outcome[rows], problem.viability_mc_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +212,8 @@ class _Efficiency:
     @torch.no_grad()
     def _targets(self, rows: Int64[Tensor, "B"]) -> Float[Tensor, "B"]:
         """TD, Monte-Carlo or their mix, for the drawn rows only."""
-        problem, ahead = self.problem, self.problem.ahead
-        drawn, device = rows.cpu().numpy(), rows.device
-        gain = torch.from_numpy(ahead.gain[drawn]).float().to(device)
-        discount = torch.from_numpy(ahead.discount[drawn]).float().to(device)
-        later = torch.from_numpy(ahead.row[drawn]).to(device)
-
+        problem = self.problem
+        later, gain, discount = _look_ahead(problem.ahead, rows)
         value = self.critic.steps_from(self.slow(problem.features[later]))
         return mix(bootstrap(gain, discount, value), problem.monte_carlo[rows], self.settings.target.mc_share)
 
@@ -286,6 +304,17 @@ def _fit_head(
     if settings.keep_best:
         module.load_state_dict(best.weights)
     return curve
+
+
+def _look_ahead(
+    ahead: LookAhead, rows: Int64[Tensor, "B"]
+) -> tuple[Int64[Tensor, "B"], Float[Tensor, "B"], Float[Tensor, "B"]]:
+    """(row, gain, discount) of these rows, on their device."""
+    drawn, device = rows.cpu().numpy(), rows.device
+    later = torch.from_numpy(ahead.row[drawn]).to(device)
+    gain = torch.from_numpy(ahead.gain[drawn]).float().to(device)
+    discount = torch.from_numpy(ahead.discount[drawn]).float().to(device)
+    return later, gain, discount
 
 
 def _all_of(rows: Int64[Tensor, "B"]) -> Tensor:

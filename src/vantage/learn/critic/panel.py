@@ -21,6 +21,7 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vantage.core.returns import ViabilityTarget
 from vantage.data.experience import Experience
 from vantage.disk.files import write_json
 from vantage.learn.critic.fit import CriticFit, train_critic
@@ -56,6 +57,16 @@ class Panel:
 
         return Values(z_v=z_v, v_e=v_e)
 
+    @torch.no_grad()
+    def judge(self, features: Float[Tensor, "N D"]) -> Values:
+        """z_v and V_e of states that no critic has seen, the mean of all of them."""
+        device = self.folds[0][0].t_max.device
+        judged = [critic(features.to(device)) for critics in self.folds for critic in critics]
+        return Values(
+            z_v=torch.stack([z for z, _ in judged]).mean(0).cpu().numpy(),
+            v_e=torch.stack([v for _, v in judged]).mean(0).cpu().numpy(),
+        )
+
 
 class TrainedPanel(NamedTuple):
     """What training a panel leaves."""
@@ -77,11 +88,13 @@ def train_panel(
     t_max: int,
     seed: int,
     compute: Compute = Compute(),
+    viability: ViabilityTarget | None = None,
 ) -> TrainedPanel:
     """Train every critic of the panel, on the device of `compute`.
 
-    `features`: phi(s) of every frame. `t_max`: the longest possible episode in control steps. Raises
-    `VantageError` where no frame carries an outcome, and at a step whose loss is NaN or infinite.
+    `features`: phi(s) of every frame. `t_max`: the longest possible episode in control steps. `viability`:
+    how it is taught; None: by the outcome alone. Raises `VantageError` where no frame carries an outcome, and
+    at a step whose loss is NaN or infinite.
     """
     fold = deal_folds(experience, settings.folds, seed)
     named = partial(frames_by_size, experience, features)
@@ -97,7 +110,9 @@ def train_panel(
             own_seed = seed + 1_000_003 * (number * settings.members + member)
             with global_generator_kept(own_seed):
                 critic = DualCritic(features.shape[1], t_max, settings.width, settings.dropout)
-                problem = pose(experience, features, critic, settings, seed=seed, unseen=unseen)
+                problem = pose(
+                    experience, features, critic, settings, seed=seed, unseen=unseen, viability=viability
+                )
                 curves.append(train_critic(critic, problem, settings, own_seed, compute, named))
             problems.append(problem)
             members.append(critic)
@@ -115,6 +130,7 @@ def pose(
     *,
     seed: int,
     unseen: np.ndarray | None = None,
+    viability: ViabilityTarget | None = None,
 ) -> CriticProblem:
     """The problem of one critic, whose standardisation is fitted to the features first."""
     x = torch.from_numpy(features)
@@ -128,6 +144,7 @@ def pose(
         held_out=settings.held_out,
         seed=seed,
         unseen=unseen,
+        viability=viability,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from vantage.core.returns import EfficiencyTarget, LookAhead
+from vantage.core.returns import EfficiencyTarget, LookAhead, ViabilityTarget
 from vantage.data.experience import Experience
 from vantage.types import VantageError
 
@@ -39,6 +39,10 @@ class CriticProblem:
     task: Int64[np.ndarray, "N"]
     """Row of `tasks`."""
     tasks: tuple[str, ...]
+    viability_ahead: LookAhead | None = None
+    """TD targets of viability; None: the outcome alone teaches it (Eq. 4)."""
+    viability_mc_share: float = 1.0
+    """Share of the outcome itself beside them."""
 
     @property
     def viability_check(self) -> Int64[np.ndarray, "V3"]:
@@ -75,16 +79,22 @@ class CriticProblem:
         held_out: float,
         seed: int,
         unseen: Bool[np.ndarray, "N"] | None = None,
+        viability: ViabilityTarget | None = None,
     ) -> "CriticProblem":
         """The problem that labelled frames pose.
 
         `features`: standardised phi(s) of every frame. `target`: how V_e is taught. `held_out`: share of the
-        episodes that only judge. `unseen`: frames that are left out altogether (a fold). Raises
-        `VantageError` where no frame is left to learn viability from.
+        episodes that only judge. `unseen`: frames that are left out altogether (a fold). `viability`: how it
+        is taught; None: by the outcome alone. Raises `VantageError` where no frame is left to learn viability
+        from.
         """
         labels = experience.labels
         ahead = target.ahead(experience.frames)
         progressing = target.supervised(labels.efficiency_mask, ahead)
+        viability_ahead = None if viability is None else viability.ahead(experience.frames)
+        promising = labels.viability_mask
+        if viability is not None and viability_ahead is not None:
+            promising = viability.supervised(promising, viability_ahead)
         if not labels.viability_mask.any():
             raise VantageError(
                 "no frame carries an outcome, so there is nothing to learn viability from; "
@@ -93,7 +103,7 @@ class CriticProblem:
 
         held = _held_out_frames(experience, held_out, seed)
         seen = np.ones(len(experience), dtype=bool) if unseen is None else ~unseen
-        if not (labels.viability_mask & ~held & seen).any():
+        if not (promising & ~held & seen).any():
             raise VantageError(
                 "a critic has no labelled frame to learn from; collect more episodes, or use fewer folds",
             )
@@ -103,12 +113,14 @@ class CriticProblem:
             outcome=torch.from_numpy(np.nan_to_num(labels.viability_target)),
             monte_carlo=torch.from_numpy(np.nan_to_num(labels.efficiency_target_mc)),
             ahead=ahead,
-            viability_train=np.flatnonzero(labels.viability_mask & ~held & seen),
+            viability_train=np.flatnonzero(promising & ~held & seen),
             viability_held=np.flatnonzero(labels.viability_mask & held & seen),
             efficiency_train=np.flatnonzero(progressing & ~held & seen),
             efficiency_held=np.flatnonzero(labels.efficiency_mask & held & seen),
             task=experience.prompt,
             tasks=experience.prompts,
+            viability_ahead=viability_ahead,
+            viability_mc_share=1.0 if viability is None else viability.mc_share,
         )
 
 
