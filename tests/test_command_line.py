@@ -638,6 +638,17 @@ def test_stages_by_hand_make_what_a_run_makes(
         assert vantage(stage, here)[0] == 0, stage
     code, _, err = vantage("weigh", here)
     assert code == 2 and "is there already" in " ".join(err.split())
+
+    code, said, err = vantage("fit-chunk-critic", here, "--folds", 2, "--steps", 4)
+    assert code == 0 and "| predicted | windows | mean | came true |" in said, err
+    quality = json.loads((here / "3-chunk-critic" / "quality.json").read_text())
+    known = pq.read_table(here / "2-labels.parquet").column("viability_mask").to_pylist()
+    assert quality["held_out_frames"] == sum(known), "every labelled window, by critics that never saw it"
+    assert "<svg" in (here / "3-chunk-critic" / "calibration.svg").read_text()
+    code, _, err = vantage("fit-chunk-critic", here)
+    assert code == 2 and "3-chunk-critic is there already" in " ".join(err.split())
+    code, _, err = vantage("fit-chunk-critic", here, "--mc-share", 2)
+    assert code == 2 and "ViabilityTarget.mc_share is 2" in " ".join(err.split())
     labels = pq.read_table(here / "2-labels.parquet")
     pq.write_table(labels.slice(0, len(labels) - 8), here / "2-labels.parquet")
     code, _, err = vantage("fit-policy", here)
@@ -668,6 +679,7 @@ def test_a_stage_of_a_round_that_cannot_be_is_one_sentence(
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     for words, says in (
         (("fit-critic", run / "round-00"), "is supervised and has no critic; name round-01"),
+        (("fit-chunk-critic", run / "round-00"), "is supervised and has no critic; name round-01"),
         (("weigh", run / "round-09"), "has rounds up to 0; name the round after that"),
         (("label", run / "round-00"), "2-labels.parquet is there already"),
         (("collect", run / "round-01", "--workers", -1), "--workers is -1; say 0 (one per core"),

@@ -10,11 +10,13 @@ from vantage.core.returns import (
     EfficiencyTarget,
     ParentReward,
     ParentTarget,
+    ViabilityTarget,
     bootstrap,
     discounted_returns,
     efficiency_ahead,
     mix,
     stride_rows,
+    viability_ahead,
 )
 from vantage.core.timeline import timeline
 from vantage.types import VantageError
@@ -102,6 +104,36 @@ def test_efficiency_td_at_stride_two_by_hand():
     np.testing.assert_array_equal(
         efficiency_ahead(strides_of([episode("PP|PPP", True)], 2))(v), [-8, NAN, -3, -1, 0]
     )
+
+
+def test_viability_td_by_hand():
+    p = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    ends = np.arange(5) == 4
+    for outcome in (1.0, 0.0):
+        strides = stride_rows(np.arange(5) == 0, ends, 2)
+        # p(s_{t+2}) for t = 0, 1, 2, at 2 the last frame's own; fewer than 2 steps from the end, the outcome.
+        wanted = [0.3, 0.4, 0.5, outcome, outcome]
+        np.testing.assert_array_equal(viability_ahead(strides, np.full(5, outcome))(p), wanted)
+
+
+def test_viability_td_never_looks_past_a_hand_over_or_a_cut():
+    target = ViabilityTarget(stride=3, mc_share=0.5)
+    frames = timeline([episode("PPHHPP|PP", True), episode("PPPP", None)])
+    ahead = target.ahead(frames)
+    # The policy's two steps before the rescue see each other; after it time is cut, and the outcome ends it.
+    np.testing.assert_array_equal(ahead.row, [1, 1, 3, 3, 5, 5, 7, 7, 11, 11, 11, 11])
+    np.testing.assert_array_equal(ahead.gain, [0, NAN, 0, NAN, 0, NAN, 1, 1, 0, 0, 0, NAN])
+    labelled = np.array([False] * 4 + [True] * 4 + [False] * 4)
+    taught = target.supervised(labelled, ahead)
+    assert np.flatnonzero(taught).tolist() == [4, 6, 7], "before the cut nothing is known of what comes"
+    assert ViabilityTarget(mc_share=1.0).supervised(labelled, ahead).sum() == 4, "the outcome is"
+
+
+@given(st.integers(1, 20), st.integers(1, 25), st.booleans())
+def test_the_outcome_is_the_fixed_point_of_viability_td(length, stride, outcome):
+    frames = timeline([episode("P" * length, outcome)])
+    ahead = ViabilityTarget(stride=stride).ahead(frames)
+    np.testing.assert_array_equal(ahead(frames.outcome), frames.outcome)
 
 
 @given(st.integers(1, 20), st.integers(1, 25))

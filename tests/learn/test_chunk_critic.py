@@ -146,7 +146,7 @@ def test_viability_is_the_known_q_by_the_outcome_and_by_td(strolls: Experience, 
 def test_steps_to_go_are_the_known_ones_for_every_first_chunk() -> None:
     """A first chunk at a speed of its own, then a quarter of full speed: the steps that are left follow."""
     rng, world, walks = np.random.default_rng(1), Line(), []
-    for seed in range(150):
+    for seed in range(100):
         world.reset(seed)
         world.x, world.goal = 0.0, rng.uniform(0.7, 1.0)
         speed = rng.uniform(0.0, 1.0)

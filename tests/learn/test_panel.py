@@ -40,6 +40,10 @@ def test_a_panel_judges_by_fold_and_averages_members(tmp_path: Path) -> None:
             np.testing.assert_allclose(values.z_v[mine], wanted[mine], rtol=1e-5)
             wanted = (a(x)[1] + b(x)[1]).numpy() / 2
             np.testing.assert_allclose(values.v_e[mine], wanted[mine], rtol=1e-5)
+    unseen = panel.judge(x)
+    with torch.no_grad():
+        everyone = torch.stack([torch.stack(one(x)) for critics in panel.folds for one in critics]).mean(0)
+    np.testing.assert_allclose(np.stack([unseen.z_v, unseen.v_e]), everyone.numpy(), rtol=1e-5)
     save_panel(tmp_path, panel, CriticFit(width=8, folds=2, members=2), 50)
     again = load_panel(tmp_path).values(x, fold)
     np.testing.assert_array_equal(again.z_v, values.z_v)
