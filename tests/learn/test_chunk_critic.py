@@ -29,7 +29,9 @@ from vantage.learn.critic.problem import CriticProblem
 from vantage.types import Trace, VantageError
 
 K = 4
-QUICK = CriticFit(steps=200, width=32, check_every=20, patience=10, target=EfficiencyTarget(stride=K))
+QUICK = CriticFit(
+    steps=200, batch=128, width=32, check_every=20, patience=10, target=EfficiencyTarget(stride=K)
+)
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,15 @@ def chance(x: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def strolls() -> Experience:
     """Eight steps left or right at random, then a coin that prefers the right: whatever comes after a chunk
-    adds nothing on average, so Q(x, chunk) = 0.5 + 0.6 (x + 0.1 sum of the chunk)."""
+    adds nothing on average, so Q(x, time, chunk) = 0.5 + 0.6 (x + 0.1 sum of the chunk) for chunks that end
+    in time."""
     rng, world, walks = np.random.default_rng(0), Line(), []
     for seed in range(500):
         world.reset(seed)
         world.x *= 0.3
         action = rng.choice((-1.0, 1.0), 8)
-        seen = walked(world, action) * (1, 0)
+        seen = walked(world, action)
+        seen[:, 1] = np.arange(8) / 8
         walks.append(Walk(seen, action, bool(rng.random() < chance(world.x))))
     return recorded(walks)
 
@@ -136,7 +140,7 @@ def test_viability_is_the_known_q_by_the_outcome_and_by_td(strolls: Experience, 
     critic, _ = train_chunk_critic(strolls, seen_in(strolls), settings, length=K, t_max=8, seed=0)
 
     for x in (-0.3, 0.0, 0.3):
-        states = torch.tensor([[x, 0.0]]).expand(len(CHUNKS), -1)
+        states = torch.tensor([[x, 1 / 8]]).expand(len(CHUNKS), -1)  # what ends it is a chunk away
         p = torch.sigmoid(torch.from_numpy(critic.judge(states, CHUNKS).z_v)).numpy()
         known = chance(x + 0.1 * CHUNKS.sum((1, 2)).numpy())
         assert np.corrcoef(p, known)[0, 1] > 0.9, "from one state, the chunk decides"
@@ -160,9 +164,7 @@ def test_steps_to_go_are_the_known_ones_for_every_first_chunk() -> None:
     first = np.flatnonzero(line.frames.frame == 0)
     known = line.labels.efficiency_target_mc[first]
 
-    settings = ChunkCriticFit(
-        critic=replace(QUICK, steps=500, polyak=0.05, target=EfficiencyTarget(stride=K))
-    )
+    settings = ChunkCriticFit(critic=replace(QUICK, steps=300, polyak=0.1, target=EfficiencyTarget(stride=K)))
     critic, _ = train_chunk_critic(line, seen_in(line), settings, length=K, t_max=64, seed=0)
     chunks = torch.from_numpy(executed_chunks(line, K)[first])
     found = critic.judge(torch.from_numpy(seen_in(line)[first]), chunks).v_e

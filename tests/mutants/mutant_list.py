@@ -16,6 +16,7 @@ UPDATE = "tests/practice/test_update_by_hand.py"
 TRAINER = "tests/practice/test_trainer_on_a_line.py"
 BUFFER = "tests/practice/test_buffer.py"
 CRITIC = "tests/learn/test_critic.py"
+CHUNKS = "tests/learn/test_chunk_critic.py"
 PANEL = "tests/learn/test_panel.py"
 STEP = "tests/learn/test_step.py"
 REPLAY = "tests/data/test_replay.py"
@@ -137,6 +138,10 @@ CORE_MUTANTS = (
     *_in(
         "core/returns.py",
         "tests/core/test_returns.py",
+        outcome_crosses_the_hand_over=(
+            "starts = frames.stretch_starts(across_handover=False)",
+            "starts = frames.stretch_starts()",
+        ),
         success_bootstraps=(
             "discount=np.where(strides.terminal, 0.0, 1.0)",
             "discount=np.ones(len(strides.row))",
@@ -148,7 +153,7 @@ CORE_MUTANTS = (
             "np.where(last | self.per_transition, -self.failure_penalty, -1.0)",
             "np.where(last, 0.0, -1.0)",
         ),
-        target_before_a_cut=("mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)", "mask"),
+        target_before_a_cut=("mask if mc_share == 1 else mask & np.isfinite(ahead.gain)", "mask"),
     ),
     *_in(
         "core/sampling.py",
@@ -252,8 +257,8 @@ LEARN_MUTANTS = (
         "learn/critic/problem.py",
         STEPS,
         viability_trains_on_held=(
-            "np.flatnonzero(labels.viability_mask & ~held & seen)",
-            "np.flatnonzero(labels.viability_mask & seen)",
+            "np.flatnonzero(promising & ~held & seen)",
+            "np.flatnonzero(promising & seen)",
         ),
         efficiency_trains_on_held=(
             "np.flatnonzero(progressing & ~held & seen)",
@@ -282,6 +287,30 @@ LEARN_MUTANTS = (
     ),
     *_in(
         "learn/critic/fit.py",
+        CHUNKS,
+        viability_bootstraps_from_now=(
+            "torch.sigmoid(self.slow(problem.features[later]).squeeze(-1))",
+            "torch.sigmoid(self.slow(problem.features[rows]).squeeze(-1))",
+        ),
+        viability_slow_copy_never_moves=(
+            "move_towards(self.slow, self.critic.viability, self.settings.polyak)",
+            "pass",
+        ),
+    ),
+    *_in(
+        "learn/critic/chunks.py",
+        CHUNKS,
+        chunk_crosses_the_hand_over=(
+            "window_index(experience.segment_end, np.arange(len(experience)), length)",
+            "window_index(np.full(len(experience), len(experience) - 1), np.arange(len(experience)), length)",
+        ),
+        chunk_is_not_seen=(
+            "np.concatenate([features, flat], axis=1)",
+            "np.concatenate([features, 0 * flat], axis=1)",
+        ),
+    ),
+    *_in(
+        "learn/critic/fit.py",
         STEPS,
         CRITIC,
         viability_learns_from_the_others=(
@@ -296,7 +325,10 @@ LEARN_MUTANTS = (
             "self.critic.steps_from(self.slow(problem.features[later]))",
             "self.critic.v_e(problem.features[later])",
         ),
-        bootstraps_from_now=("self.slow(problem.features[later])", "self.slow(problem.features[rows])"),
+        bootstraps_from_now=(
+            "self.critic.steps_from(self.slow(problem.features[later]))",
+            "self.critic.steps_from(self.slow(problem.features[rows]))",
+        ),
         monte_carlo_only=(
             "return mix(bootstrap(gain, discount, value), problem.monte_carlo[rows], "
             "self.settings.target.mc_share)",

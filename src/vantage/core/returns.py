@@ -89,8 +89,7 @@ def efficiency_ahead(strides: Strides) -> LookAhead:
     Within k steps of the success frame T - 1 they are -(T - 1 - t). At k = 1 that is the paper's: 0 at the
     success step, else -1 + V_e(s_{t+1}). Larger k is the n-step (chunk) target.
     """
-    gain = np.where(strides.defined, -strides.steps.astype(np.float64), np.nan)
-    return LookAhead(row=strides.row, gain=gain, discount=np.where(strides.terminal, 0.0, 1.0))
+    return _undiscounted(strides, -strides.steps.astype(np.float64))
 
 
 def viability_ahead(strides: Strides, outcome: Float64[np.ndarray, "N"]) -> LookAhead:
@@ -99,7 +98,11 @@ def viability_ahead(strides: Strides, outcome: Float64[np.ndarray, "N"]) -> Look
     `strides`: with every recorded end as `terminal`. `outcome`: of each frame's episode, 1 or 0. It is the
     n-step return of a reward that is 1 at success and 0 elsewhere, undiscounted (as in arXiv 2507.07969).
     """
-    gain = np.where(strides.terminal, outcome, 0.0)
+    return _undiscounted(strides, np.where(strides.terminal, outcome, 0.0))
+
+
+def _undiscounted(strides: Strides, gain: Float64[np.ndarray, "N"]) -> LookAhead:
+    """`gain` and what the frame ahead is worth, unless the episode terminates on the way there."""
     return LookAhead(
         row=strides.row,
         gain=np.where(strides.defined, gain, np.nan),
@@ -149,6 +152,11 @@ def mix[X: (np.ndarray, Tensor)](td: X, mc: X, mc_share: float) -> X:
     return mc if mc_share == 1 else (1 - mc_share) * td + mc_share * mc
 
 
+def _with_target(mask: Bool[np.ndarray, "N"], ahead: LookAhead, mc_share: float) -> Bool[np.ndarray, "N"]:
+    """`mask`, less the frames without a TD target where a part of the target is TD."""
+    return mask if mc_share == 1 else mask & np.isfinite(ahead.gain)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EfficiencyTarget:
     """How V_e is taught. The defaults are the paper's.
@@ -174,7 +182,7 @@ class EfficiencyTarget:
 
     def supervised(self, mask: Bool[np.ndarray, "N"], ahead: LookAhead) -> Bool[np.ndarray, "N"]:
         """Frames with a target: `mask`, less the frames just before a cut, which have no TD target."""
-        return mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)
+        return _with_target(mask, ahead, self.mc_share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +207,7 @@ class ViabilityTarget:
 
     def supervised(self, mask: Bool[np.ndarray, "N"], ahead: LookAhead) -> Bool[np.ndarray, "N"]:
         """Frames with a target: `mask`, less the frames just before a cut, which have no TD target."""
-        return mask if self.mc_share == 1 else mask & np.isfinite(ahead.gain)
+        return _with_target(mask, ahead, self.mc_share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ of the rounds before.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,8 @@ class Panel:
             rows = fold == number
             device = critics[0].t_max.device
             shown = features[torch.from_numpy(rows).to(features.device)].to(device)
-            judged = [critic(shown) for critic in critics]
-            z_v[rows] = torch.stack([z for z, _ in judged]).mean(0).cpu().numpy()
-            v_e[rows] = torch.stack([v for _, v in judged]).mean(0).cpu().numpy()
+            own = _mean_of(critics, shown)
+            z_v[rows], v_e[rows] = own.z_v, own.v_e
 
         return Values(z_v=z_v, v_e=v_e)
 
@@ -61,11 +61,15 @@ class Panel:
     def judge(self, features: Float[Tensor, "N D"]) -> Values:
         """z_v and V_e of states that no critic has seen, the mean of all of them."""
         device = self.folds[0][0].t_max.device
-        judged = [critic(features.to(device)) for critics in self.folds for critic in critics]
-        return Values(
-            z_v=torch.stack([z for z, _ in judged]).mean(0).cpu().numpy(),
-            v_e=torch.stack([v for _, v in judged]).mean(0).cpu().numpy(),
-        )
+        return _mean_of([critic for critics in self.folds for critic in critics], features.to(device))
+
+
+def _mean_of(critics: Sequence[DualCritic], features: Float[Tensor, "N D"]) -> Values:
+    """What several critics say of the same frames, averaged."""
+    judged = [critic(features) for critic in critics]
+    z_v = torch.stack([z for z, _ in judged]).mean(0)
+    v_e = torch.stack([v for _, v in judged]).mean(0)
+    return Values(z_v=z_v.cpu().numpy(), v_e=v_e.cpu().numpy())
 
 
 class TrainedPanel(NamedTuple):
