@@ -41,6 +41,7 @@ TESTS = {
         "vantage label": "test_labels_by_hand",
         "vantage collect": "test_stages_by_hand_make_what_a_run_makes",
         "vantage fit-critic": "test_stages_by_hand_make_what_a_run_makes",
+        "vantage fit-chunk-critic": "test_stages_by_hand_make_what_a_run_makes",
         "vantage weigh": "test_stages_by_hand_make_what_a_run_makes",
         "vantage fit-policy": "test_stages_by_hand_make_what_a_run_makes",
         "vantage evaluate": "test_stages_by_hand_make_what_a_run_makes",
