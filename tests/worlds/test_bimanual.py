@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
+from two_arms import by_the_expert, check_the_seed_alone_decides
 
 from experiments import bimanual
 from vantage.collect.episode import run_episode
@@ -13,7 +14,7 @@ from vantage.worlds.bimanual.bag_bottle import ENVIRONMENT_DIM, FLOOR, BagBottle
 from vantage.worlds.bimanual.bag_bottle_expert import STAGES, Expert
 from vantage.worlds.bimanual.kinematics import Kinematics, Pose, pointing, rotation_between
 from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.metaworld.experts.style import CLEAN, RESCUER
+from vantage.worlds.metaworld.experts.style import RESCUER
 from vantage.worlds.protocol import World
 
 
@@ -26,20 +27,8 @@ def targets(seed: int, steps: int, world: BagBottle) -> np.ndarray:
     return np.random.default_rng(seed).uniform(world.action_low, world.action_high, (steps, 14)).astype("f4")
 
 
-def trajectory(world: BagBottle, seed: int, steps: int = 40) -> np.ndarray:
-    world.reset(seed)
-    states = [world.environment_state()]
-    for action in targets(seed, steps, world):
-        world.step(action)
-        states.append(world.environment_state())
-    return np.stack(states)
-
-
-def test_the_seed_alone_decides_whatever_was_played_before(world: BagBottle) -> None:
-    first, other = trajectory(world, 3), trajectory(world, 4)
-    assert np.array_equal(trajectory(world, 3), first), "after another episode"
-    assert np.array_equal(trajectory(BagBottle(), 3), first), "in a new world"
-    assert not np.array_equal(first[0], other[0])
+def test_the_seed_alone_decides(world: BagBottle) -> None:
+    check_the_seed_alone_decides(world, BagBottle())
 
 
 def test_starts_vary_and_stand_still(world: BagBottle) -> None:
@@ -137,16 +126,7 @@ def test_the_demonstrator_succeeds(world: BagBottle, seed: int) -> None:
 
 def test_stages_come_in_order_and_progress_grows_with_them(world: BagBottle) -> None:
     expert = Expert()
-    expert.reset(np.random.default_rng(0), CLEAN)
-    world.reset(0)
-    stages: list[int] = []
-    progress: list[float] = []
-    done = False
-    while not done and len(stages) < 400:
-        state = world.environment_state()
-        stages.append(expert.stage(state))
-        progress.append(expert.progress(state))
-        done = world.step(expert.act(state))
+    done, stages, progress = by_the_expert(world, expert, limit=400)
     assert done and stages == sorted(stages) and stages[0] == 0 and stages[-1] == len(STAGES)
     assert progress[-1] == len(STAGES) and min(np.diff(progress)) > -0.5
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from two_arms import by_the_expert, check_the_seed_alone_decides, held_still
 
 from experiments import bimanual
 from vantage.worlds.bimanual.pouch_zip import (
@@ -18,7 +19,7 @@ from vantage.worlds.bimanual.pouch_zip import (
 )
 from vantage.worlds.bimanual.pouch_zip_expert import STAGES, Expert
 from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.metaworld.experts.style import CLEAN, RESCUER
+from vantage.worlds.metaworld.experts.style import RESCUER
 
 TAB, ZIP, TEETH, MARKER = slice(35, 38), 38, slice(39, 42), slice(42, 45)
 """Where these stand in the true state."""
@@ -27,11 +28,6 @@ TAB, ZIP, TEETH, MARKER = slice(35, 38), 38, slice(39, 42), slice(42, 45)
 @pytest.fixture(scope="module")
 def world() -> PouchZip:
     return PouchZip()
-
-
-def held_still(world: PouchZip, steps: int) -> bool:
-    hold = world.environment_state()[14:28]
-    return [world.step(hold) for _ in range(steps)][-1]
 
 
 def put_in(world: PouchZip) -> None:
@@ -51,16 +47,7 @@ def draw_zip(world: PouchZip, newtons: float, steps: int) -> bool:
 
 
 def test_the_seed_alone_decides(world: PouchZip) -> None:
-    def trajectory(played: PouchZip, seed: int) -> np.ndarray:
-        played.reset(seed)
-        rng = np.random.default_rng(seed)
-        for _ in range(15):
-            played.step(rng.uniform(played.action_low, played.action_high).astype(np.float32))
-        return played.environment_state()
-
-    first, other = trajectory(world, 3), trajectory(world, 4)
-    assert np.array_equal(trajectory(world, 3), first) and np.array_equal(trajectory(PouchZip(), 3), first)
-    assert not np.array_equal(first, other)
+    check_the_seed_alone_decides(world, PouchZip())
 
 
 def test_starts_vary_and_stand_still(world: PouchZip) -> None:
@@ -149,16 +136,7 @@ def test_it_counts_only_with_the_marker_inside_and_is_latched(world: PouchZip) -
 
 def test_stages_come_in_order(world: PouchZip) -> None:
     expert = Expert()
-    expert.reset(np.random.default_rng(0), CLEAN)
-    world.reset(0)
-    stages: list[int] = []
-    progress: list[float] = []
-    done = False
-    while not done and len(stages) < 500:
-        state = world.environment_state()
-        stages.append(expert.stage(state))
-        progress.append(expert.progress(state))
-        done = world.step(expert.act(state))
+    done, stages, progress = by_the_expert(world, expert, limit=500)
     assert done and stages[0] == 0 and stages[-1] == len(STAGES)
     assert (np.maximum.accumulate(stages) - stages).max() <= 1, "a pad may leave the marker for a moment"
     assert progress[-1] >= len(STAGES) and min(np.diff(progress)) > -1.0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from two_arms import by_the_expert, check_the_seed_alone_decides, held_still
 
 from experiments import bimanual
 from vantage.collect.episode import run_episode
@@ -20,17 +21,12 @@ from vantage.worlds.bimanual.sack_draw import (
 )
 from vantage.worlds.bimanual.sack_draw_expert import STAGES, Expert
 from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.metaworld.experts.style import CLEAN, RESCUER
+from vantage.worlds.metaworld.experts.style import RESCUER
 
 
 @pytest.fixture(scope="module")
 def world() -> SackDraw:
     return SackDraw()
-
-
-def held_still(world: SackDraw, steps: int) -> bool:
-    hold = world.environment_state()[14:28]
-    return [world.step(hold) for _ in range(steps)][-1]
 
 
 def put_in(world: SackDraw) -> None:
@@ -55,16 +51,7 @@ def pull_bead(world: SackDraw, newtons: float, steps: int, *, held: bool) -> boo
 
 
 def test_the_seed_alone_decides(world: SackDraw) -> None:
-    def trajectory(played: SackDraw, seed: int) -> np.ndarray:
-        played.reset(seed)
-        rng = np.random.default_rng(seed)
-        for _ in range(15):
-            played.step(rng.uniform(played.action_low, played.action_high).astype(np.float32))
-        return played.environment_state()
-
-    first, other = trajectory(world, 3), trajectory(world, 4)
-    assert np.array_equal(trajectory(world, 3), first) and np.array_equal(trajectory(SackDraw(), 3), first)
-    assert not np.array_equal(first, other)
+    check_the_seed_alone_decides(world, SackDraw())
 
 
 def test_starts_vary_and_stand_still(world: SackDraw) -> None:
@@ -141,16 +128,7 @@ def test_the_mouth_opens_again_by_itself(world: SackDraw) -> None:
 
 def test_stages_come_in_order(world: SackDraw) -> None:
     expert = Expert()
-    expert.reset(np.random.default_rng(0), CLEAN)
-    world.reset(0)
-    stages: list[int] = []
-    progress: list[float] = []
-    done = False
-    while not done and len(stages) < 600:
-        state = world.environment_state()
-        stages.append(expert.stage(state))
-        progress.append(expert.progress(state))
-        done = world.step(expert.act(state))
+    done, stages, progress = by_the_expert(world, expert, limit=600)
     assert done and stages == sorted(stages) and stages[0] == 0 and stages[-1] == len(STAGES)
     assert progress[-1] >= len(STAGES) and min(np.diff(progress)) > -0.5
     assert all(expert.view(world.environment_state()).inside)

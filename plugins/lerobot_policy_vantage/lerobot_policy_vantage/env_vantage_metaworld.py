@@ -5,21 +5,18 @@
 LeRobot's own `metaworld` has other cameras, starts and limits.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from gymnasium.vector import VectorEnv
-from lerobot.configs.types import PolicyFeature
 from lerobot.envs.configs import EnvConfig
 
 from vantage.worlds.spec import MetaWorldSpec
 
-from .world_env import described, environments
+from .world_env import VantageWorldConfig
 
 
 @EnvConfig.register_subclass("vantage_metaworld")
 @dataclass
-class VantageMetaWorldConfig(EnvConfig):
+class VantageMetaWorldConfig(VantageWorldConfig):
     """Tasks and how they are shown."""
 
     task: str = "reach-v3"
@@ -29,45 +26,16 @@ class VantageMetaWorldConfig(EnvConfig):
     """Draw reach, push and pick-place as one scene, so that only the prompt tells them apart."""
     half_open: bool = False
     """Start drawers and windows half open."""
-    limit: int = 160
-    """Control steps before an unsolved episode ends as a failure."""
-    image_size: int = 96
-    """Side of the pictures in pixels."""
-    pictures: bool = True
-    """Show pictures; without them a policy on true state runs much faster."""
-    processes: bool = False
-    """Give every environment of a batch a process of its own, which imports LeRobot first; else all are
-    stepped in one."""
-    suite: str = "evaluation"
-    """Whose starts the trials have: `development` to choose by, `evaluation` only to report."""
-    features: dict[str, PolicyFeature] = field(default_factory=dict)
-    features_map: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Describe what the worlds show."""
-        self.features, self.features_map = described(self.specs()[0], pictures=self.pictures)
-
-    @property
-    def gym_kwargs(self) -> dict[str, Any]:
-        """Nothing: the worlds are not made by gymnasium."""
-        return {}
 
     def specs(self) -> list[MetaWorldSpec]:
         """The tasks that were named, as worlds to build."""
         return [
             MetaWorldSpec(
-                task=task.strip(),
+                task=task,
                 alike=self.alike,
                 half_open=self.half_open,
                 limit=self.limit,
                 image_size=self.image_size,
             )
-            for task in self.task.split(",")
+            for task in self.tasks
         ]
-
-    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, VectorEnv]]:
-        """{vantage_metaworld: {number of the task: its environments}}."""
-        apart = self.processes and use_async_envs
-        return environments(
-            self.type, self.specs(), self.suite, n_envs, pictures=self.pictures, processes=apart
-        )

@@ -2,13 +2,16 @@
 
     spec, suite ──VantageWorld──> reset(seed=i) is trial i of `vantage evaluate`, step, render
     specs ──environments──> {type: {number of the task: its environments}}
+    VantageWorldConfig      the settings that all kinds of worlds share
 
 Trial i of a task is the episode with seed i: with --seed=0 the trials are those of `vantage evaluate`, start
 by start, in pixels and in true state.
 """
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,6 +19,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from lerobot.configs.types import FeatureType, PolicyFeature
+from lerobot.envs.configs import EnvConfig
 
 from vantage.seeding import seed_for
 from vantage.worlds.bimanual.spec import BimanualSpec
@@ -119,3 +123,47 @@ def environments(
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
     return {kind: {number: several(spec) for number, spec in enumerate(specs)}}
+
+
+@dataclass
+class VantageWorldConfig(EnvConfig):
+    """Tasks and how they are shown; each kind of world adds its own settings and names its `specs`."""
+
+    limit: int = 160
+    """Control steps before an unsolved episode ends as a failure."""
+    image_size: int = 96
+    """Side of the pictures in pixels."""
+    pictures: bool = True
+    """Show pictures; without them a policy on true state runs much faster."""
+    processes: bool = False
+    """Give every environment of a batch a process of its own, which imports LeRobot first; else all are
+    stepped in one."""
+    suite: str = "evaluation"
+    """Whose starts the trials have: `development` to choose by, `evaluation` only to report."""
+    features: dict[str, PolicyFeature] = field(default_factory=dict)
+    features_map: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Describe what the worlds show."""
+        self.features, self.features_map = described(self.specs()[0], pictures=self.pictures)
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Nothing: the worlds are not made by gymnasium."""
+        return {}
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that were named, with commas between them."""
+        return [task.strip() for task in str(self.task).split(",")]
+
+    @abstractmethod
+    def specs(self) -> Sequence[MetaWorldSpec | BimanualSpec]:
+        """The tasks that were named, as worlds to build."""
+
+    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, VectorEnv]]:
+        """{type: {number of the task: its environments}}."""
+        apart = self.processes and use_async_envs
+        return environments(
+            self.type, self.specs(), self.suite, n_envs, pictures=self.pictures, processes=apart
+        )
