@@ -147,6 +147,26 @@ def test_viability_is_the_known_q_by_the_outcome_and_by_td(strolls: Experience, 
         assert np.abs(p - known).mean() < 0.13
 
 
+@pytest.mark.parametrize(("mc_share", "known"), [(1.0, 1.0), (0.5, 0.75), (0.0, 0.5)])
+def test_the_share_of_the_outcome_decides_between_what_happened_and_what_follows(
+    mc_share: float, known: float
+) -> None:
+    """Two first states lead to one second state, from where half of all episodes succeed; those that began at
+    the first of the two happened to succeed. The outcome says 1 of it, TD what follows it: a half."""
+    lucky, other, second = (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0)
+    began = [(lucky, True)] * 40 + [(other, False)] * 40
+    walks = [Walk(np.array([first] * K + [second] * K), np.zeros(2 * K), success) for first, success in began]
+    there = recorded(walks)
+    settings = ChunkCriticFit(
+        critic=replace(QUICK, folds=1, held_out=0.1, polyak=0.2, target=EfficiencyTarget(stride=K)),
+        viability=ViabilityTarget(stride=K, mc_share=mc_share),
+    )
+    critic, _ = train_chunk_critic(there, seen_in(there), settings, length=K, t_max=2 * K, seed=0)
+
+    p = torch.sigmoid(torch.from_numpy(critic.judge(torch.tensor([lucky]), torch.zeros(1, K, 1)).z_v))
+    assert float(p) == pytest.approx(known, abs=0.13)
+
+
 def test_steps_to_go_are_the_known_ones_for_every_first_chunk() -> None:
     """A first chunk at a speed of its own, then a quarter of full speed: the steps that are left follow."""
     rng, world, walks = np.random.default_rng(1), Line(), []
