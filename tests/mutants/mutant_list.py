@@ -298,6 +298,14 @@ LEARN_MUTANTS = (
         ),
     ),
     *_in(
+        "learn/critic/problem.py",
+        CHUNKS,
+        td_of_viability_is_ignored=(
+            "viability_mc_share=1.0 if viability is None else viability.mc_share",
+            "viability_mc_share=1.0",
+        ),
+    ),
+    *_in(
         "learn/critic/chunks.py",
         CHUNKS,
         chunk_crosses_the_hand_over=(
