@@ -132,6 +132,11 @@ See docs/log.
 """
 
 
+def at_zero_noise(*names: str) -> tuple[Acting, ...]:
+    """The policies of these arms, acting from zero noise."""
+    return tuple(Acting(name=f"{name}-zero-noise", after=name) for name in names)
+
+
 def weighing_of(rule: Rule) -> Weighing:
     """How the study weighs by a rule.
 
@@ -251,13 +256,10 @@ def alone_arms() -> tuple[Arm, ...]:
         MoreSupervised(name="sft-more"),
         *three,
         recipe,
-        Acting(name="sft-zero-noise", after="sft"),
-        Acting(name="filtered-bc-zero-noise", after="filtered-bc"),
-        Acting(name="habc-zero-noise", after="habc"),
-        Acting(name="vantage-scratch-zero-noise", after="vantage-scratch"),
+        *at_zero_noise("sft", "filtered-bc", "habc", "vantage-scratch"),
         MoreSupervised(name="sft-more-6", rounds=6),
         *(replace(arm, name=f"{arm.name}-6", after=arm.name) for arm in (*three, recipe)),
-        Acting(name="vantage-scratch-6-zero-noise", after="vantage-scratch-6"),
+        *at_zero_noise("vantage-scratch-6"),
     )
 
 
@@ -270,17 +272,12 @@ def vantage_arms() -> tuple[Arm, ...]:
         Online(name="filtered-bc+rescues", weighing=Weighing(rule=FilteredBC(), shares=RESCUES)),
         Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
         Online(name="vantage-4", after="vantage", rounds=1, weighing=WEIGHING, critic=CRITIC),
-        Acting(name="sft-zero-noise", after="sft"),
-        Acting(name="filtered-bc-zero-noise", after="filtered-bc"),
-        Acting(name="habc-zero-noise", after="habc"),
-        Acting(name="habc+ir-zero-noise", after="habc+ir"),
-        Acting(name="vantage-zero-noise", after="vantage"),
-        Acting(name="vantage-4-zero-noise", after="vantage-4"),
+        *at_zero_noise("sft", "filtered-bc", "habc", "habc+ir", "vantage", "vantage-4"),
         *scratch_arms(),
-        Acting(name="habc+ir-3-zero-noise", after="habc+ir-3"),
+        *at_zero_noise("habc+ir-3"),
         Offline(name="shared-vantage", after="shared", weighing=WEIGHING, critic=CRITIC),
         Online(name="interleaved", weighing=Weighing(stride=1), schedule=Interleaved(warm_up=200)),
-        Acting(name="interleaved-zero-noise", after="interleaved"),
+        *at_zero_noise("interleaved"),
     )
 
 
@@ -301,13 +298,15 @@ def scratch_arms() -> tuple[Arm, ...]:
             fit=FIT,
             from_scratch=True,
         ),
-        Acting(name="vantage-scratch-zero-noise", after="vantage-scratch"),
-        Acting(name="vantage-scratch-4-zero-noise", after="vantage-scratch-4"),
-        Acting(name="vantage-scratch-6-zero-noise", after="vantage-scratch-6"),
-        Acting(name="habc-scratch-zero-noise", after="habc-scratch"),
-        Acting(name="habc-long-zero-noise", after="habc-long"),
-        Acting(name="filtered-bc-scratch-zero-noise", after="filtered-bc-scratch"),
-        Acting(name="filtered-bc+rescues-scratch-zero-noise", after="filtered-bc+rescues-scratch"),
+        *at_zero_noise(
+            "vantage-scratch",
+            "vantage-scratch-4",
+            "vantage-scratch-6",
+            "habc-scratch",
+            "habc-long",
+            "filtered-bc-scratch",
+            "filtered-bc+rescues-scratch",
+        ),
     )
 
 
@@ -337,7 +336,7 @@ def screen_arms() -> tuple[Arm, ...]:
         Online(name="recency", weighing=Weighing(recency=0.5)),
         Online(name="by-need", weighing=Weighing(shares=SharesByNeed())),
         Online(name="more-rescues", weighing=Weighing(shares=RESCUES)),
-        Acting(name="sft-zero-noise", after="sft"),
+        *at_zero_noise("sft"),
         Online(
             name="fewer-demos", weighing=Weighing(shares=PoolShares(demo=0.1, intervention=0.3, rollout=0.6))
         ),
@@ -352,13 +351,11 @@ def screen_arms() -> tuple[Arm, ...]:
             weighing=Weighing(stride=1, shares=RESCUES),
             schedule=Interleaved(warm_up=200),
         ),
-        Acting(name="habc-zero-noise", after="habc"),
-        Acting(name="filtered-bc-zero-noise", after="filtered-bc"),
-        Acting(name="certainty-price+rescues-zero-noise", after="certainty-price+rescues"),
-        Acting(name="interleaved+rescues-zero-noise", after="interleaved+rescues"),
-        Acting(name="more-rescues-zero-noise", after="more-rescues"),
+        *at_zero_noise(
+            "habc", "filtered-bc", "certainty-price+rescues", "interleaved+rescues", "more-rescues"
+        ),
         Online(name="zero-noise-rollouts", rollouts=Rollouts(per_world=100, operator=RESCUE, noise=0.0)),
-        Acting(name="zero-noise-rollouts-zero-noise", after="zero-noise-rollouts"),
+        *at_zero_noise("zero-noise-rollouts"),
         Online(name="early-labels", rollouts=early),
         Online(name="early-labels+margin", rollouts=early, weighing=Weighing(windows=WindowRule(margin=10))),
     )
@@ -402,12 +399,9 @@ def study_pixels() -> Study:
             Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
             Online(name="habc"),
             Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
-            Acting(name="sft-zero-noise", after="sft"),
-            Acting(name="filtered-bc-zero-noise", after="filtered-bc"),
-            Acting(name="habc-zero-noise", after="habc"),
-            Acting(name="vantage-zero-noise", after="vantage"),
+            *at_zero_noise("sft", "filtered-bc", "habc", "vantage"),
             Online(name="vantage-scratch", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True),
-            Acting(name="vantage-scratch-zero-noise", after="vantage-scratch"),
+            *at_zero_noise("vantage-scratch"),
         ),
         order=("sft", "sft-more", "filtered-bc", "habc", "vantage"),
         contrasts=(
