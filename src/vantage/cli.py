@@ -20,7 +20,17 @@ from rich.text import Text
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vantage import ranks
-from vantage.commands import begin, compare, finetune, outcomes, real_trials, recordings, stages, watching
+from vantage.commands import (
+    begin,
+    compare,
+    finetune,
+    outcomes,
+    play,
+    real_trials,
+    recordings,
+    stages,
+    watching,
+)
 from vantage.commands.names import Named, nearest
 from vantage.environment import prepare_process
 from vantage.errors import LostProcess, VantageError, missing_extra
@@ -62,6 +72,12 @@ def _recipe(name: str) -> Named[Any]:
     return named_recipe(name)
 
 
+def _played(name: str) -> Named[Any]:
+    from vantage.commands.play import played_recipe
+
+    return played_recipe(name)
+
+
 def _study(name: str) -> Named[Any]:
     from vantage.commands.studies import named_study
 
@@ -80,6 +96,7 @@ OWN, STAGE = "Your own recordings", "One stage of a round (runs/NAME/round-NN)"
 COMMANDS = (
     Command(START, begin.quickstart, together=True),
     Command(START, begin.run, settings=_recipe, together=True),
+    Command(START, play.play, settings=_played),
     Command(START, begin.recipes, settings=_any_settings),
     Command(START, begin.report),
     Command(START, begin.explain),

@@ -1,7 +1,7 @@
 """A Starlette application -> a page that only its owner's browser can ask for, until Ctrl-C.
 
     application ──guarded──> refuses every request without the token, or with a foreign Host or Origin
-                ──serve──> http://127.0.0.1:PORT/TOKEN/
+                ──serve, serving──> http://127.0.0.1:PORT/TOKEN/
 
 It listens on the loopback address alone. Other people of the machine, and pages of other sites in the owner's
 browser, do not know the token; the Host is compared so that no name of somebody else's leads here either.
@@ -10,7 +10,9 @@ browser, do not know the token; the Host is compared so that no name of somebody
 import hmac
 import secrets
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -80,6 +82,30 @@ def serve(application: Starlette, port: int, started: Callable[[str], None]) -> 
 
     `started`: called with the address when it can be opened. Raises VantageError for a port that is taken.
     """
+    with _server(application, port) as (server, listener, address):
+        started(address)
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def serving(application: Starlette, port: int) -> Generator[str]:
+    """Answer requests in a thread of its own while the context is open; gives the address.
+
+    `port`: 0 takes a free one. Raises VantageError for a port that is taken.
+    """
+    with _server(application, port) as (server, listener, address):
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join(timeout=5)
+
+
+@contextmanager
+def _server(application: Starlette, port: int) -> Generator[tuple[Any, socket.socket, str]]:
+    """A server that is not started, the socket it shall listen at, and the address with its token."""
     import uvicorn
 
     with socket.socket() as listener:
@@ -98,5 +124,4 @@ def serve(application: Starlette, port: int, started: Callable[[str], None]) -> 
         config = uvicorn.Config(
             guarded(application, token, port), lifespan="off", timeout_graceful_shutdown=1, **settings
         )
-        started(f"http://{ADDRESS}:{port}/{token}/")
-        uvicorn.Server(config).run(sockets=[listener])
+        yield uvicorn.Server(config), listener, f"http://{ADDRESS}:{port}/{token}/"

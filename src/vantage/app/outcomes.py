@@ -7,10 +7,9 @@ Nothing is shown as said before it is on the disk. Every decision about presses 
 (`data.judgements`), the script in assets/outcomes.js only plays, draws and asks.
 """
 
-import json
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,13 +18,12 @@ from starlette.routing import Route
 
 from vantage.app.loopback import serve
 from vantage.app.recordings import Recordings
+from vantage.app.requests import json_of, sentence
 from vantage.app.viability import Asking
 from vantage.data.judgements import Journal, Press, stretches_in_json, to_csv
 from vantage.report.render import palette, render_alone
 from vantage.types import VantageError
 
-LARGEST_PRESS = 64 * 1024
-"""Bytes of a request."""
 _ASSETS = {"outcomes.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -61,7 +59,7 @@ def application_of(recordings: Recordings, journal: Journal, asking: Asking | No
             Route("/undo", desk.undo, methods=["POST"]),
             Route("/outcomes.csv", desk.csv),
         ],
-        exception_handlers={VantageError: _sentence},
+        exception_handlers={VantageError: sentence},
     )
 
 
@@ -69,11 +67,6 @@ def _csv_of(recordings: Recordings, journal: Journal) -> str:
     episodes = range(len(recordings.lengths))
     judgements = {number: journal.judgement(number) for number in episodes}
     return to_csv(judgements, recordings.fingerprints.tolist())
-
-
-def _sentence(request: Request, error: Exception) -> Response:
-    """What is wrong, for the page to show."""
-    return JSONResponse({"problem": str(error)}, 400)
 
 
 class _Desk:
@@ -153,7 +146,7 @@ class _Desk:
         return Response(content, media_type=kind, headers={"cache-control": "private, max-age=3600"})
 
     async def press(self, request: Request) -> Response:
-        asked = await _json_of(request)
+        asked = await json_of(request)
         match asked:
             case {"episode": int(episode), "press": str(word), "frame": int(frame), "n": int(seen)}:
                 note = asked.get("note", "")
@@ -180,19 +173,3 @@ class _Desk:
     async def csv(self, request: Request) -> Response:
         headers = {"content-disposition": 'attachment; filename="outcomes.csv"'}
         return Response(_csv_of(self._recordings, self._journal), media_type="text/csv", headers=headers)
-
-
-async def _json_of(request: Request) -> dict[str, Any]:
-    """The body of a request. Raises VantageError for one that is too long, or no JSON of names and values."""
-    content = b""
-    async for piece in request.stream():
-        content += piece
-        if len(content) > LARGEST_PRESS:
-            raise VantageError("the request is too long")
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise VantageError("the request is no JSON") from error
-    if not isinstance(value, dict):
-        raise VantageError("the request names nothing")
-    return cast(dict[str, Any], value)

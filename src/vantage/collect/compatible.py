@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vantage.collect.observe import facts_of_world, interface_in
-from vantage.collect.operators import OperatorSpec, Rescue
+from vantage.collect.operators import ByHand, OperatorSpec, Rescue
 from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
@@ -82,6 +82,9 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
 
 def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
     """Build the operator of one episode, which raises VantageError where it does not know the task."""
+    if isinstance(operator, ByHand):
+        _check_by_hand(operator, world)
+        return
     if isinstance(operator, Rescue):
         operator = replace(operator, permission=1.0)
 
@@ -92,3 +95,12 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
         if not isinstance(world, MetaWorldSpec):
             other = "an expert of one's own demonstrates with DemonstrateWith, and rescues with RescueWith"
         raise VantageError(f"{error}; {other}, and with the operator NoOne nobody rescues") from error
+
+
+def _check_by_hand(operator: ByHand, world: WorldSpec) -> None:
+    """Build the world, to see whether a person can see it and hold its action."""
+    built = world()
+    try:
+        operator.check_world(built)
+    finally:
+        built.close()

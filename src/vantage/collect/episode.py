@@ -3,8 +3,8 @@
     watch ─> who drives? ─> policy: next step of its chunk ──┐
                         └─> human: the operator's action ────┴─> world.step ─> record
 
-Every episode is a pure function of (world spec, policy weights, operator setting, seed): it runs alone, at
-batch size one, on one thread.
+Every episode is a pure function of (world spec, policy weights, operator setting, seed), unless a person
+drives: it runs alone, at batch size one, on one thread.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from vantage.collect.handover import Phase, human_drives, next_phase
+from vantage.collect.by_hand import Attendant, Moment
+from vantage.collect.handover import Event, Phase, human_drives, next_phase
 from vantage.collect.observe import Memory, observe
 from vantage.collect.operators import OperatorSpec
 from vantage.data.episodes import Episode
@@ -51,7 +52,7 @@ def run_episode(
     `policy` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit`
     in control steps; human time extends it by at most the operator's `extension`. `pictures`: render and keep
     every frame; otherwise only what the policy looks at. Raises VantageError if policy and world differ in
-    action dimensions.
+    action dimensions. The operator may end the episode before, as failed.
     """
     if policy is not None and policy.action_dim != len(world.action_low):
         fault = f"the policy has {policy.action_dim} action dimensions and {task} has {len(world.action_low)}"
@@ -64,16 +65,23 @@ def run_episode(
     driver = None if policy is None else _ChunkedPolicy(policy, generator)
     recorder = _Recorder(pictures)
 
+    attendant = watcher if isinstance(watcher, Attendant) else None
     phase, success, human_steps, t = Phase.AUTONOMOUS, False, 0, 0
-    while not success and t < limit + min(human_steps, operator.extension):
+    action: np.ndarray | None = None
+    while not success and t < (ends := limit + min(human_steps, operator.extension)):
         truth, state = world.environment_state(), world.proprioception()
-        before, phase = phase, next_phase(phase, watcher.watch(phase, t, truth))
+        images = world.images() if pictures else None
+        if attendant is not None:
+            attendant.see(Moment(world, phase, t, images, action, ends))
+        event = watcher.watch(phase, t, truth)
+        if event is Event.FAILED and t:  # an episode has one step at least
+            break
+        before, phase = phase, next_phase(phase, event)
         human = human_drives(phase)
         if driver is not None and human != human_drives(before):
             driver.forget()
 
         # The policy proposes on human steps too: what it would have done is recorded beside what was done.
-        images = world.images() if pictures else None
         proposed = None if driver is None else driver.next_action(world, images)
         if human:
             action = watcher.act(truth)
@@ -87,6 +95,8 @@ def run_episode(
         human_steps += human
         t += 1
 
+    if attendant is not None:
+        attendant.end(success)
     return _episode(recorder, world.prompt, task, seed, success, policy_version)
 
 

@@ -26,6 +26,8 @@ class Event(StrEnum):
     """The operator's hands are on the controls."""
     HAND_BACK = "hand_back"
     """The operator lets go; the policy shall finish."""
+    FAILED = "failed"
+    """The operator says that this attempt has failed: the episode ends. Nothing changes in who drives."""
 
 
 TABLE = MappingProxyType(

@@ -1,8 +1,9 @@
 """Operators: who may take the controls from the policy, when, and what they do with them.
 
-A setting (`NoOne`, `Demonstrate`, `Rescue`; with an expert of one's own `DemonstrateWith`, `RescueWith`)
-builds, for one episode, an `Operator` that watches every control step, says what it notices, and acts while
-it drives. Scripted operators may look at the world's true state; the policy never does.
+A setting (`NoOne`, `Demonstrate`, `Rescue`; with an expert of one's own `DemonstrateWith`, `RescueWith`;
+for a person `DemonstrateByHand`, `RescueByHand`) builds, for one episode, an `Operator` that watches every
+control step, says what it notices, and acts while it drives. Scripted operators may look at the world's true
+state; the policy never does.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from vantage.collect.by_hand import DemonstrateByHand, RescueByHand
 from vantage.collect.handover import Event, Phase
 from vantage.config import Count, NotNegative, Positive, Share, Whole, check
 from vantage.seeding import seed_for
@@ -233,7 +235,12 @@ class OwnOperator(Protocol):
         ...
 
 
-OperatorSpec = NoOne | Demonstrate | DemonstrateStock | Rescue | DemonstrateWith | RescueWith | OwnOperator
+ByHand = DemonstrateByHand | RescueByHand
+"""A person, who sits in front of this process."""
+
+OperatorSpec = (
+    NoOne | Demonstrate | DemonstrateStock | Rescue | DemonstrateWith | RescueWith | ByHand | OwnOperator
+)
 """Every kind of operator."""
 
 Rescues = Literal["all", "half", "none"]

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 
 from vantage.collect.cluster import Cluster, Ray, open_cluster
 from vantage.collect.episode import run_episode
-from vantage.collect.operators import OperatorSpec
+from vantage.collect.operators import ByHand, OperatorSpec
 from vantage.collect.workers import Workers, open_workers
 from vantage.data.episodes import save_episode
 from vantage.policies.load import load_policy
@@ -167,13 +167,17 @@ def open_pool(workers: int | Ray) -> Generator[Pool]:
 
 
 class _Elsewhere:
-    """Other processes, here or on other machines."""
+    """Other processes, here or on other machines; what a person plays is played in this one."""
 
     def __init__(self, workers: Workers | Cluster) -> None:
         self._workers = workers
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
-        return self.each(play, jobs)
+        waiting = list(jobs)
+        yield from map(play, (job for job in waiting if isinstance(job.operator, ByHand)))
+        elsewhere = [job for job in waiting if not isinstance(job.operator, ByHand)]
+        if elsewhere:
+            yield from self.each(play, elsewhere)
 
     def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         return self._workers.each(function, items)
