@@ -155,14 +155,15 @@ def test_a_person_rescues_and_the_round_holds_what_they_did(tab: Tab, tmp_path: 
         levels = tab.evaluate(COLUMN)
         assert max(levels) > 220 and min(levels) < 90, "the picture is the world's"
         tab.keyboard.down("d")
-        wait(tab, state="solved")
+        wait(tab, solved="1")
         tab.keyboard.up("d")
         assert int(tab.evaluate("document.body.dataset.answers")) >= 12
         latency = float(tab.evaluate("document.body.dataset.latency"))
         assert 0 < latency < 1000 and "key to picture" in tab.inner_text("#latency")
 
         # The third: driven from the first step, handed back, and said to have failed.
-        wait(tab, state="ready")
+        wait(tab, state="ready", solved="1", failed="0")
+        assert tab.inner_text("#state").startswith("The last one was solved. Ready.")
         tab.keyboard.press("Space")
         wait(tab, state="running", human="true")
         until(lambda: step(tab) > 10)
@@ -171,10 +172,9 @@ def test_a_person_rescues_and_the_round_holds_what_they_did(tab: Tab, tmp_path: 
         before = step(tab)
         until(lambda: step(tab) > before + 10)
         tab.keyboard.press("x")
-        wait(tab, state="failed")
 
         # The fourth: the page is closed in the middle and opened again.
-        wait(tab, state="ready")
+        wait(tab, state="ready", failed="1")
         tab.keyboard.press("Enter")
         wait(tab, state="running")
         until(lambda: step(tab) > 5)
@@ -196,7 +196,7 @@ def test_a_person_rescues_and_the_round_holds_what_they_did(tab: Tab, tmp_path: 
     rows = pq.read_table(here.episodes / "data").to_pydict()
     episode = np.array(rows["episode_index"])
     human, won = np.array(rows["intervention"]), np.array(rows["next.success"])
-    action = np.array(rows["action"])[:, 0]
+    action = np.array(rows["action"]).reshape(len(episode))
     assert set(episode) == {0, 1, 2, 3} and [bool(won[episode == one].any()) for one in range(4)] == [
         False,
         True,

@@ -189,6 +189,7 @@ class Hand:
 
     def end(self, success: bool) -> None:
         """Say how it ended."""
+        self._desk.finish(success)
         self._show("solved" if success else "failed")
 
     # ---- the clock and the page

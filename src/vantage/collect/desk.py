@@ -56,6 +56,7 @@ class Desk:
         self._presses: list[Press] = []
         self._shown: Shown | None = None
         self._speed = speed
+        self._solved: list[bool] = []
         self._ended = False
 
     # ---- the page's side
@@ -133,16 +134,32 @@ class Desk:
             return pressed
 
     def show(self, facts: Mapping[str, Any], pictures: Mapping[str, UInt8[np.ndarray, "_h _w 3"]]) -> None:
-        """Show a moment in place of the one before."""
+        """Show a moment in place of the one before.
+
+        Each says how all episodes so far have ended: the last moment of an episode itself is replaced by the
+        first of the next one as soon as that begins, perhaps before any page has seen it.
+        """
         with self._changed:
             number = 1 if self._shown is None else self._shown.number + 1
-            self._shown = Shown(number, facts, pictures)
+            finished = {"solved": sum(self._solved), "failed": self._solved.count(False)}
+            last = {"last": ("solved" if self._solved[-1] else "failed") if self._solved else ""}
+            self._shown = Shown(number, {**facts, "finished": finished, **last}, pictures)
             self._changed.notify_all()
 
+    def finish(self, success: bool) -> None:
+        """Count an episode that is over, before its last moment is shown."""
+        with self._changed:
+            self._solved.append(success)
+
     def wait_for(self, wanted: Collection[Press]) -> Press:
-        """Wait until one of these is pressed; what is pressed before it is dropped."""
+        """Wait until one of these is pressed; what is pressed before it is dropped.
+
+        Raises VantageError where the last word was said meanwhile.
+        """
         with self._changed:
             while True:
+                if self._ended:
+                    raise VantageError("the page has ended while an episode waited for a person")
                 while self._presses:
                     pressed = self._presses.pop(0)
                     if pressed in wanted:
@@ -167,12 +184,17 @@ _SEATED: list[Desk] = []
 
 @contextmanager
 def seated(desk: Desk) -> Generator[None]:
-    """While open, operators by hand of this process get their actions from this desk."""
+    """While open, operators by hand of this process get their actions from this desk.
+
+    On leaving, pages are let go where nothing was said of it before: a stream that stays open would be cut.
+    """
     _SEATED.append(desk)
     try:
         yield
     finally:
         _SEATED.remove(desk)
+        if not desk.ended:
+            desk.end({"state": "stopped"})
 
 
 def desk_here() -> Desk:

@@ -66,11 +66,7 @@ def play(
         say("the page shows every episode that waits for you; Ctrl-C ends the run")
         if not no_browser:
             webbrowser.open(address)
-        try:
-            start(recipe, out, workers=workers, settings=settings)
-        except BaseException:
-            desk.end({"state": "stopped"})
-            raise
+        start(recipe, out, workers=workers, settings=settings)
         desk.end({"state": "ended", "sentence": f"The run is done: {out / 'report.html'}"})
 
 

@@ -14,12 +14,12 @@ const SAID = {
   ended: "The run is done.",
   stopped: "The run has stopped; its terminal says why.",
 };
+const LAST = { solved: "The last one was solved. ", failed: "The last one was not solved. " };
 
 let page = 0;
 let facts = {};
 let decoding = false;
 let newest = null; // what came while pictures were decoded
-let finished = { solved: 0, failed: 0 };
 
 // ------------------------------------------------------------------------------------------ what is said
 
@@ -140,7 +140,6 @@ async function draw({ head, pictures }) {
 }
 
 function tell(head) {
-  const before = facts.state;
   facts = head;
   const { body } = document;
   body.dataset.state = head.state;
@@ -158,11 +157,13 @@ function tell(head) {
     tellSpeeds(head.speed);
     tellAxes(head);
   }
-  if ((head.state === "solved" || head.state === "failed") && before !== head.state) {
-    finished[head.state] += 1;
-    $("tally").textContent = `${finished.solved} solved, ${finished.failed} not, on this page`;
+  if (head.last) {
+    const { solved, failed } = head.finished;
+    [body.dataset.solved, body.dataset.failed] = [solved, failed];
+    $("tally").textContent = `${solved} solved, ${failed} not, since the command was given`;
   }
-  $("state").textContent = head.sentence || SAID[head.state] || "";
+  const before = head.state === "ready" && head.last ? LAST[head.last] : "";
+  $("state").textContent = before + (head.sentence || SAID[head.state] || "");
 }
 
 function tellSpeeds(now) {
