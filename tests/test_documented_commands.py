@@ -62,6 +62,9 @@ TESTS = {
         "vantage finetune": "test_it_makes_a_checkpoint_that_stock_lerobot_opens",
         "vantage weights": "test_weights_alone_are_those_of_the_fine_tuning",
     },
+    "tests/app/test_play.py": {
+        "vantage play": "test_a_person_rescues_and_the_round_holds_what_they_did",
+    },
     "tests/app/test_outcomes_server.py": {
         "vantage outcomes": "test_what_was_acknowledged_survives_a_kill",
     },

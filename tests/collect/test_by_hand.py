@@ -77,26 +77,32 @@ def test_a_world_that_does_not_fit_is_refused_and_so_is_one_that_nobody_looks_at
 def test_presses_become_events_and_nothing_old_is_obeyed() -> None:
     desk = Desk()
     page = desk.open_page()
+    world: World = Still()
     with seated(desk):
         hand: Hand = RescueByHand()("still", 9, np.random.default_rng(0))
-    world: World = Still()
 
-    def see(phase: Phase, t: int, *presses: Press, keys: str = "") -> Event | None:
-        desk.take(page, Held(frozenset(keys), number=t), presses, None)
-        hand.see(Moment(world, phase, t, None, None if t == 0 else np.array([0.5, 4], np.float32), 9))
-        return hand.watch(phase, t, world.environment_state())
+        def see(phase: Phase, t: int, *presses: Press, keys: str = "") -> Event | None:
+            desk.take(page, Held(frozenset(keys), number=t), presses, None)
+            hand.see(Moment(world, phase, t, None, None if t == 0 else np.array([0.5, 4], np.float32), 9))
+            return hand.watch(phase, t, world.environment_state())
 
-    timer = threading.Timer(0.2, desk.take, (page, Held(), [Press.BEGIN], None))
-    timer.start()
-    assert see(Phase.AUTONOMOUS, 0, Press.FAILED) is None, "what was pressed before the beginning is dropped"
-    assert see(Phase.AUTONOMOUS, 1, Press.HAND_BACK) is None
-    assert see(Phase.AUTONOMOUS, 2, Press.TAKE_OVER, keys="d") is Event.TAKE_OVER
-    assert hand.act(world.environment_state()) == pytest.approx([0.5 + 0.25 * 2 / 100, 4])
-    assert see(Phase.CORRECTING, 3, Press.TAKE_OVER, Press.HAND_BACK) is Event.HAND_BACK
-    assert see(Phase.AUTONOMOUS, 4, Press.TAKE_OVER, Press.FAILED) is Event.FAILED
-    shown = desk.after(0, 1)
-    assert shown is not None and shown.facts["state"] == "running" and shown.pictures["eye"].item(0) == 9
+        timer = threading.Timer(0.2, desk.take, (page, Held(), [Press.BEGIN], None))
+        timer.start()
+        assert see(Phase.AUTONOMOUS, 0, Press.FAILED) is None, (
+            "what was pressed before the beginning is dropped"
+        )
+        assert see(Phase.AUTONOMOUS, 1, Press.HAND_BACK) is None
+        assert see(Phase.AUTONOMOUS, 2, Press.TAKE_OVER, keys="d") is Event.TAKE_OVER
+        assert hand.act(world.environment_state()) == pytest.approx([0.5 + 0.25 * 2 / 100, 4])
+        assert see(Phase.CORRECTING, 3, Press.TAKE_OVER, Press.HAND_BACK) is Event.HAND_BACK
+        assert see(Phase.AUTONOMOUS, 4, Press.TAKE_OVER, Press.FAILED) is Event.FAILED
+        shown = desk.after(0, 1)
+        assert shown is not None and shown.facts["state"] == "running" and shown.pictures["eye"].item(0) == 9
 
-    desk.close_page(page)
-    page = desk.open_page()
-    assert not desk.take(page - 1, Held(), [Press.BEGIN], None), "of two pages the newer one counts"
+        desk.close_page(page)
+        page = desk.open_page()
+        assert not desk.take(page - 1, Held(), [Press.BEGIN], None), "of two pages the newer one counts"
+
+    assert desk.ended, "who leaves lets the page go, and whoever waits for it"
+    with pytest.raises(VantageError, match="the page has ended"):
+        desk.wait_for([Press.BEGIN])
