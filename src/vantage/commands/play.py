@@ -29,7 +29,7 @@ def play(
     no_browser: bool = False,
     settings: Changed = None,
 ) -> None:
-    """Rescue a policy by hand: a recipe whose operator is you, in the browser.
+    """Rescue a policy yourself, in the browser, as a run goes on.
 
     The recipe runs as `vantage run` would run it, but that every rollout waits for you: the page shows the
     cameras at the world's speed, one key takes over, keys or a gamepad drive the hand, one key hands back,
