@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from vantage.types import Route as Route
     from vantage.types import Trace as Trace
     from vantage.worlds.bimanual.spec import BimanualSpec as BimanualSpec
+    from vantage.worlds.gymnasium.lerobot import LeRobotEnv as LeRobotEnv
     from vantage.worlds.gymnasium.spec import Gymnasium as Gymnasium
     from vantage.worlds.gymnasium.success import InfoKey as InfoKey
     from vantage.worlds.gymnasium.success import RewardAtLeast as RewardAtLeast
@@ -119,6 +120,7 @@ _NAMES = {
     "stages.weigh": ("Weighing", "weigh"),
     "types": ("Controller", "Labels", "Route", "Trace"),
     "worlds.bimanual.spec": ("BimanualSpec",),
+    "worlds.gymnasium.lerobot": ("LeRobotEnv",),
     "worlds.gymnasium.spec": ("Gymnasium",),
     "worlds.gymnasium.success": ("InfoKey", "RewardAtLeast", "Terminated"),
     "worlds.spec": ("MetaWorldSpec",),

@@ -161,6 +161,6 @@ def test_a_study_of_ones_own_is_drawn_with_its_own_classes_and_refused_without(t
     assert Results.read(results.folder, classes_of(named.value)).study == named.value
     with pytest.raises(
         VantageError,
-        match=r"'own_.*:Other' is none of MetaWorldSpec, Gymnasium, BimanualSpec; .* with --recipe",
+        match=r"'own_.*:Other' is none of MetaWorldSpec, Gymnasium, LeRobotEnv, Bimanual.*; .* with --recipe",
     ):
         Results.read(results.folder)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from vantage.config import Count, Whole, check
 from vantage.seeding import seed_for
 from vantage.worlds.bimanual.spec import BimanualSpec
+from vantage.worlds.gymnasium.lerobot import LeRobotEnv
 from vantage.worlds.gymnasium.spec import Gymnasium
 from vantage.worlds.protocol import OwnWorldSpec, World, WorldInputs
 
@@ -56,7 +57,7 @@ class MetaWorldSpec:
         return MetaWorld(self.task, alike=self.alike, half_open=self.half_open, image_size=self.image_size)
 
 
-WorldSpec = MetaWorldSpec | Gymnasium | BimanualSpec | OwnWorldSpec
+WorldSpec = MetaWorldSpec | Gymnasium | LeRobotEnv | BimanualSpec | OwnWorldSpec
 """Every kind of world the collector can build."""
 
 

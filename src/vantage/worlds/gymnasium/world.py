@@ -20,6 +20,7 @@ from vantage.errors import VantageError
 from vantage.worlds.protocol import WorldInputs
 
 if TYPE_CHECKING:
+    from vantage.worlds.gymnasium.lerobot import LeRobotEnv
     from vantage.worlds.gymnasium.spec import Gymnasium
     from vantage.worlds.render import FastRenderer
 
@@ -38,10 +39,13 @@ class GymnasiumWorld:
     An environment that ends an episode unsolved stands still from then on.
     """
 
-    def __init__(self, spec: "Gymnasium") -> None:
-        """Build the environment. Raises VantageError where it is missing or cannot be a world."""
+    def __init__(self, spec: "Gymnasium", env: "gymnasium.Env[Any, Any] | None" = None) -> None:
+        """Build the environment of `spec`, or take `env`, which somebody else has built, as it describes it.
+
+        Raises VantageError where it is missing or cannot be a world.
+        """
         self.task, self.prompt, self.fps = spec.task, spec.prompt or spec.task, spec.fps
-        self._env = env = make(spec)
+        self._env = env = make(spec) if env is None else env
         self._size, self._rule = spec.image_size, spec.success
         self._form = (spec.id, spec.package, json.dumps(dict(spec.kwargs), sort_keys=True))
         self._renderer: FastRenderer | None = None
@@ -57,9 +61,8 @@ class GymnasiumWorld:
         self.action_low, self.action_high = space.low.astype(np.float32), space.high.astype(np.float32)
         self._action_type = space.dtype
 
-        leaves = dict(_leaves(env.observation_space))
-        self._pictures = [name for name, leaf in leaves.items() if _is_picture(leaf)]
-        numbers = [name for name, leaf in leaves.items() if not _is_picture(leaf)]
+        self._pictures = list(pictures_in(env.observation_space))
+        numbers = numbers_in(env.observation_space)
         self._state = self._entries(spec.state or tuple(numbers), numbers)
         self._truth = self._entries(spec.truth or tuple(numbers), numbers)
         self.cameras = spec.cameras
@@ -210,14 +213,19 @@ def make(spec: "Gymnasium") -> "gymnasium.Env[Any, Any]":
             hint = "" if spec.package else "; if a package registers it, name that with package="
             raise VantageError(f"gymnasium cannot make {spec.id}: {error}{hint}") from error
 
+    draw_when_asked(env)
+    return env
+
+
+def draw_when_asked(env: "gymnasium.Env[Any, Any]") -> None:
+    """Stop an environment that is known to draw pictures in every step from doing so."""
     if type(env.unwrapped).__module__ == "gym_aloha.env":
         from vantage.worlds.gymnasium.aloha import render_nothing
 
         render_nothing(env)
-    return env
 
 
-def try_world(spec: "Gymnasium") -> WorldInputs:
+def try_world(spec: "Gymnasium | LeRobotEnv") -> WorldInputs:
     """Build the world, play a few steps, begin again at the same seed, and say what it offers.
 
     Raises VantageError for what would otherwise show after the first episode: no sign of success, no
@@ -261,6 +269,17 @@ def mujoco_of(env: "gymnasium.Env[Any, Any]") -> tuple[Any, Any] | None:
     if type(physics).__module__.startswith("dm_control."):
         return physics.model.ptr, physics.data.ptr
     return None
+
+
+def pictures_in(space: "gymnasium.Space[Any]") -> dict[str, tuple[int, int]]:
+    """The entries of an observation that are pictures, by their keys: height and width."""
+    sizes = {name: leaf.shape for name, leaf in _leaves(space) if _is_picture(leaf)}
+    return {name: (shape[0], shape[1]) for name, shape in sizes.items() if shape is not None}
+
+
+def numbers_in(space: "gymnasium.Space[Any]") -> list[str]:
+    """The entries of an observation that are numbers, by their keys."""
+    return [name for name, leaf in _leaves(space) if not _is_picture(leaf)]
 
 
 def _leaves(space: "gymnasium.Space[Any]", path: str = "") -> Iterator[tuple[str, "gymnasium.Space[Any]"]]:
