@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vantage.collect.observe import Memory as Memory
     from vantage.collect.observe import observe as observe
     from vantage.collect.operators import Demonstrate as Demonstrate
+    from vantage.collect.operators import DemonstrateFrom as DemonstrateFrom
     from vantage.collect.operators import DemonstrateStock as DemonstrateStock
     from vantage.collect.operators import DemonstrateWith as DemonstrateWith
     from vantage.collect.operators import NoOne as NoOne
@@ -90,6 +91,7 @@ _NAMES = {
     "collect.operators": (
         "Demonstrate",
         "DemonstrateStock",
+        "DemonstrateFrom",
         "DemonstrateWith",
         "NoOne",
         "Rescue",

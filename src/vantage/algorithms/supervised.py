@@ -13,7 +13,9 @@ from pathlib import Path
 from vantage import ranks
 from vantage.algorithms.made import note_made
 from vantage.collect.observe import facts_of_world, interface_in
+from vantage.collect.operators import DemonstrateFrom
 from vantage.collect.pool import Pool
+from vantage.collect.recorded import check_recorded
 from vantage.core.weights import Uniform
 from vantage.disk.layout import Round, Source
 from vantage.learn.start import FromCheckpoint, FromScratch
@@ -52,15 +54,27 @@ def supervise_policy(
     """Do whatever of round 0 is not on disk yet: demonstrations, labels, weights, supervised policy."""
     interface = interface_in(spec, worlds[0])
     demonstrations = settings.demonstrations
-    if isinstance(spec, LeRobotScratch) and not current.episodes.exists():
-        # What LeRobot refuses, or would fetch from a network, shows only when it builds the policy.
-        build_policy(spec, seed, facts_of_world(worlds[0]))
+    if not current.episodes.exists():
+        check_beginning(worlds, spec, settings, seed=seed)
     collect_demonstrations(current, worlds, demonstrations, seed=seed, cameras=interface.cameras, pool=pool)
     note_made(current)
 
     label_round(current, labelling)
     weigh_demonstrations(current, interface)
     fit_supervised(current, spec, interface, settings.supervised, seed=seed, compute=compute)
+
+
+def check_beginning(
+    worlds: tuple[WorldSpec, ...], spec: PolicySpec, settings: Supervision, *, seed: int
+) -> None:
+    """Raise VantageError for what would show only after the demonstrations, or while they are brought."""
+    if isinstance(spec, LeRobotScratch):
+        # What LeRobot refuses, or would fetch from a network, shows only when it builds the policy.
+        build_policy(spec, seed, facts_of_world(worlds[0]))
+    demonstrations = settings.demonstrations
+    if isinstance(demonstrations.operator, DemonstrateFrom):
+        interface = interface_in(spec, worlds[0])
+        check_recorded(demonstrations.operator, worlds, interface, demonstrations.per_world)
 
 
 def label_round(current: Round, labelling: Labelling) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vantage.collect.observe import facts_of_world, interface_in
-from vantage.collect.operators import ByHand, OperatorSpec, Rescue
+from vantage.collect.operators import ByHand, DemonstrateFrom, OperatorSpec, Rescue
 from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
@@ -82,6 +82,8 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
 
 def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
     """Build the operator of one episode, which raises VantageError where it does not know the task."""
+    if isinstance(operator, DemonstrateFrom):
+        return  # check_demonstrations
     if isinstance(operator, ByHand):
         _check_by_hand(operator, world)
         return

@@ -3,10 +3,11 @@
 A setting (`NoOne`, `Demonstrate`, `Rescue`; with an expert of one's own `DemonstrateWith`, `RescueWith`;
 for a person `DemonstrateByHand`, `RescueByHand`) builds, for one episode, an `Operator` that watches every
 control step, says what it notices, and acts while it drives. Scripted operators may look at the world's true
-state; the policy never does.
+state; the policy never does. `DemonstrateFrom` drives nothing: it names a data set of demonstrations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,8 @@ from jaxtyping import Float32
 from vantage.collect.by_hand import DemonstrateByHand, RescueByHand
 from vantage.collect.handover import Event, Phase
 from vantage.config import Count, NotNegative, Positive, Share, Whole, check
+from vantage.data.named import episodes_named
+from vantage.errors import VantageError
 from vantage.seeding import seed_for
 from vantage.worlds.experts import Expert, expert_for
 from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Style
@@ -74,6 +77,33 @@ class Demonstrate:
     def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
         """A demonstrator for one episode."""
         return _Demonstrator(task, rng, CLEAN if rng.random() < self.clean_share else DEMONSTRATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrateFrom:
+    """Nobody drives: the demonstrations are episodes of a LeRobotDataset, recorded by a person or by whatever
+    wrote it. Of each world the first ones are taken whose task is the world's prompt."""
+
+    dataset: Path
+    """Folder of the data set."""
+    episodes: str = field(default="all", kw_only=True)
+    """Which of its episodes, such as ``0-4,9``."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for words that name no episodes."""
+        if not episodes_named(self.episodes, "DemonstrateFrom.episodes"):
+            raise VantageError("DemonstrateFrom.episodes names no episode; write all, or numbers as in 0-4,9")
+
+    @property
+    def extension(self) -> int:
+        """Nothing is added to the limit."""
+        return 0
+
+    def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
+        """Raises VantageError: what was recorded cannot drive."""
+        raise VantageError(
+            f"the episodes in {self.dataset} are recorded, and cannot drive {task}; name another operator"
+        )
 
 
 @runtime_checkable
@@ -239,7 +269,15 @@ ByHand = DemonstrateByHand | RescueByHand
 """A person, who sits in front of this process."""
 
 OperatorSpec = (
-    NoOne | Demonstrate | DemonstrateStock | Rescue | DemonstrateWith | RescueWith | ByHand | OwnOperator
+    NoOne
+    | Demonstrate
+    | DemonstrateStock
+    | DemonstrateFrom
+    | Rescue
+    | DemonstrateWith
+    | RescueWith
+    | ByHand
+    | OwnOperator
 )
 """Every kind of operator."""
 

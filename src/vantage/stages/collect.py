@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vantage import ranks
-from vantage.collect.operators import Demonstrate, OperatorSpec, Rescue, Rescues, operator_of
+from vantage.collect.operators import Demonstrate, DemonstrateFrom, OperatorSpec, Rescue, Rescues, operator_of
 from vantage.collect.pool import Job, Played, Pool
+from vantage.collect.recorded import journal_recorded
 from vantage.config import Count, NotNegative, check, to_json
 from vantage.data.episodes import journalled, load_episode
 from vantage.data.frames import frames_from_journal
@@ -58,8 +59,13 @@ class Rollouts:
     """Scale of the noise that the flow acts from; None: what its checkpoint says (1, unless configured)."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for an operator who cannot drive."""
         check(self)
+        if isinstance(self.operator, DemonstrateFrom):
+            raise VantageError(
+                "recorded episodes rescue nobody; name another operator of the rollouts (NoOne, if nobody "
+                "is to rescue)"
+            )
 
 
 CameraSizes = Mapping[str, tuple[int, int] | None]
@@ -81,13 +87,31 @@ def collect_demonstrations(
 ) -> None:
     """Write the demonstrations of round 0, with pictures if the policy looks at any (`cameras`).
 
-    Raises VantageError if a world's operator does not succeed often enough.
+    Raises VantageError if a world's operator does not succeed often enough, or if a data set does not hold
+    them.
     """
     if _is_collected(where):
         return
 
     made_of = {"operator": to_json(settings), "worlds": to_json(worlds), "seed": seed}
     check_left(where.journal, made_of | {"cameras": sorted(cameras)})
+    if isinstance(settings.operator, DemonstrateFrom):
+        kept = journal_recorded(settings.operator, worlds, settings.per_world, cameras, where.journal)
+    else:
+        kept = _play_demonstrations(where, worlds, settings, seed, cameras, pool)
+    _assemble(where, kept, worlds[0], cameras)
+
+
+def _play_demonstrations(
+    where: Round,
+    worlds: tuple[WorldSpec, ...],
+    settings: Demonstrations,
+    seed: int,
+    cameras: CameraSizes,
+    pool: Pool,
+) -> list[int]:
+    """Let the operator drive until it has succeeded often enough in every world; the numbers of those
+    episodes in the journal."""
     kept: list[int] = []
     attempts = settings.attempts * settings.per_world
     wanted = settings.per_world * len(worlds)
@@ -124,8 +148,7 @@ def collect_demonstrations(
                         advance(1, world.task)
                 tried += more
             kept += sorted(successes)
-
-    _assemble(where, kept, worlds[0], cameras)
+    return kept
 
 
 @ranks.first_alone
