@@ -18,8 +18,9 @@ import numpy as np
 
 from vantage.core.stats import wilson
 from vantage.disk.tables import read_parquet, write_parquet
-from vantage.worlds.metaworld.experts import DEMONSTRATOR, OPERATED, RESCUER, Expert
-from vantage.worlds.metaworld.world import ALIKE, HALF_OPEN, MetaWorld
+from vantage.worlds.experts import expert_for
+from vantage.worlds.metaworld.experts import DEMONSTRATOR, OPERATED, RESCUER
+from vantage.worlds.metaworld.world import ALIKE, HALF_OPEN, TASKS, MetaWorld
 
 KEPT = Path("docs/results/expert_rates.parquet")
 SEEDS, LIMIT = 100, 500
@@ -27,6 +28,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     *((task, "stock") for task in OPERATED),
     *((task, "alike") for task in ALIKE),
     *((task, "half_open") for task in HALF_OPEN),
+    *((task, "stock") for task in TASKS if task not in OPERATED),
 )
 """Task and form of its scene."""
 
@@ -34,7 +36,8 @@ FORMS: tuple[tuple[str, str], ...] = (
 def play(job: tuple[str, str, str], seeds: int, limit: int) -> tuple[str, str, str, int, float]:
     """(task, form, operator, successes, mean steps of the successes) of a job (task, form, operator)."""
     task, form, operator = job
-    world, expert = MetaWorld(task, alike=form == "alike", half_open=form == "half_open"), Expert(task)
+    world = MetaWorld(task, alike=form == "alike", half_open=form == "half_open")
+    expert = expert_for(task)
     steps: list[int] = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)

@@ -443,11 +443,7 @@ def test_a_policy_of_lerobots_that_sees_less_is_told() -> None:
             ("--policy.net.sight", "pixels", "--policy.net.sight.size", 50),
             "is 96 x 96 px, no multiple of the 50 x 50",
         ),
-        (("--worlds", "hammer-v3"), "nobody can operate 'hammer-v3' yet"),
-        (
-            ("--worlds", "hammer-v3", "--demonstrations.operator", "DemonstrateStock"),
-            "with the operator NoOne nobody rescues",
-        ),
+        (("--worlds", "hamer-v3"), "there is no MetaWorld task 'hamer-v3'; there are assembly-v3"),
         (("--worlds",), "there is no world to play in"),
         (("--worlds.limit", 0), "an episode of push-v3 may last 0 control steps"),
     ],

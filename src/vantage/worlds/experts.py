@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vantage.worlds.bimanual.spec import TASKS as BIMANUAL
+from vantage.worlds.metaworld.experts import OPERATED
 from vantage.worlds.metaworld.experts import Expert as MetaWorldExpert
 from vantage.worlds.metaworld.experts.style import Style
 
@@ -32,9 +33,19 @@ class Expert(Protocol):
 
 
 def expert_for(task: str) -> Expert:
-    """The expert of a task. Raises VantageError for a task that nobody can operate."""
+    """The expert of a task: a plan of ours, or MetaWorld's own policy with a human-like hand.
+
+    Raises VantageError for a task that nobody can operate.
+    """
     if task in BIMANUAL:
         from vantage.worlds.bimanual.build import build_expert  # the simulator is an extra
 
         return build_expert(task)
-    return MetaWorldExpert(task)
+    if task in OPERATED:
+        return MetaWorldExpert(task)
+
+    from vantage.worlds.metaworld.experts.stock import StockOperator  # the simulator is an extra
+    from vantage.worlds.metaworld.world import check_task
+
+    check_task(task)
+    return StockOperator(task)
