@@ -99,6 +99,12 @@ TESTS = {
         "python -m experiments.shortest_times": "test_shortest_times",
         "python -m experiments.training_start": "test_training_start",
     },
+    "tests/experiments/test_outcomes_alone.py": {
+        "python -m experiments.outcomes_alone": "test_ways_are_compared",
+    },
+    "tests/experiments/test_rank_chunks.py": {
+        "python -m experiments.rank_chunks": "test_ranks_are_measured",
+    },
     "tests/experiments/test_evening.py": {
         "python -m experiments.evening": "test_an_evening_runs_through_the_command_line",
     },

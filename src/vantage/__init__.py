@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from vantage.core.weights import AWR as AWR
     from vantage.core.weights import HABC as HABC
     from vantage.core.weights import HABCV as HABCV
+    from vantage.core.weights import ExponentialWeights as ExponentialWeights
     from vantage.core.weights import FilteredBC as FilteredBC
     from vantage.core.weights import ImitDAgger as ImitDAgger
     from vantage.core.weights import ImitRecap as ImitRecap
+    from vantage.core.weights import RejectionTargets as RejectionTargets
     from vantage.core.weights import Uniform as Uniform
     from vantage.data.audit import audit as audit
     from vantage.data.experience import Experience as Experience
@@ -98,7 +100,17 @@ _NAMES = {
         "RescueWith",
     ),
     "collect.pool": ("open_pool",),
-    "core.weights": ("AWR", "HABC", "HABCV", "FilteredBC", "ImitDAgger", "ImitRecap", "Uniform"),
+    "core.weights": (
+        "AWR",
+        "HABC",
+        "HABCV",
+        "ExponentialWeights",
+        "FilteredBC",
+        "ImitDAgger",
+        "ImitRecap",
+        "RejectionTargets",
+        "Uniform",
+    ),
     "data.audit": ("audit",),
     "data.experience": ("Experience", "load_experience"),
     "disk.layout": ("Round", "Source"),

@@ -160,3 +160,6 @@ class Evidence:
     """Efficiency advantage, per control step (Eq. 6)."""
     a_parent: Float[np.ndarray, "N"]
     """TD residual of the parent head (Appendix A)."""
+    a_chunk: Float[np.ndarray, "N"] | None = None
+    """Viability of the executed chunk minus the mean viability of the policy's own chunks; None: no critic of
+    chunks was asked."""

@@ -18,22 +18,42 @@ from recorded import (
     improvement,
     improver,
 )
+from safetensors.torch import load_file, save_file
 
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.interleaved import Interleaved, Together
-from vantage.core.weights import AWR, HABC, HABCV, FilteredBC, ImitDAgger, ImitRecap, Rule
+from vantage.core.sampling import PoolShares
+from vantage.core.weights import (
+    AWR,
+    HABC,
+    HABCV,
+    ExponentialWeights,
+    FilteredBC,
+    ImitDAgger,
+    ImitRecap,
+    RejectionTargets,
+    Rule,
+    tempered,
+)
+from vantage.data.experience import load_experience
 from vantage.disk.files import read_json
 from vantage.disk.record import write_record
 from vantage.disk.tables import read_parquet
+from vantage.learn.critic.chunks import ChunkCriticFit
+from vantage.learn.critic.extraction import JUDGED, load_judged
 from vantage.learn.critic.fit import CriticFit
+from vantage.learn.optim import OptimConfig
 from vantage.learn.parent import ParentFit
 from vantage.learn.start import begin
 from vantage.learn.step import Compute
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.seeding import seed_for
+from vantage.stages.fit_policy import PolicyFit, fit_policy
 from vantage.stages.weigh import Weighing
 from vantage.types import VantageError
+
+CHUNKS = ChunkCriticFit(critic=replace(IMPROVEMENT.critic, folds=2, steps=10))
 
 
 def one_round(recorded: Path, run: Path, settings: Improvement, compute: Compute = Compute()) -> Path:
@@ -111,6 +131,75 @@ def test_the_parent_head_serves_those_who_read_it(rule: Rule, recorded: Path, tm
         np.testing.assert_allclose(raw, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rule", [ExponentialWeights(count=3), RejectionTargets(count=3)])
+def test_chunks_are_judged_for_those_who_weigh_or_choose_them(
+    rule: Rule, recorded: Path, tmp_path: Path
+) -> None:
+    here = one_round(recorded, tmp_path, improvement(weighing=Weighing(rule=rule), chunk_critic=CHUNKS))
+    assert not (here / "3-critic").exists(), "the critic of states is read by neither"
+    learned = experience(tmp_path, 1)
+    verdict, labelled = load_judged(here / "3-chunk-critic", learned), learned.labels.viability_mask
+    np.testing.assert_array_equal(verdict.target >= 0, labelled)
+    np.testing.assert_array_equal(np.isfinite(verdict.advantage), labelled)
+
+    raw = read_parquet(here / "4-weights.parquet", ("raw_weight",))["raw_weight"]
+    route = learned.labels.route
+    assert set(raw[route == "unlabelled"]) == {0.0}
+    assert set(raw[(route == "demo") | (route == "intervention")]) == {1.0}
+    wanted = np.ones(labelled.sum())
+    if isinstance(rule, ExponentialWeights):
+        wanted, _ = tempered(verdict.advantage[labelled], rule.effective)
+        assert raw[route == "rollout_failure"].max() > 0 and wanted.std() > 0.01
+    np.testing.assert_allclose(raw[labelled], wanted)
+
+    chosen, by_hand = load_policy(here / "5-actor"), improver(tmp_path, 1, improvement())
+    fit_policy(
+        by_hand.sources,
+        here / "4-weights.parquet",
+        by_hand.start,
+        tmp_path / "executed",
+        IMPROVEMENT.fit,
+        seed=by_hand.train_seed,
+    )
+    executed = load_policy(tmp_path / "executed").state_dict()
+    same = all(torch.equal(executed[name], tensor) for name, tensor in chosen.state_dict().items())
+    assert same == isinstance(rule, ExponentialWeights), "targets are exchanged where chunks are chosen"
+
+
+def test_the_chosen_chunks_are_what_the_policy_imitates(recorded: Path, tmp_path: Path) -> None:
+    """Nothing is drawn but what rollouts did, and every target is one chunk: it is what is acted then."""
+    only = Weighing(rule=RejectionTargets(count=1), shares=PoolShares(demo=0, intervention=0, rollout=1))
+    fit = PolicyFit(steps=150, batch=64, optim=OptimConfig(lr=3e-3))
+    settings = improvement(weighing=only, chunk_critic=CHUNKS, fit=fit)
+    copy_of_recordings(recorded, tmp_path, 1)
+    learning = improver(tmp_path, 1, settings)
+    learning.fit_chunk_critic()
+    learning.weigh()
+    path = learning.current.chunk_critic / JUDGED
+    kept = load_file(path)
+    kept["best"] = torch.full_like(kept["best"], 0.6)
+    save_file(kept, path)
+
+    out = tmp_path / "actor"
+    fit_policy(
+        learning.sources,
+        learning.current.weights,
+        learning.start,
+        out,
+        fit,
+        seed=0,
+        chunk_critic=learning.current.chunk_critic,
+    )
+    policy = load_policy(out).with_noise(0.0)
+    replay = load_experience(learning.sources)
+    rows = np.flatnonzero(replay.labels.viability_mask)[::7]
+    acted = policy.act(replay.loader(policy.chunk, {}).observe(rows), torch.Generator().manual_seed(0))
+    assert (acted - 0.6).abs().mean() < 0.15
+    was = load_policy(learning.entering).with_noise(0.0)
+    before = was.act(replay.loader(policy.chunk, {}).observe(rows), torch.Generator().manual_seed(0))
+    assert (before - 0.6).abs().mean() > 0.3
+
+
 def test_the_interleaved_schedule_writes_the_same_files(recorded: Path, tmp_path: Path) -> None:
     settings = improvement(schedule=Interleaved(warm_up=10), weighing=Weighing(stride=1))
     here = one_round(recorded, tmp_path, settings)
@@ -163,6 +252,7 @@ def test_the_interleaved_schedule_draws_failures_and_nothing_unlabelled_or_stale
     ("weighing", "critic", "compute", "says"),
     [
         (Weighing(rule=AWR()), CriticFit(), Compute(), "no parent head"),
+        (Weighing(rule=RejectionTargets()), CriticFit(), Compute(), "no critic of chunks"),
         (Weighing(), CriticFit(folds=2), Compute(), "trains one critic"),
         (Weighing(), CriticFit(), Compute(accumulate=2), "weighs every batch as a whole"),
     ],

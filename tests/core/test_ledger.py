@@ -18,9 +18,11 @@ from vantage.core.weights import (
     AWR,
     HABC,
     HABCV,
+    ExponentialWeights,
     FilteredBC,
     ImitDAgger,
     ImitRecap,
+    RejectionTargets,
     Rule,
     Uniform,
     gate,
@@ -39,6 +41,8 @@ RULES = (
     ImitRecap(),
     ImitDAgger(),
     AWR(),
+    ExponentialWeights(),
+    RejectionTargets(),
 )
 
 

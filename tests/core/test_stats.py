@@ -13,6 +13,7 @@ from vantage.core.stats import (
     calibration_error,
     effective_sample_size,
     explained_variance,
+    kendall_tau,
     normal_quantile,
     paired_difference,
     reliability,
@@ -137,6 +138,15 @@ def test_auc_is_the_double_loop(rows):
     wins = [float(a > b) + 0.5 * (a == b) for a in score[positive] for b in score[~positive]]
     if wins:
         assert auc(score, positive) == pytest.approx(sum(wins) / len(wins))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=20))
+def test_kendall_tau_is_scipys(rows):
+    a, b = np.array(rows, float).T
+    if len(set(a)) > 1 and len(set(b)) > 1:
+        assert kendall_tau(a, b) == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
+    else:
+        assert math.isnan(kendall_tau(a, b))
 
 
 def test_calibration_by_hand():

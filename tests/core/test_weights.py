@@ -1,21 +1,27 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.optimize
 from core_episodes import episode, traces
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vantage.core.credit import join_labels, label_episode
 from vantage.core.returns import ParentTarget, stride_rows
+from vantage.core.stats import effective_sample_size
 from vantage.core.timeline import timeline
 from vantage.core.weights import (
     AWR,
     HABC,
     HABCV,
     Above,
+    ExponentialWeights,
     FilteredBC,
     ImitDAgger,
     ImitRecap,
     Passing,
+    RejectionTargets,
     Uniform,
     efficiency_advantage,
     fresh,
@@ -27,6 +33,7 @@ from vantage.core.weights import (
     parent_advantage,
     passing_threshold,
     sigmoid,
+    tempered,
     viability_advantage,
     warmed_up,
 )
@@ -222,6 +229,9 @@ TABLE = {
         1,
         np.exp(-2.5),
     ],  # exp(1.5) = 4.5 is clipped
+    # No critic of chunks was asked: every rollout counts 1.
+    ExponentialWeights(): [1, 1, 1, 1, 1, 0],
+    RejectionTargets(): [1, 1, 1, 1, 1, 0],
 }
 
 
@@ -233,7 +243,8 @@ def test_rules_side_by_side(rule):
 @pytest.mark.parametrize("rule", TABLE)
 def test_missing_evidence(rule):
     nothing = evidence(route=[D, S, F, I], outcome=[1, 1, 0, 1])
-    filters = {ImitDAgger: [1, 0, 0, 1], Uniform: [1, 1, 1, 1], AWR: [1, 1, 1, 1]}
+    filters = {ImitDAgger: [1, 0, 0, 1]}
+    filters |= {kind: [1, 1, 1, 1] for kind in (Uniform, AWR, ExponentialWeights, RejectionTargets)}
     match rule:
         case ImitRecap(threshold=Passing()):
             with pytest.raises(VantageError, match="parent advantage"):
@@ -287,6 +298,55 @@ def test_rules_say_what_they_go_by():
         whole = isinstance(rule, ImitRecap | AWR)
         assert rule.credit is (Credit.WHOLE if whole else Credit.AWARE)
         assert rule.reads_parent == whole and rule.reads_critic == isinstance(rule, HABC | HABCV)
+        assert rule.judged_chunks == (8 if isinstance(rule, ExponentialWeights | RejectionTargets) else 0)
+        assert rule.relabels == isinstance(rule, RejectionTargets)
+
+
+# --- Exponential weights, by effective sample size
+
+
+@given(st.floats(0.01, 100), st.floats(0.51, 0.99))
+def test_the_temperature_of_two_frames_by_hand(apart, effective):
+    # w = (1, u), and (1 + u)^2 / (2 (1 + u^2)) = e has one root in (0, 1).
+    weight, temperature = tempered(np.array([3.0, 3.0 - apart]), effective)
+    a = 2 * effective - 1
+    u = (1 - np.sqrt(1 - a**2)) / a
+    np.testing.assert_allclose(weight, [1, u], rtol=1e-6)
+    assert temperature == pytest.approx(-apart / np.log(u), rel=1e-6)
+
+
+@given(st.integers(0, 999), st.floats(0.1, 0.95))
+def test_the_temperature_is_the_root_that_scipy_finds(seed, effective):
+    advantage = np.random.default_rng(seed).normal(size=60)
+    weight, temperature = tempered(advantage, effective)
+    assert effective_sample_size(weight) == pytest.approx(effective * 60, rel=1e-6)
+
+    def excess(log):
+        w = np.exp((advantage - advantage.max()) / np.exp(log))
+        return w.sum() ** 2 / (w**2).sum() - effective * 60
+
+    root = np.exp(scipy.optimize.brentq(excess, -10, 10, xtol=1e-12))
+    assert temperature == pytest.approx(root, rel=1e-6)
+    moved, same = tempered(7 + 3 * advantage, effective)
+    np.testing.assert_allclose(moved, weight, rtol=1e-6)  # neither offset nor unit matters
+    assert same == pytest.approx(3 * temperature, rel=1e-6)
+
+
+def test_where_nothing_can_be_weighed_every_frame_counts_the_same():
+    for advantage, effective in ((np.zeros(5), 0.5), (np.arange(5.0), 1.0), (np.zeros(0), 0.5)):
+        weight, temperature = tempered(advantage, effective)
+        assert temperature == np.inf and (weight == 1).all() and len(weight) == len(advantage)
+    weight, _ = tempered(np.array([1.0, 1.0, 0.0, 0.0]), 0.1)
+    np.testing.assert_allclose(weight, [1, 1, 0, 0], atol=1e-12)  # no less than the largest is left
+
+
+def test_rollouts_count_by_how_much_better_they_did_than_the_policy_would():
+    frames = replace(FRAMES, a_chunk=np.array([NAN, 0.3, -0.1, 0.1, NAN, NAN]))
+    weight = ExponentialWeights(effective=0.7)(frames)
+    wanted, _ = tempered(np.array([0.3, -0.1, 0.1]), 0.7)
+    np.testing.assert_allclose(weight, [1, *wanted, 1, 0])
+    assert weight[1] > weight[3] > weight[2], "the failure as well"
+    np.testing.assert_array_equal(RejectionTargets()(frames), [1, 1, 1, 1, 1, 0])
 
 
 def test_passing_threshold_by_hand():

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments import critic_table, evening, pixel_gap, publish_study, quickstart_table, training_start
+from experiments import (
+    critic_table,
+    evening,
+    pixel_gap,
+    publish_study,
+    quickstart_table,
+    rank_chunks,
+    training_start,
+)
 from vantage.disk.tables import read_parquet
 from vantage.study.rows import Results
 
@@ -32,6 +40,7 @@ def test_the_tables_of_experiments() -> None:
     assert training_start.table(read_parquet(training_start.OUT)) in results
     assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
     assert pixel_gap.side_by_side() in results
+    assert rank_chunks.table(read_parquet(rank_chunks.OUT)) in results
 
 
 def test_what_rescues_and_the_outcome_are_worth() -> None:

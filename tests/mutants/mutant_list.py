@@ -17,6 +17,7 @@ TRAINER = "tests/practice/test_trainer_on_a_line.py"
 BUFFER = "tests/practice/test_buffer.py"
 CRITIC = "tests/learn/test_critic.py"
 CHUNKS = "tests/learn/test_chunk_critic.py"
+EXTRACTION = "tests/learn/test_extraction.py"
 PANEL = "tests/learn/test_panel.py"
 STEP = "tests/learn/test_step.py"
 REPLAY = "tests/data/test_replay.py"
@@ -315,6 +316,57 @@ LEARN_MUTANTS = (
         chunk_is_not_seen=(
             "np.concatenate([features, flat], axis=1)",
             "np.concatenate([features, 0 * flat], axis=1)",
+        ),
+    ),
+    *_in(
+        "learn/critic/extraction.py",
+        EXTRACTION,
+        worst_of_n_is_executed=(
+            "chunks[torch.arange(size), torch.from_numpy(judged.argmax(1))]",
+            "chunks[torch.arange(size), torch.from_numpy(judged.argmin(1))]",
+        ),
+        worst_of_n_is_imitated=("self.viability.argmax(1)]", "self.viability.argmin(1)]"),
+        chunks_are_judged_by_who_saw_them=(
+            "critic.values(features, first, fold[rows[part]].repeat(count))",
+            "critic.values(features, first, 1 - fold[rows[part]].repeat(count))",
+        ),
+        advantage_is_over_nothing=('"advantage": executed - judged.worth', '"advantage": executed'),
+    ),
+    *_in(
+        "core/weights.py",
+        "tests/core/test_weights.py",
+        temperature_runs_away=(
+            "if effective_sample_size(weight) < effective * len(below):",
+            "if effective_sample_size(weight) > effective * len(below):",
+        ),
+        failures_are_not_weighed=(
+            "return _by_route(evidence, success=weight, failure=weight)",
+            "return _by_route(evidence, success=weight)",
+        ),
+    ),
+    *_in(
+        "stages/fit_policy.py",
+        EXTRACTION,
+        METHODS,
+        targets_are_not_exchanged=(
+            "actions[:, -steps:] = torch.where(exchanged, best, actions[:, -steps:])",
+            "actions[:, -steps:] = torch.where(exchanged, actions[:, -steps:], best)",
+        ),
+        target_begins_with_the_window=(
+            "actions[:, -steps:] = torch.where(exchanged, best, actions[:, -steps:])",
+            "actions[:, :steps] = torch.where(exchanged, best, actions[:, :steps])",
+        ),
+    ),
+    *_in(
+        "algorithms/improvement.py",
+        METHODS,
+        rejection_targets_imitate_what_was_done=(
+            "self.current.chunk_critic if self.settings.weighing.rule.relabels else None",
+            "None",
+        ),
+        chunks_are_weighed_blindly=(
+            "self.current.chunk_critic if weighing.rule.judged_chunks else None",
+            "None",
         ),
     ),
     *_in(

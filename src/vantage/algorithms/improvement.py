@@ -4,8 +4,8 @@
     Interleaved   critic and policy in the same update (the paper's Algorithm 1) ──> 4-weights.parquet
 
 Every product of the staged schedule is on disk before it is used; the weights of the interleaved one are for
-reading. Methods differ in one value of `Improvement`: HABC, HABC-V, IR, Imit-Recap, AWR and filtered BC in
-`weighing.rule`.
+reading. Methods differ in one value of `Improvement`: HABC, HABC-V, IR, Imit-Recap, AWR, filtered BC,
+rejection targets and exponential weights in `weighing.rule`. The last two read 3-chunk-critic.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from pathlib import Path
 from vantage.algorithms.interleaved import Interleaved, fit_interleaved
 from vantage.algorithms.made import INTERLEAVED, note_made
 from vantage.disk.layout import Round, Source
+from vantage.learn.critic.chunks import ChunkCriticFit
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.parent import ParentFit
 from vantage.learn.start import FromCheckpoint, FromScratch
@@ -22,6 +23,7 @@ from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
 from vantage.seeding import seed_for
+from vantage.stages.fit_chunk_critic import fit_chunk_critic
 from vantage.stages.fit_critic import fit_critic
 from vantage.stages.fit_policy import PolicyFit, fit_policy
 from vantage.stages.label import Labelling
@@ -41,6 +43,8 @@ class Improvement:
     critic: CriticFit = CriticFit()
     parent: ParentFit = ParentFit()
     """The one critic of Imit-Recap and AWR; trained only for them."""
+    chunk_critic: ChunkCriticFit = ChunkCriticFit()
+    """The critic of states and chunks; trained only for rules that choose among chunks or weigh them."""
     schedule: Staged | Interleaved = Staged()
     weighing: Weighing = Weighing()
     fit: PolicyFit = PolicyFit()
@@ -81,6 +85,7 @@ class Improver:
         match self.settings.schedule:
             case Staged():
                 self.fit_critic()
+                self.fit_chunk_critic()
                 self.weigh()
                 self.fit_policy()
             case Interleaved():
@@ -105,6 +110,24 @@ class Improver:
         )
         note_made(self.current)
 
+    def fit_chunk_critic(self) -> None:
+        """3-chunk-critic, for rules that need chunks judged."""
+        count = self.settings.weighing.rule.judged_chunks
+        if not count:
+            return
+
+        fit_chunk_critic(
+            self.sources,
+            self.entering,
+            self.current.chunk_critic,
+            self.settings.chunk_critic,
+            t_max=self.t_max,
+            seed=self.train_seed,
+            compute=self.compute,
+            judged_chunks=count,
+        )
+        note_made(self.current)
+
     def weigh(self) -> None:
         """4-weights.parquet: of everything this round trains on."""
         weighing = self.settings.weighing
@@ -116,6 +139,7 @@ class Improver:
             horizon=self.interface.chunk,
             policy_version=self.clock,
             parent=self.settings.parent,
+            chunk_critic=self.current.chunk_critic if weighing.rule.judged_chunks else None,
         )
         note_made(self.current)
 
@@ -130,6 +154,7 @@ class Improver:
             seed=self.train_seed,
             title=f"policy, round {self.current.number}",
             compute=self.compute,
+            chunk_critic=self.current.chunk_critic if self.settings.weighing.rule.relabels else None,
         )
         note_made(self.current)
 

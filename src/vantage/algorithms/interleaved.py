@@ -168,6 +168,11 @@ def _check_possible(weighing: Weighing, critic_fit: CriticFit, compute: Compute)
         raise VantageError(
             "the interleaved schedule trains no parent head; use `Staged` for Imit-Recap and AWR"
         )
+    if weighing.rule.judged_chunks:
+        raise VantageError(
+            "the interleaved schedule trains no critic of chunks; "
+            "use `Staged` for rejection targets and exponential weights"
+        )
     if critic_fit.folds > 1 or critic_fit.members > 1:
         raise VantageError("the interleaved schedule trains one critic; use `Staged` for folds and members")
     if compute.accumulate > 1 or ranks.count() > 1:

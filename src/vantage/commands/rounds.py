@@ -80,6 +80,7 @@ def fit_chunk_critic(
             t_max=learning.t_max,
             seed=learning.train_seed,
             compute=learning.compute,
+            judged_chunks=learning.settings.weighing.rule.judged_chunks,
         )
 
     quality = read_json(current.chunk_critic / "quality.json")

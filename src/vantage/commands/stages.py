@@ -41,7 +41,8 @@ def fit_chunk_critic(
 ) -> None:
     """3-chunk-critic: viability and steps of a state and the chunk done there.
 
-    Nothing of the run reads it; calibration.svg in it is the plot by bins, on episodes it never saw.
+    Only rules that weigh chunks or choose among them read it; calibration.svg in it is the plot by bins, on
+    episodes it never saw.
 
     Args:
         round: Folder of the round, inside a run.

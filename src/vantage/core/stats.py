@@ -197,6 +197,18 @@ def auc(score: Float[np.ndarray, "N"], positive: Bool[np.ndarray, "N"]) -> float
     return float((rank[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
 
 
+def kendall_tau(a: Float[np.ndarray, "N"], b: Float[np.ndarray, "N"]) -> float:
+    """Kendall's tau-b: 1 where two scores order everything alike, -1 where the other way round.
+
+    Pairs that tie in both count nowhere, those that tie in one count in its denominator (Kendall 1945). NaN
+    where one of the scores is constant.
+    """
+    first, second = np.triu_indices(len(a), 1)
+    x, y = np.sign(a[first] - a[second]), np.sign(b[first] - b[second])
+    square = float(np.square(x).sum() * np.square(y).sum())
+    return float((x * y).sum()) / square**0.5 if square > 0 else float("nan")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
     """K equal bins of predicted probability: what was predicted in each, and the share that came true.

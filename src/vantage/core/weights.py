@@ -13,8 +13,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-from vantage.config import Positive, Share, check
+from vantage.config import Count, Positive, Share, check
 from vantage.core.returns import LookAhead, Strides, efficiency_ahead
+from vantage.core.stats import effective_sample_size
 from vantage.types import Credit, Evidence, Route, Values, VantageError
 
 
@@ -70,10 +71,11 @@ def gather_evidence(
     values: Values,
     strides: Strides,
     parent: LookAhead | None = None,
+    a_chunk: Float[np.ndarray, "N"] | None = None,
 ) -> Evidence:
     """Everything a rule may look at, from the critic's values at stride k.
 
-    Without a parent head `a_parent` is NaN.
+    Without a parent head `a_parent` is NaN. `a_chunk`: what a critic of chunks says, where one was asked.
     """
     a_parent = np.full(len(route), np.nan)
     if parent is not None and values.v_parent is not None:
@@ -87,6 +89,7 @@ def gather_evidence(
         a_v=viability_advantage(values.z_v, strides),
         a_e=efficiency_advantage(values.v_e, strides),
         a_parent=a_parent,
+        a_chunk=a_chunk,
     )
 
 
@@ -112,6 +115,33 @@ def fresh(
     Demonstrations (version -1), and those whose policy is fewer than `cutoff` actor updates old.
     """
     return (policy_version < 0) | (current_version - policy_version < cutoff)
+
+
+def tempered(advantage: Float[np.ndarray, "N"], effective: float) -> tuple[Float64[np.ndarray, "N"], float]:
+    """(w, T) with w = exp((A - max A) / T) and T such that the effective sample size of w is a share
+    `effective` of N.
+
+    The size grows with T, from the number of largest advantages to N, so T is found by bisection; where the
+    share cannot be had, T is at the nearer end. Kish's size is `stats.effective_sample_size`. At a share of 1
+    every frame counts the same and T is infinite, as in imitation; so it is where all advantages are equal.
+    """
+    if len(advantage) == 0:
+        return np.ones(0), float("inf")
+
+    below = advantage.astype(np.float64) - advantage.max()
+    spread = float(-below.min())
+    if spread == 0 or effective >= 1:
+        return np.ones(len(below)), float("inf")
+
+    low, high = np.log(spread * 1e-6), np.log(spread * 1e6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        weight = np.exp(below / np.exp(middle))
+        if effective_sample_size(weight) < effective * len(below):
+            low = middle
+        else:
+            high = middle
+    return np.exp(below / np.exp(high)), float(np.exp(high))
 
 
 def normalise(
@@ -193,6 +223,15 @@ class _Rule:
     """Whether it needs the dual-head critic (z_v, V_e)."""
     reads_parent: ClassVar[bool] = False
     """Whether it needs the parent head."""
+    relabels: ClassVar[bool] = False
+    """Whether windows of rollouts imitate the chunk that the critic of chunks finds most viable, not what was
+    executed."""
+
+    @property
+    def judged_chunks(self) -> int:
+        """Chunks of the policy that the critic of chunks judges at every labelled state; 0: it needs no such
+        critic."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,4 +403,65 @@ class AWR(_Rule):
         return np.where(imitated, 1.0, np.where(autonomous, _neutral(tilted), 0.0))
 
 
-Rule = Uniform | FilteredBC | HABC | HABCV | ImitRecap | ImitDAgger | AWR
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExponentialWeights(_Rule):
+    """exp(A / T) on rollouts, failures included, by the critic of states and chunks; beyond the paper.
+
+    A is the viability of what was executed minus the mean viability of `count` chunks of the policy that
+    played. T is chosen by the effective sample size (`tempered`). Demonstrations and human frames 1.
+    """
+
+    effective: Share = 0.5
+    """Effective sample size of the rollouts' weights, as a share of their frames; at 1 all count the same."""
+    count: Count = 8
+    """Chunks of the policy at each state."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
+
+    @property
+    def judged_chunks(self) -> int:
+        """Chunks that are judged."""
+        return self.count
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights; 1 on every rollout where no chunk was judged."""
+        weight = np.ones(len(evidence.route))
+        if evidence.a_chunk is not None:
+            known = ~np.isnan(evidence.a_chunk)
+            weight[known], _ = tempered(evidence.a_chunk[known], self.effective)
+        return _by_route(evidence, success=weight, failure=weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectionTargets(_Rule):
+    """Every labelled window of a rollout counts 1, failures too, and imitates the most viable of `count`
+    chunks of the policy that played instead of what was executed; beyond the paper.
+
+    Rejection sampling by a critic of states and chunks, as in Q-chunking (arXiv 2507.07969). Acting stays as
+    it was: no critic stands beside the policy. Demonstrations and human frames count 1 and stay as they are.
+    """
+
+    relabels: ClassVar[bool] = True
+
+    count: Count = 8
+    """Chunks of the policy at each state; 1: the policy imitates itself, and nothing is chosen."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
+
+    @property
+    def judged_chunks(self) -> int:
+        """Chunks that are judged."""
+        return self.count
+
+    def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
+        """Raw weights."""
+        return _by_route(evidence, success=1.0, failure=1.0)
+
+
+Rule = (
+    Uniform | FilteredBC | HABC | HABCV | ImitRecap | ImitDAgger | AWR | ExponentialWeights | RejectionTargets
+)

@@ -68,7 +68,7 @@ class Round:
 
     @property
     def chunk_critic(self) -> Path:
-        """The critic of states and chunks, where `vantage fit-chunk-critic` has trained one."""
+        """The critic of states and chunks, where a rule or `vantage fit-chunk-critic` asked for one."""
         return self.folder / "3-chunk-critic"
 
     @property

@@ -33,6 +33,8 @@ METHODS = {
     "FilteredBC": "Filtered BC",
     "Uniform": "uniform weighting",
     "AWR": "AWR",
+    "ExponentialWeights": "exponential weights",
+    "RejectionTargets": "rejection targets",
 }
 
 

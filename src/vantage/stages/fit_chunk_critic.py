@@ -9,6 +9,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from vantage.core.weights import sigmoid
 from vantage.data.experience import load_experience
 from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Source
@@ -18,6 +21,7 @@ from vantage.learn.critic.chunks import (
     save_chunk_critic,
     train_chunk_critic,
 )
+from vantage.learn.critic.extraction import JUDGED, judge_recorded, save_judged
 from vantage.learn.critic.quality import assess
 from vantage.learn.features import compute_features
 from vantage.learn.step import Compute
@@ -33,9 +37,13 @@ def fit_chunk_critic(
     t_max: int,
     seed: int,
     compute: Compute = Compute(),
+    judged_chunks: int = 0,
 ) -> None:
     """Train the critic of states and chunks on every labelled window of `sources`; write it, its curve and
     its quality on episodes that the judging critics never saw.
+
+    `judged_chunks`: also draw so many chunks of the policy at every labelled state, and keep which of them is
+    the most viable, and how much more viable than their mean what was executed is (judged.safetensors).
 
     `policy`: the checkpoint that played; the critic reads its features and judges chunks of the steps that it
     executes. `t_max`: the longest possible episode in control steps. Raises VantageError if no frame carries
@@ -54,3 +62,9 @@ def fit_chunk_critic(
         save_chunk_critic(folder, critic, settings, t_max)
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trained.curve))
         write_json(folder / "quality.json", assess(values.z_v, values.v_e, trained.problem))
+        if judged_chunks:
+            rows = np.flatnonzero(experience.labels.viability_mask)
+            judged = judge_recorded(
+                experience, rows, actor, critic, trained.fold, count=judged_chunks, seed=seed
+            )
+            save_judged(folder / JUDGED, judged, sigmoid(values.z_v[rows]), experience.fingerprint)

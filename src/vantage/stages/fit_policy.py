@@ -9,7 +9,7 @@ goes on exactly where it was, on as many processes as there are then.
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from vantage.disk.checkpoint import load_state, save_state
 from vantage.disk.files import sha256_file, whole_folder, write_whole
 from vantage.disk.layout import Source
 from vantage.disk.made import check_left
+from vantage.learn.critic.extraction import JUDGED, Verdict, load_judged
 from vantage.learn.finite import LossWatch, frames_of, no_number
 from vantage.learn.optim import OptimConfig
 from vantage.learn.start import Start, begin
@@ -78,13 +79,15 @@ def fit_policy(
     seed: int,
     title: str = "policy",
     compute: Compute = Compute(),
+    chunk_critic: Path | None = None,
 ) -> None:
     """Train a policy on the frames of `sources` as the table `weights` says, and write the averaged weights
     to `out`.
 
     `start`: the checkpoint that is trained further, or the policy that is built from scratch. `compute`: on
-    what, by how many parts. Raises VantageError where the table does not describe exactly these frames, and
-    at the step whose loss is NaN or infinite.
+    what, by how many parts. `chunk_critic`: where chunks were judged, the best of which are imitated instead
+    of what rollouts executed; None: what was executed. Raises VantageError where the table does not describe
+    exactly these frames, and at the step whose loss is NaN or infinite.
     """
     saved = _Saved(out.with_name(f".{out.name}.state"))
     if ranks.agreed(int(out.exists()), f"whether {out} is there"):
@@ -93,16 +96,18 @@ def fit_policy(
         return
     experience = load_experience(sources)
     weight, sampling = read_weights(weights, experience)
+    verdict = None if chunk_critic is None else load_judged(chunk_critic, experience)
     policy = begin(start, experience)
     learner = Learner(policy, settings.optim, settings.steps, compute, units=policy.units)
-    saved.check(
-        {
-            "weights": sha256_file(weights),
-            "start": start.described(),
-            "settings": to_json(settings),
-            "seed": seed,
-        }
-    )
+    made_of: dict[str, Any] = {
+        "weights": sha256_file(weights),
+        "start": start.described(),
+        "settings": to_json(settings),
+        "seed": seed,
+    }
+    if chunk_critic is not None:
+        made_of["targets"] = sha256_file(chunk_critic / JUDGED)
+    saved.check(made_of)
     lines = saved.load(learner)
 
     # Dropout draws from torch's global generator: every step from a seed of its own, as if never interrupted.
@@ -122,6 +127,8 @@ def fit_policy(
         for step, batch in enumerate(batches, start=first):
             torch.manual_seed(seed_for("dropout", seed, step, ranks.number()))
             draw = policy.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
+            if verdict is not None:
+                batch = relabelled(batch, verdict)
             taken = weighted_step(learner, batch, draw.at(share), weight[batch.row], settings.batch)
 
             # What is saved is good: before that it is known whether every loss and weight was a number.
@@ -153,6 +160,21 @@ def fit_policy(
         _write(policy.eval(), out, lines)
         saved.forget()
     ranks.wait()
+
+
+def relabelled(batch: Batch, verdict: Verdict) -> Batch:
+    """The same windows, but where chunks were judged their last C steps are the best one, all of it valid.
+
+    A window of a policy that looks back begins with the steps before its present, which stay.
+    """
+    row = verdict.target[batch.row]
+    exchanged = torch.from_numpy(row >= 0)[:, None, None]
+    best = torch.from_numpy(verdict.best[row])  # any where none was judged
+    steps = best.shape[1]
+    actions, mask = batch.actions.clone(), batch.mask.clone()
+    actions[:, -steps:] = torch.where(exchanged, best, actions[:, -steps:])
+    mask[:, -steps:] |= exchanged
+    return replace(batch, actions=actions, mask=mask)
 
 
 _REMEDY = "look at those frames, or lower optim.lr, and delete the stage's hidden state"

@@ -21,6 +21,7 @@ from vantage.data.experience import Experience, load_experience
 from vantage.data.v3.schema import FINGERPRINT, WEIGHT_COLUMNS
 from vantage.disk.layout import Source
 from vantage.disk.tables import write_parquet
+from vantage.learn.critic.extraction import load_judged
 from vantage.learn.critic.panel import load_panel
 from vantage.learn.parent import ParentFit, parent_values
 from vantage.types import Values, VantageError
@@ -69,10 +70,12 @@ def weigh(
     horizon: int,
     policy_version: int,
     parent: ParentFit = ParentFit(),
+    chunk_critic: Path | None = None,
 ) -> None:
     """Write one row per frame of `sources`.
 
-    `critic` None: a rule that needs no values. `horizon`: H, the chunk. `policy_version`: actor updates so
+    `critic` None: a rule that needs no values. `chunk_critic`: where chunks were judged, for rules that need
+    that. `horizon`: H, the chunk. `policy_version`: actor updates so
     far, for the stale cutoff. Raises VantageError if no valid window is left.
     """
     if out.exists():
@@ -92,6 +95,7 @@ def weigh(
         values=values,
         strides=strides,
         parent=ahead,
+        a_chunk=None if chunk_critic is None else load_judged(chunk_critic, replay).advantage,
     )
     raw = settings.rule(evidence)
     route = evidence.route

@@ -1,0 +1,263 @@
+"""What a critic of states and chunks is worth where nobody rescues: three ways to use it, equal rollouts.
+
+    python -m experiments.outcomes_alone runs/outcomes-alone     docs/results/outcomes-alone*.parquet, tables
+
+A supervised policy plays 300 rollouts that nobody rescues. Everything below learns from these, once, in as
+many gradient steps, and is tried on the same development starts. What is trained differs in one value of the
+recipe, the rule of its weights; best-of-N chooses when acting.
+
+Beside them stand supervised training of as many steps, filtered BC, HABC, and self-imitation: rejection
+targets of one chunk, which nobody has chosen. Each is also tried at zero noise, except best-of-N, which needs
+noise to choose from.
+
+A task that is in the folder is not played again, and the tables are written after every task.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.rank_chunks import Begun, alone, begin
+from vantage.algorithms.habc import HABCRun, improver
+from vantage.collect.episode import run_episode
+from vantage.collect.operators import NoOne
+from vantage.core.stats import auc, bootstrap_mean, calibration_error, wilson
+from vantage.core.weights import (
+    HABC,
+    ExponentialWeights,
+    FilteredBC,
+    ImitDAgger,
+    RejectionTargets,
+    Rule,
+    sigmoid,
+    tempered,
+)
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.critic.chunks import ChunkCriticFit, executed_chunks, train_chunk_critic
+from vantage.learn.critic.extraction import BestOf, BestOfN, judge_recorded
+from vantage.learn.features import compute_features
+from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
+from vantage.progress import silence
+from vantage.seeding import seed_for
+from vantage.stages.evaluate import SuiteName
+from vantage.stages.fit_policy import PolicyFit
+from vantage.stages.weigh import Weighing
+from vantage.threads import one_thread
+from vantage.worlds.spec import place_of
+
+OUT = Path("docs/results/outcomes-alone.parquet")
+CRITICS = Path("docs/results/outcomes-alone-critics.parquet")
+TASKS = (
+    *("hammer-v3", "coffee-push-v3", "stick-pull-v3"),
+    *("pick-place-v3", "bin-picking-v3", "peg-insert-side-v3"),
+)
+SEEDS = (1000,)
+"""Of training: one that no study has."""
+
+WAYS: Mapping[str, Rule] = {
+    "SFT, equal steps": ImitDAgger(),
+    "filtered BC": FilteredBC(),
+    "HABC": HABC(),
+    "self-imitation": RejectionTargets(count=1),
+    "rejection targets, best of 8": RejectionTargets(count=8),
+    "exponential weights": ExponentialWeights(effective=0.5),
+}
+"""What is trained: Imit-DAgger, where nobody corrects, trains on demonstrations alone. Best-of-N trains
+nothing: it is tried on the supervised policy and on HABC's."""
+CHOICE = BestOfN(count=8)
+CONTROL = "SFT, equal steps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is compared."""
+
+    run: Callable[[str, int], HABCRun]
+    """What is played by a task and a seed, up to the rollouts."""
+    tasks: tuple[str, ...] = TASKS
+    seeds: tuple[int, ...] = SEEDS
+    critic: ChunkCriticFit = ChunkCriticFit()
+    fit: PolicyFit = PolicyFit(steps=2400)
+    trials: int = 150
+    suite: SuiteName = "development"
+
+
+def learned(begun: Begun, rule: Rule, plan: Plan, folder: Path) -> Policy:
+    """The policy of a round whose recipe differs in its rule alone; what is in `folder` is not made again."""
+    settings = replace(
+        begun.settings.improvement, weighing=Weighing(rule=rule), fit=plan.fit, chunk_critic=plan.critic
+    )
+    current = Round.of(folder, 1)
+    replace(improver(begun.current, begun.settings), current=current, settings=settings).learn()
+    return load_policy(current.actor)
+
+
+def choosing(begun: Begun, policy: Policy, settings: ChunkCriticFit) -> BestOf:
+    """Best-of-N of a policy, by a critic of chunks on its own features, trained on the same rollouts."""
+    critic, _ = train_chunk_critic(
+        begun.experience,
+        compute_features(begun.experience, policy),
+        settings,
+        length=policy.execute,
+        t_max=begun.settings.t_max,
+        seed=begun.settings.seed,
+    )
+    return BestOf(policy, critic, CHOICE.count)
+
+
+def try_out(begun: Begun, policy: Policy, plan: Plan) -> list[dict[str, object]]:
+    """One row per start."""
+    (spec,) = begun.settings.worlds
+    world = spec()
+    rows: list[dict[str, object]] = []
+    for trial in range(plan.trials):
+        seed = seed_for(plan.suite, place_of(spec), trial)
+        episode = run_episode(
+            world, policy, NoOne(), task=spec.task, seed=seed, limit=spec.limit, pictures=False
+        )
+        rows.append({"trial": trial, "success": episode.outcome == 1, "steps": len(episode)})
+    world.close()
+    return rows
+
+
+def compare(begun: Begun, plan: Plan, folder: Path) -> list[dict[str, object]]:
+    """Every way, learned and tried. `folder`: where they are kept, one beside the other."""
+    trained = {
+        name: learned(begun, rule, plan, folder / name.replace(", ", "-").replace(" ", "-"))
+        for name, rule in WAYS.items()
+    }
+    plain = {"SFT": begun.policy, **trained}
+    tried: dict[str, Policy] = {}
+    for name, policy in plain.items():
+        tried |= {name: policy.eval(), f"{name}, zero noise": policy.with_noise(0.0).eval()}
+    tried["SFT, best of 8"] = BestOf(begun.policy, begun.critic, CHOICE.count).eval()
+    tried["HABC, best of 8"] = choosing(begun, trained["HABC"], plan.critic).eval()
+
+    rows: list[dict[str, object]] = []
+    for name, policy in tried.items():
+        rows += [{"way": name} | row for row in try_out(begun, policy, plan)]
+    return rows
+
+
+def trust(begun: Begun) -> dict[str, object]:
+    """How far the critic can be trusted on episodes that it never saw, and how much it says of chunks.
+
+    `within`: standard deviation of the viability logit over eight chunks of one state, mean over states;
+    `between`: of the states' means.
+    """
+    experience = begun.experience
+    labelled = experience.labels.viability_mask
+    chunks = executed_chunks(experience, begun.critic.length)
+    p = sigmoid(begun.critic.values(begun.features, chunks, begun.trained.fold).z_v)[labelled]
+    won = experience.frames.outcome[labelled] == 1
+    judged = judge_recorded(
+        experience,
+        np.flatnonzero(labelled),
+        begun.policy,
+        begun.critic,
+        begun.trained.fold,
+        count=CHOICE.count,
+        seed=begun.settings.seed,
+    )
+    z = np.log(judged.viability) - np.log1p(-judged.viability)
+    _, temperature = tempered(p - judged.worth, 0.5)
+    starts = experience.frames.frame == 0
+    own = starts & ~experience.demo
+    return {
+        "rollouts": int(own.sum()),
+        "won": float((experience.frames.outcome[own] == 1).mean()),
+        "auc": auc(p, won),
+        "calibration": calibration_error(p, won),
+        "within": float(z.std(1).mean()),
+        "between": float(z.mean(1).std()),
+        "gap": float((judged.viability.max(1) - judged.worth).mean()),
+        "temperature": temperature,
+    }
+
+
+def measure(plan: Plan, work: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Trials, and what is known of the critics, of all tasks and seeds; those in `work` are read."""
+    trials: list[Mapping[str, np.ndarray]] = []
+    critics: list[Mapping[str, np.ndarray]] = []
+    with silence(), one_thread():
+        for task in plan.tasks:
+            for seed in plan.seeds:
+                folder = work / f"{task}-{seed}"
+                if not (folder / "trials.parquet").is_file():
+                    known: dict[str, object] = {"task": task, "seed": seed}
+                    begun = begin(folder, plan.run(task, seed), plan.critic)
+                    write_parquet(folder / "critic.parquet", _columns([known | trust(begun)]))
+                    rows = [known | row for row in compare(begun, plan, folder / "ways")]
+                    write_parquet(folder / "trials.parquet", _columns(rows))
+                    print(task, seed, file=sys.stderr, flush=True)
+                trials.append(read_parquet(folder / "trials.parquet"))
+                critics.append(read_parquet(folder / "critic.parquet"))
+    return _joined(trials), _joined(critics)
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _joined(tables: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def table(rows: Mapping[str, np.ndarray]) -> str:
+    """Success of every way, and its difference to the supervised policy of equal steps on the same starts."""
+    tasks = [str(task) for task in dict.fromkeys(rows["task"].tolist())]
+    ways = [str(way) for way in dict.fromkeys(rows["way"].tolist())]
+    head = ["way", *tasks, "all", f"minus {CONTROL}", "steps of successes"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    control = rows["success"][rows["way"] == CONTROL].astype(float)
+
+    for way in ways:
+        own = rows["way"] == way
+        success, task = rows["success"][own], rows["task"][own]
+        rates = [f"{success[task == one].mean():.3f}" for one in tasks]
+        whole = wilson(int(success.sum()), len(success))
+        gain = bootstrap_mean(success.astype(float) - control, seed=0)
+        steps = rows["steps"][own][success]
+        length = f"{steps.mean():.1f}" if len(steps) else "none"
+        cells = [way, *rates, f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"]
+        cells += [f"{gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]", length]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def trust_table(rows: Mapping[str, np.ndarray]) -> str:
+    """What is known of the critics, by task."""
+    lines = [
+        "| task | rollouts that succeeded | AUC | calibration error | spread of the logit over 8 chunks | "
+        "over states | best of 8 minus the mean, in p | temperature |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in range(len(rows["task"])):
+        one = {name: column[row] for name, column in rows.items()}
+        lines.append(
+            f"| {one['task']} | {one['won']:.2f} of {one['rollouts']} | {one['auc']:.3f} | "
+            f"{one['calibration']:.3f} | {one['within']:.2f} | {one['between']:.2f} | {one['gap']:+.3f} | "
+            f"{one['temperature']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compare where a folder to work in is named, writing after every task; print the tables."""
+    if arguments:
+        for done in range(len(TASKS)):
+            trials, critics = measure(Plan(run=alone, tasks=TASKS[: done + 1]), Path(arguments[0]))
+            write_parquet(OUT, trials)
+            write_parquet(CRITICS, critics)
+    print(table(read_parquet(OUT)))
+    print()
+    print(trust_table(read_parquet(CRITICS)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
