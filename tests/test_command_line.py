@@ -287,7 +287,7 @@ BAD = {
     "NaN in an action": (lambda d: change(d, "action", _nan), "0,1\n", "NaN or infinite"),
     "a gap in the frame index": (lambda d: change(d, "frame_index", _gap), "0,1\n", "gap in its frame index"),
     "a truncated parquet": (lambda d: _truncate(d / DATA), "0,1\n", "truncated or damaged"),
-    "no data set": (lambda d: shutil.rmtree(d), "0,1\n", "is not a LeRobotDataset"),
+    "no data set": (lambda d: shutil.rmtree(d), "0,1\n", "does not exist; name the folder"),
     "an empty data set": (
         lambda d: pq.write_table(pq.read_table(d / DATA).slice(0, 0), d / DATA),
         "0,1\n",
@@ -333,7 +333,7 @@ def test_a_truncated_video_is_one_sentence(
         (("label", "somewhere"), "Say --out"),
         (("report", "nowhere"), "nowhere"),
         (("weigh", "nowhere"), "is not a round folder"),
-        (("audit", "nowhere"), "is not a LeRobotDataset"),
+        (("audit", "nowhere"), "does not exist; name the folder of a LeRobotDataset"),
     ],
 )
 def test_slips_of_the_pen(

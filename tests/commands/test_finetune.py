@@ -247,7 +247,9 @@ def with_pictures(episode: Episode) -> Episode:
 
 
 def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Path, tmp_path: Path) -> None:
-    data = str(recorded / "round-01" / "1-episodes")
+    data, other = (str(recorded / f"round-0{number}" / "1-episodes") for number in (1, 0))
+    odd = str(tmp_path / "odd.csv")
+    Path(odd).write_text("hello\n")
     cases = {
         "no policy to fine-tune": ["--rollouts", data],
         "nothing to learn from but demonstrations": [*ACT, "--demos", data],
@@ -263,6 +265,9 @@ def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Pat
         ],
         "is named twice": [*ACT, "--demos", data, "--rollouts", data],
         "nowhere does not exist": [*ACT, "--demos", data, "--rollouts", "nowhere"],
+        "is not a LeRobotDataset": [*ACT, "--demos", str(tmp_path), "--rollouts", data],
+        "outcomes file no does not exist": [*ACT, "--rollouts", data, "--outcomes", "no", "--demos", other],
+        "has no column episode_index": [*ACT, "--rollouts", data, "--outcomes", odd, "--demos", other],
         "learns from demonstrations first": [*ACT, "--rollouts", data],
         "is no run of `vantage finetune`": ["--from", str(recorded), "--rollouts", data],
         "has no setting 'chunk'": [*ACT, "--policy.chunk=3", "--demos", data, "--rollouts", data],
@@ -273,6 +278,21 @@ def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Pat
         with pytest.raises(VantageError, match=sentence):
             dispatch(["finetune", *options, "--out", str(tmp_path / "run")])
         assert not (tmp_path / "run").exists(), sentence
+
+
+def test_a_csv_that_does_not_fit_leaves_a_folder_that_the_right_one_may_take(
+    recorded: Path, tmp_path: Path
+) -> None:
+    """The demonstrations are labelled before it is looked at, and are not kept either."""
+    out, unfit = tmp_path / "run", tmp_path / "unfit.csv"
+    unfit.write_text("episode_index,success\n99,1\n")
+    typed = words(recorded, out)
+    right = typed.index("--outcomes") + 1
+    with pytest.raises(VantageError, match=r"line 2 of .*unfit.csv: there is no episode 99"):
+        dispatch([*typed[:right], str(unfit), *typed[right + 1 :]])
+    assert {path.name for path in out.iterdir()} <= {".lock"}
+    dispatch(["weights", *typed[1:]])
+    assert (out / "round-01/4-weights.parquet").exists()
 
 
 def test_lerobots_options_are_spelled_as_ours() -> None:

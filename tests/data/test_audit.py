@@ -123,6 +123,7 @@ def test_problems_are_named(episode: Make, dataset: Write, tmp_path: Path) -> No
     csv = tmp_path / "o.csv"
     csv.write_text("episode_index,success\n0,1\n1,0\n2,1\n")
     parts = (
+        f"{csv} names 3 of 4 episodes",
         "episode 3 without an outcome",
         "episode 2 with an intervention of a single frame",
         "episode 3 that succeeded before the end",
@@ -131,12 +132,12 @@ def test_problems_are_named(episode: Make, dataset: Write, tmp_path: Path) -> No
     stuck = "episode 0 in which camera wrist shows the same picture"
     found = audit(root, csv)
     said(found, *parts)
-    assert len(found.problems) == 4 and not any(stuck in text for text in found.problems), (
+    assert len(found.problems) == 5 and not any(stuck in text for text in found.problems), (
         "videos are not decoded unasked"
     )
     found = audit(root, csv, pictures=True)
     said(found, *parts, stuck)
-    assert len(found.problems) == 5
+    assert len(found.problems) == 6
 
 
 def test_clipped_actions(episode: Make, dataset: Write) -> None:

@@ -1,6 +1,7 @@
 """A table knows which recordings it describes: after a deletion, a split and a merge it is matched by
 content, or refused."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vantage.data.audit import audit
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.experience import load_experience
 from vantage.data.fingerprints import fingerprints, from_words, in_words, read_fingerprints, rows_of
-from vantage.data.outcomes import attempts_of
+from vantage.data.outcomes import attempts_of, unproven
 from vantage.data.v3.meta import read_info
 from vantage.data.v3.read import read_table
 from vantage.data.v3.write import write_dataset
@@ -125,6 +127,87 @@ def test_labels_without_fingerprints_go_by_the_index(
     pq.write_table(mixed, labels)
     experience = load_experience([Source(1, data, labels, None)])
     assert experience.labels.route.tolist() == table["route"].to_pylist()
+
+
+def test_labels_without_fingerprints_say_that_nothing_shows_whose_they_are(
+    write: Callable[[Sequence[int]], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, labels = write((0, 1)), tmp_path / "2-labels.parquet"
+    label(data, labels)
+    load_experience([Source(1, data, labels, None)])
+    assert "no fingerprints" not in capsys.readouterr().err
+    pq.write_table(pq.read_table(labels).drop_columns(["fingerprint"]), labels)
+    load_experience([Source(1, data, labels, None)])
+    assert "2-labels.parquet has no fingerprints" in " ".join(capsys.readouterr().err.split())
+
+
+def _stamped(path: Path, seconds: float) -> Path:
+    """The file, last written so many seconds after all began."""
+    os.utime(path, (1e9 + seconds, 1e9 + seconds))
+    return path
+
+
+@pytest.fixture
+def edited(write: Callable[[Sequence[int]], Path], tmp_path: Path) -> Path:
+    """A data set of which episode 0 was deleted in place, as lerobot-edit-dataset leaves it: 3 episodes, and
+    what it was in NAME_old."""
+    root = tmp_path / "mine" / "rollouts"
+    shutil.copytree(write((0, 1, 2, 3)), root.with_name("rollouts_old"))
+    shutil.copytree(write((1, 2, 3)), root)
+    _stamped(root.with_name("rollouts_old") / "meta/info.json", 0)
+    _stamped(root / "meta/info.json", 200)
+    return root
+
+
+def test_a_csv_by_hand_of_before_a_deletion_is_keyed_again_by_what_was_deleted_from(
+    edited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv, table = tmp_path / "o.csv", read_table(edited)
+    for lines, outcomes in {
+        "0,1\n1,1\n2,0\n3,1\n": [True, False, True],
+        "0,1\n2,0\n": [None, False, None],
+        "2,0\n": [None, False, None],
+    }.items():
+        csv.write_text(f"episode_index,success\n{lines}")
+        _stamped(csv, 100)
+        assert [attempt.outcome for attempt in attempts_of(table, csv)] == outcomes
+        assert "its lines are taken for those of" in " ".join(capsys.readouterr().err.split())
+        assert not unproven(table, csv)
+
+    # Written after the deletion it means what it says; where it may be older than both, nobody can tell.
+    _stamped(csv, 300)
+    assert [attempt.outcome for attempt in attempts_of(table, csv)] == [None, None, False]
+    assert not capsys.readouterr().err
+    _stamped(csv, -100)
+    with pytest.raises(VantageError, match="perhaps more than once; correct its numbers"):
+        attempts_of(table, csv)
+    csv.write_text("episode_index,success\n4,0\n")
+    _stamped(csv, 100)
+    with pytest.raises(VantageError, match=r"line 2 .* is about episode 4, which .*rollouts_old lacks too"):
+        attempts_of(table, csv)
+
+
+def test_a_csv_of_some_episodes_that_says_not_which_is_doubted_and_one_of_all_is_not(
+    write: Callable[[Sequence[int]], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, csv = write((1, 2, 3)), tmp_path / "o.csv"
+    table = read_table(data)
+    csv.write_text("episode_index,success\n0,1\n2,1\n")
+    doubt = f"{csv} names 2 of 3 episodes, and nothing in it shows which recordings they are"
+    assert unproven(table, csv).startswith(doubt)
+    label(data, tmp_path / "labels.parquet", outcomes=csv)
+    assert "nothing in it shows which" in " ".join(capsys.readouterr().err.split())
+    assert any(text.startswith(doubt) for text in audit(data, csv).problems)
+
+    csv.write_text("episode_index,success\n0,1\n1,\n2,1\n")
+    assert not unproven(table, csv), "written for all of them"
+    words = [in_words(value) for value in fingerprints(table.action, table.state, table.starts).tolist()]
+    csv.write_text(f"episode_index,success,fingerprint\n0,1,{words[0]}\n")
+    assert not unproven(table, csv), "it says whose it is"
+    csv.write_text("episode_index,success\n1,0\n")
+    assert unproven(read_table(data, demos=[0]), csv).startswith(f"{csv} names 1 of 2 episodes")
+    csv.write_text("episode_index,success\n1,0\n2,1\n")
+    assert not unproven(read_table(data, demos=[0]), csv), "demonstrations need no outcome"
 
 
 def test_rows_in_any_order_are_found() -> None:

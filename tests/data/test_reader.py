@@ -232,12 +232,31 @@ def test_an_empty_dataset(root: Path) -> None:
 
 
 def test_not_a_dataset(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(VantageError, match="is not a LeRobotDataset"):
-        read_table(tmp_path)
+    with pytest.raises(VantageError, match=r"is not a LeRobotDataset: meta/info.json is missing; give"):
+        read_table(root / "meta")
+    with pytest.raises(VantageError, match=f"name one of the data sets in it, such as {root}"):
+        read_table(root.parent)
+    with pytest.raises(VantageError, match=r"is a file, and a LeRobotDataset is a folder"):
+        read_table(root / "meta/info.json")
+    with pytest.raises(VantageError, match=r"nowhere does not exist; name the folder of a LeRobotDataset"):
+        read_table(tmp_path / "nowhere")
     info = json.loads((root / "meta/info.json").read_text()) | {"codebase_version": "v2.1"}
     (root / "meta/info.json").write_text(json.dumps(info))
-    with pytest.raises(VantageError, match=r"format v2.1; convert it to v3.0"):
+    with pytest.raises(VantageError, match=rf"format v2.1; convert it to v3.0 .*--root={root} --push-to"):
         read_table(root)
+
+
+def test_a_name_of_the_hub_is_told_from_a_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LeRobot's commands take `me/rollouts` for what lies in its cache; Vantage reads folders."""
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path / "cache"))
+    name = Path("me/rollouts")
+    with pytest.raises(VantageError, match="hf download me/rollouts --repo-type=dataset --local-dir=me/roll"):
+        read_table(name)
+    shutil.copytree(root, tmp_path / "cache" / name)
+    with pytest.raises(VantageError, match=f"{tmp_path}/cache/me/rollouts, where LeRobot records it, is one"):
+        read_table(name)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99, 0.0])

@@ -56,8 +56,9 @@ def read_rows(path: Path, round: int | None = None, root: Path | None = None) ->
             )
 
     described = None
-    if root is not None and (ledger[FINGERPRINT] != UNKNOWN).any():
+    if root is not None:
         described = read_fingerprints(read_info(root))
+    if described is not None and (ledger[FINGERPRINT] != UNKNOWN).any():
         ours = np.isin(ledger[FINGERPRINT], described[1])
         ledger = {name: column[ours] for name, column in ledger.items()}
 

@@ -19,6 +19,7 @@ disk is not made again.
 """
 
 import resource
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ from vantage.data.experience import Experience, load_experience
 from vantage.data.frames import Plan as PicturesPlan
 from vantage.data.frames import Storage, in_bytes, make_frames, plan_frames
 from vantage.data.named import NONE, episodes_named
+from vantage.data.outcomes import check_outcomes
 from vantage.data.sidecars import read_ledger
 from vantage.data.stores.recording import read_recording
 from vantage.data.v3.meta import read_info
@@ -142,11 +144,11 @@ class FineTune:
         twice = next((path for path in recordings if recordings.count(path) > 1), None)
         if twice is not None:
             raise VantageError(f"{twice} is named twice; a data set holds demonstrations or rollouts, once")
-        for path in (*recordings, *(csv for csv in self.outcomes if csv != ITS_OWN)):
-            if not path.exists():
-                raise VantageError(
-                    f"{path} does not exist; name the folder of a LeRobotDataset, or its csv of outcomes"
-                )
+        for path in recordings:
+            read_info(path)
+        for path in self.outcomes:
+            if path != ITS_OWN:
+                check_outcomes(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,9 @@ def export_weights(recordings: Recordings, out: Path) -> list[Path]:
         NAME-weights.parquet         index, episode_index, weight
         NAME-sarm_progress.parquet   index, episode_index, progress_sparse: p_v, where a critic was asked
 
+    Both also have `fingerprint`, of the content of each frame's episode (docs/data.md): it says whether they
+    are still about the data set.
+
     Vantage draws frames by `sampling` and scales them by `weight`; a uniform draw needs the product, here
     with mean 1 over the frames of a data set. What no such file can say: which windows to cut at a hand-over.
     """
@@ -289,7 +294,7 @@ def export_weights(recordings: Recordings, out: Path) -> list[Path]:
         weight = counted / counted.mean() if counted.any() else counted
 
         name = f"{current.number:02d}-{current.episodes.resolve().name}"
-        columns = {"index": index, "episode_index": episode}
+        columns = {"index": index, "episode_index": episode, "fingerprint": ledger["fingerprint"][rows]}
         written.append(out / f"{name}-weights.parquet")
         write_parquet(written[-1], columns | {"weight": weight.astype(np.float32)})
         p_v = ledger["p_v"][rows].astype(np.float32)
@@ -309,21 +314,27 @@ def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> N
     shown = [episodes_named(text, "--demo-episodes") for text in settings.demo_episodes]
     shown = [*[True] * len(settings.demos), *(shown or [False] * len(settings.rollouts))]
 
-    for current, path, csv, demos in zip(own, paths, outcomes, shown, strict=True):
-        current.folder.mkdir(parents=True, exist_ok=True)
-        if not current.episodes.is_symlink():
-            current.episodes.symlink_to(path.resolve(), target_is_directory=True)
-        if not current.labels.exists():
-            reading = Reading() if demos is True else settings.reading
-            labelling = settings.improvement.labelling
-            label(
-                current.episodes,
-                current.labels,
-                outcomes=csv,
-                demos=demos,
-                settings=labelling,
-                reading=reading,
-            )
+    # All data sets are labelled before anything is kept: a csv that does not fit leaves a run as it was.
+    waiting = run / ".labels"
+    try:
+        for current, path, csv, demos in zip(own, paths, outcomes, shown, strict=True):
+            if not current.labels.exists():
+                label(
+                    path,
+                    waiting / f"{current.number}.parquet",
+                    outcomes=csv,
+                    demos=demos,
+                    settings=settings.improvement.labelling,
+                    reading=Reading() if demos is True else settings.reading,
+                )
+        for current, path in zip(own, paths, strict=True):
+            current.folder.mkdir(parents=True, exist_ok=True)
+            if not current.episodes.is_symlink():
+                current.episodes.symlink_to(path.resolve(), target_is_directory=True)
+            if not current.labels.exists():
+                (waiting / f"{current.number}.parquet").replace(current.labels)
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
 
 
 def _check_credit(experience: Experience, settings: FineTune) -> None:

@@ -24,12 +24,12 @@ from vantage.data.checks.motion import look_at_handovers, look_at_values
 from vantage.data.checks.pictures import look_at_cameras, look_at_pictures
 from vantage.data.checks.reading import Faults, faults_of
 from vantage.data.checks.statistics import look_at_statistics
-from vantage.data.findings import Finding, Level, failure
+from vantage.data.findings import Finding, Level, failure, warning
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
-from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes
+from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes, unproven
 from vantage.data.sidecars import AnyLength, match, read_labels
-from vantage.data.v3.meta import INFO_FILE
+from vantage.data.v3.meta import check_dataset
 from vantage.data.v3.read import Table, read_table, refuse_view
 from vantage.disk.tables import read_parquet
 from vantage.types import Controller, Labels, Reading, Route, VantageError
@@ -144,10 +144,7 @@ def audit(
     `demos`, `reading`: as in `stages.label.label`. `pictures`: decode every video, to find cameras that are
     stuck. Raises VantageError only where there is no dataset at all, or a view of others.
     """
-    if not (root / INFO_FILE).is_file():
-        raise VantageError(
-            f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder."
-        )
+    check_dataset(root)
     refuse_view(root)
     faults = Faults()
     weighing = None if weights is None else faults.tried(_weighing, weights)
@@ -160,8 +157,10 @@ def audit(
         return Audit(root=root, findings=findings, facts=None, credit=None, weighing=weighing, advice=())
 
     attempts, unjudged = _attempts(table, outcomes, faults)
+    doubt = faults.tried(unproven, table, outcomes)
     findings = [
         *unjudged,
+        *([warning(doubt)] if doubt else []),
         *look_at_episodes(table, attempts),
         *look_at_handovers(table),
         *_look_at_contents(table, faults),

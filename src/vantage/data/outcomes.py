@@ -35,7 +35,7 @@ from vantage.data.judgements import (
     read_journal,
     to_csv,
 )
-from vantage.data.v3.meta import EPISODES_FOLDER
+from vantage.data.v3.meta import EPISODES_FOLDER, INFO_FILE
 from vantage.data.v3.paths import visible_files
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import EPISODE, EPISODE_OUTCOMES, FINGERPRINT
@@ -103,7 +103,7 @@ def attempts_of(table: Table, path: Path | None) -> list[Attempt]:
     own, source, listed_by = dict[int, Outcome](), OutcomeSource.CSV, OutcomeSource.CSV
     lines = list[Line]()
     if path is not None and not path.name.endswith(SUFFIX):
-        lines = renumbered(read_outcomes(path), table, path)
+        lines = renumbered(_with_fingerprints(read_outcomes(path), table, path), table, path)
         _compare(lines, _judged(table), path, np.diff(table.starts))
     else:
         lines = _judged(table, path)
@@ -200,7 +200,7 @@ def read_outcomes(path: Path) -> list[Line]:
     them, and for outcomes that are all empty.
     """
     if not path.is_file():
-        fault = f"the outcomes file {path} does not exist"
+        fault = f"the outcomes file {path} {'is a folder' if path.is_dir() else 'does not exist'}"
         raise VantageError(f"{fault}; write a csv with the columns episode_index,success.")
 
     lines: list[Line] = []
@@ -305,7 +305,10 @@ def _check_line(line: Line, lengths: Int64[np.ndarray, "M"]) -> None:
     """Raise VantageError for an episode or a frame that is not there. `lengths`: frames per episode."""
     if line.episode >= len(lengths):
         known = f"{len(lengths):,} (0 to {len(lengths) - 1})"
-        raise VantageError(f"{line.where}: there is no episode {line.episode}; the dataset has {known}.")
+        raise VantageError(
+            f"{line.where}: there is no episode {line.episode}; the dataset has {known}. If episodes were "
+            "deleted since the file was written, every number in it may be another's: number its lines again."
+        )
 
     length = int(lengths[line.episode])
     first, last = line.first or 0, length - 1 if line.last is None else line.last
@@ -316,6 +319,66 @@ def _check_line(line: Line, lengths: Int64[np.ndarray, "M"]) -> None:
         raise VantageError(
             f"{line.where}: the attempt begins at frame {first} and ends at frame {last}, before that."
         )
+
+
+def unproven(table: Table, path: Path | None) -> str:
+    """A sentence where nothing shows that a csv is about these episodes; empty otherwise.
+
+    A csv by hand has no fingerprints. Where it names every episode of the policy's it is taken at its word;
+    where it names some of them, the others may be unjudged, or its numbers those of before a deletion.
+    """
+    if path is None or path.name.endswith(SUFFIX):
+        return ""
+    lines = read_outcomes(path)
+    corrections = np.logical_and.reduceat(table.intervention, table.starts[:-1])
+    rollouts = np.flatnonzero(~table.demo & ~corrections)
+    wanted = set((np.flatnonzero(table.demo) if table.demo.all() else rollouts).tolist())
+    named = wanted & {line.episode for line in lines}
+    proven = any(line.fingerprint is not None for line in lines) or _edited(table.root, path) is not None
+    if proven or named == wanted:
+        return ""
+    return (
+        f"{path} names {len(named):,} of {len(wanted):,} episodes, and nothing in it shows which recordings "
+        "they are (no column fingerprint): its numbers are taken as those of the data set as it is now. If "
+        "episodes were deleted, split or merged since it was written, number its lines again (this warning "
+        "ends with a line for every episode, empty where nobody knows the outcome)"
+    )
+
+
+def _edited(root: Path, path: Path) -> Path | None:
+    """The data set as it was when the csv at `path` was written, where lerobot-edit-dataset has edited it in
+    place since, and has left that beside it (NAME_old); None where it has not."""
+    here = root.resolve()
+    before = here.with_name(f"{here.name}_old")
+    edited, written = here / INFO_FILE, path.stat().st_mtime
+    if not (before / INFO_FILE).is_file() or written >= edited.stat().st_mtime:
+        return None
+    return before
+
+
+def _with_fingerprints(lines: list[Line], table: Table, path: Path) -> list[Line]:
+    """The lines of a csv by hand with the fingerprints of what they were written about, where that is still
+    there: `lerobot-edit-dataset` numbers episodes again in place, and keeps NAME_old.
+
+    Raises VantageError where the csv is older than that too, or does not fit it.
+    """
+    before = _edited(table.root, path)
+    if before is None or any(line.fingerprint is not None for line in lines):
+        return lines
+
+    fault = f"{path} was written before lerobot-edit-dataset numbered the episodes of {table.root} again"
+    if path.stat().st_mtime < (before / INFO_FILE).stat().st_mtime:
+        raise VantageError(f"{fault}, perhaps more than once; correct its numbers and save it.")
+    old = read_table(before, reading=Reading("policy"), videos=False)
+    contents = fingerprints(old.action, old.state, old.starts).tolist()
+    strange = next((line for line in lines if line.episode >= len(contents)), None)
+    if strange is not None:
+        raise VantageError(
+            f"{fault}, and {strange.where} is about episode {strange.episode}, which {before} lacks too; "
+            "correct its numbers and save it."
+        )
+    say(f"{fault}: its lines are taken for those of {before}; save it again if its numbers are the new ones")
+    return [replace(line, fingerprint=contents[line.episode]) for line in lines]
 
 
 def renumbered(lines: Sequence[Line], table: Table, path: Path) -> list[Line]:

@@ -35,9 +35,8 @@ def read_trials(path: Path) -> RealTrials:
     Raises VantageError for a missing file or column, and for a trial without a clear end.
     """
     if not path.is_file():
-        raise VantageError(
-            f"{path} does not exist; write a csv with a column success (and start, to pair trials)"
-        )
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise VantageError(f"{path} {fault}; write a csv with a column success (and start, to pair trials)")
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.DictReader(file, skipinitialspace=True)
         columns = lines.fieldnames or ()

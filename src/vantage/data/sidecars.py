@@ -57,6 +57,10 @@ def match(
     order = np.argsort(table[INDEX], kind="stable")
     if (known == UNKNOWN).all():
         check_coverage(path, table[INDEX], index, remedy)
+        say(
+            f"{path} has no fingerprints, so nothing shows that it is about these recordings: it is matched "
+            "by frame numbers, which is right if no episode was deleted, split or merged since it was made"
+        )
         return _taken(table, order)
 
     same = len(order) == len(index) and bool((table[INDEX][order] == index).all())

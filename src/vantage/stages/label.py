@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
-from vantage.data.outcomes import attempts_of, none_succeeded
+from vantage.data.outcomes import attempts_of, none_succeeded, unproven
 from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import (
     ATTEMPT,
@@ -58,9 +58,9 @@ def label(
     """
     table = read_table(episodes, demos=demos, reading=reading)
     attempts = attempts_of(table, outcomes)
-    doubt = none_succeeded(attempts)
-    if doubt:
-        say(f"{table.root}: {doubt}")
+    for doubt in (unproven(table, outcomes), none_succeeded(attempts)):
+        if doubt:
+            say(f"{table.root}: {doubt}")
     labels = labels_of(
         table,
         attempts,

@@ -10,6 +10,7 @@ path that they name must lie inside the dataset's folder, and a number must be o
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,16 +202,38 @@ class Video:
 # -------------------------------------------------------------------------------------------------- info.json
 
 
+def check_dataset(root: Path) -> None:
+    """Raise VantageError for a path that is no LeRobotDataset's folder: it says what is there instead."""
+    if (root / INFO_FILE).is_file():
+        return
+    if root.is_file():
+        raise VantageError(
+            f"{root} is a file, and a LeRobotDataset is a folder; name the one that holds {INFO_FILE}."
+        )
+    if root.is_dir():
+        hint = "give the dataset's own folder"
+        inside = sorted(path.parents[1] for path in root.glob(f"*/{INFO_FILE}"))
+        if inside:
+            hint = f"name one of the data sets in it, such as {inside[0]}"
+        raise VantageError(f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; {hint}.")
+
+    hint = "name the folder of a LeRobotDataset"
+    if not root.is_absolute() and len(root.parts) == 2 and root.parts[0] not in (".", ".."):
+        hint = f"name a folder (from the hub: hf download {root} --repo-type=dataset --local-dir={root})"
+        home = os.environ.get("HF_LEROBOT_HOME", "~/.cache/huggingface/lerobot")
+        kept = Path(home).expanduser() / root
+        if (kept / INFO_FILE).is_file():
+            hint = f"name a folder; {kept}, where LeRobot records it, is one"
+    raise VantageError(f"{root} does not exist; {hint}.")
+
+
 def read_info(root: Path) -> Info:
     """Read and check `meta/info.json`.
 
     Raises VantageError where the folder is no LeRobotDataset v3, or info.json says the impossible.
     """
+    check_dataset(root)
     path = root / INFO_FILE
-    if not path.is_file():
-        raise VantageError(
-            f"{root} is not a LeRobotDataset: {INFO_FILE} is missing; give the dataset's own folder."
-        )
     try:
         record: Any = read_json(path)
     except RecursionError as error:
@@ -221,7 +244,11 @@ def read_info(root: Path) -> Info:
         )
     if not str(record["codebase_version"]).startswith("v3"):
         version = str(record["codebase_version"])[:40]
-        raise VantageError(f"{root} has LeRobot format {version}; convert it to v3.0 with LeRobot first.")
+        raise VantageError(
+            f"{root} has LeRobot format {version}; convert it to v3.0 with LeRobot first (python -m "
+            f"lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=me/{root.name} --root={root} "
+            "--push-to-hub=false)."
+        )
 
     info = cast(dict[str, Any], record)
     features = _features(info["features"], path)
