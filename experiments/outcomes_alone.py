@@ -38,7 +38,7 @@ from vantage.core.weights import (
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.critic.chunks import ChunkCriticFit, executed_chunks, train_chunk_critic
-from vantage.learn.critic.extraction import BestOf, BestOfN, judge_recorded
+from vantage.learn.critic.extraction import BestOf, judge_recorded
 from vantage.learn.features import compute_features
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
@@ -69,8 +69,23 @@ WAYS: Mapping[str, Rule] = {
 }
 """What is trained: Imit-DAgger, where nobody corrects, trains on demonstrations alone. Best-of-N trains
 nothing: it is tried on the supervised policy and on HABC's."""
-CHOICE = BestOfN(count=8)
+CHOICE = 8
+"""Chunks of best-of-N."""
 CONTROL = "SFT, equal steps"
+CONTRASTS = (
+    ("HABC, best of 8", "SFT, equal steps"),
+    ("HABC, best of 8", "HABC"),
+    ("HABC, best of 8", "HABC, zero noise"),
+    ("SFT, best of 8", "SFT"),
+    ("SFT, best of 8", "SFT, zero noise"),
+    ("rejection targets, best of 8", "self-imitation"),
+    ("rejection targets, best of 8", "filtered BC"),
+    ("rejection targets, best of 8, zero noise", "HABC, zero noise"),
+    ("exponential weights", "self-imitation"),
+    ("HABC", "SFT, equal steps"),
+    ("HABC, zero noise", "SFT, equal steps"),
+)
+"""Pairs whose difference is printed: does the critic choose, beside what needs no critic?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +122,7 @@ def choosing(begun: Begun, policy: Policy, settings: ChunkCriticFit) -> BestOf:
         t_max=begun.settings.t_max,
         seed=begun.settings.seed,
     )
-    return BestOf(policy, critic, CHOICE.count)
+    return BestOf(policy, critic, CHOICE)
 
 
 def try_out(begun: Begun, policy: Policy, plan: Plan) -> list[dict[str, object]]:
@@ -135,7 +150,7 @@ def compare(begun: Begun, plan: Plan, folder: Path) -> list[dict[str, object]]:
     tried: dict[str, Policy] = {}
     for name, policy in plain.items():
         tried |= {name: policy.eval(), f"{name}, zero noise": policy.with_noise(0.0).eval()}
-    tried["SFT, best of 8"] = BestOf(begun.policy, begun.critic, CHOICE.count).eval()
+    tried["SFT, best of 8"] = BestOf(begun.policy, begun.critic, CHOICE).eval()
     tried["HABC, best of 8"] = choosing(begun, trained["HABC"], plan.critic).eval()
 
     rows: list[dict[str, object]] = []
@@ -161,7 +176,7 @@ def trust(begun: Begun) -> dict[str, object]:
         begun.policy,
         begun.critic,
         begun.trained.fold,
-        count=CHOICE.count,
+        count=CHOICE,
         seed=begun.settings.seed,
     )
     z = np.log(judged.viability) - np.log1p(-judged.viability)
@@ -230,6 +245,23 @@ def table(rows: Mapping[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
+def contrasts(rows: Mapping[str, np.ndarray]) -> str:
+    """Differences of success on the same starts, by task and over all, with bootstrap intervals over them."""
+    tasks = [str(task) for task in dict.fromkeys(rows["task"].tolist())]
+    head = ["way", "minus", *tasks, "all"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for ours, theirs in CONTRASTS:
+        own, other = rows["way"] == ours, rows["way"] == theirs
+        gain = rows["success"][own].astype(float) - rows["success"][other]
+        task = rows["task"][own]
+        cells: list[str] = []
+        for here in (*(task == one for one in tasks), np.ones(len(gain), bool)):
+            mean = bootstrap_mean(gain[here], seed=0)
+            cells.append(f"{mean.estimate:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]")
+        lines.append("| " + " | ".join([ours, theirs, *cells]) + " |")
+    return "\n".join(lines)
+
+
 def trust_table(rows: Mapping[str, np.ndarray]) -> str:
     """What is known of the critics, by task."""
     lines = [
@@ -255,6 +287,8 @@ def main(arguments: Sequence[str]) -> None:
             write_parquet(OUT, trials)
             write_parquet(CRITICS, critics)
     print(table(read_parquet(OUT)))
+    print()
+    print(contrasts(read_parquet(OUT)))
     print()
     print(trust_table(read_parquet(CRITICS)))
 

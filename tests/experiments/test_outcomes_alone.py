@@ -73,4 +73,6 @@ def test_ways_are_compared(
     write_parquet(outcomes_alone.CRITICS, critics)
     outcomes_alone.main([])
     told = capsys.readouterr().out
-    assert "| HABC, best of 8 |" in told and "| reach-v3 | " in told
+    assert (
+        "| HABC, best of 8 |" in told and "| HABC | SFT, equal steps | " in told and "| reach-v3 | " in told
+    )

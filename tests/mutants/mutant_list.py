@@ -358,6 +358,15 @@ LEARN_MUTANTS = (
         ),
     ),
     *_in(
+        "algorithms/habc.py",
+        "tests/algorithms/test_best_of.py",
+        nobody_chooses=("tried.acting_critic if tried.acting_critic.is_dir() else None", "None"),
+        critic_of_another_policy_chooses=(
+            "current.actor,\n            current.acting_critic,",
+            "before(current).actor,\n            current.acting_critic,",
+        ),
+    ),
+    *_in(
         "algorithms/improvement.py",
         METHODS,
         rejection_targets_imitate_what_was_done=(

@@ -83,6 +83,8 @@ class ChunkedPPORun:
         if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
             remedy = "set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
             raise VantageError(f"a {type(self.policy).__name__} has no density; {remedy}")
+        if self.evaluation.best_of is not None:
+            raise VantageError("chunked PPO trains no critic of chunks; leave evaluation.best_of unset")
         self.compute.torch_device()
         check_whole(self.compute)
         check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])

@@ -41,6 +41,7 @@ from vantage.policies.protocol import Interface
 from vantage.policies.small.flow import FlowConfig
 from vantage.stages.collect import Rollouts, collect_rollouts
 from vantage.stages.evaluate import Evaluation, evaluate
+from vantage.stages.fit_chunk_critic import fit_chunk_critic
 from vantage.worlds.spec import WorldSpec
 
 
@@ -191,7 +192,18 @@ def improver(current: Round, settings: HABCRun) -> Improver:
 
 
 def evaluate_round(current: Round, settings: HABCRun, pool: Pool) -> None:
-    """6-eval.parquet."""
+    """6-eval.parquet, and before it the critic that chooses when acting, where one is asked for."""
+    if settings.evaluation.best_of is not None and current.number:
+        fit_chunk_critic(
+            sources_up_to(current, settings.interface),
+            current.actor,
+            current.acting_critic,
+            settings.improvement.chunk_critic,
+            t_max=settings.t_max,
+            seed=train_seed(current, settings.seed),
+            compute=settings.compute,
+        )
+        note_made(current)
     _evaluate(current, settings, pool, title=f"evaluation, round {current.number}")
 
 
@@ -221,6 +233,7 @@ def _evaluate(tried: Round, settings: HABCRun, pool: Pool, *, title: str) -> Non
         pool=pool,
         title=title,
         device=settings.compute.acting,
+        chunk_critic=tried.acting_critic if tried.acting_critic.is_dir() else None,
     )
     note_made(tried)
 

@@ -42,6 +42,9 @@ class Job:
     """Control steps by which the record of who drives is shifted."""
     noise: float | None = None
     """Scale of the noise that a flow acts from; None: what the checkpoint says."""
+    acting: Callable[[Policy], Policy] | None = None
+    """Makes the policy that acts of the one that was loaded: a value that compares by its fields; None: the
+    loaded one acts."""
     device: str = "cpu"
     """Where the policy acts, in torch's words; every worker holds a policy of its own there."""
     journal: Path | None = None
@@ -69,7 +72,9 @@ def play(job: Job) -> Played:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        actor = None if job.actor is None else _actor(job.actor, stamp(job.actor), job.noise, job.device)
+        actor = None
+        if job.actor is not None:
+            actor = _actor(job.actor, stamp(job.actor), job.noise, job.acting, job.device)
         episode = run_episode(
             _world(job.world),
             actor,
@@ -120,9 +125,17 @@ def _world(spec: WorldSpec) -> World:
 
 
 @lru_cache(maxsize=2)
-def _actor(folder: Path, _stamp: int, noise: float | None, device: str) -> Policy:
+def _actor(
+    folder: Path,
+    _stamp: int,
+    noise: float | None,
+    acting: Callable[[Policy], Policy] | None,
+    device: str,
+) -> Policy:
     policy = load_policy(folder).to(device)
-    return policy if noise is None else policy.with_noise(noise)
+    if noise is not None:
+        policy = policy.with_noise(noise)
+    return policy if acting is None else acting(policy)
 
 
 @runtime_checkable

@@ -82,6 +82,11 @@ class Round:
         return self.folder / "5-actor"
 
     @property
+    def acting_critic(self) -> Path:
+        """The critic of states and chunks that chooses for it (`Evaluation.best_of`)."""
+        return self.folder / "5-chunk-critic"
+
+    @property
     def evaluation(self) -> Path:
         """Its trials."""
         return self.folder / "6-eval.parquet"

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 
 from vantage import ranks
 from vantage.collect.operators import NoOne
-from vantage.collect.pool import Job, Played, Pool
+from vantage.collect.pool import Job, Played, Pool, stamp
 from vantage.config import Count, NotNegative, Whole, check
 from vantage.core.stats import wilson
 from vantage.data.episodes import load_episode
@@ -23,9 +23,11 @@ from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.data.v3.video import encode
 from vantage.disk.files import write_whole
 from vantage.disk.tables import write_parquet
+from vantage.learn.critic.extraction import BestOfN
 from vantage.progress import bar
 from vantage.seeding import seed_for
 from vantage.tracking import record
+from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec, place_of
 
 MEANING = 1
@@ -48,10 +50,19 @@ class Evaluation:
     """Trials per world whose video is kept, beside the table."""
     noise: NotNegative | None = None
     """Scale of the noise that the flow acts from; 0: zero-noise inference; None: what its checkpoint says."""
+    best_of: Count | None = None
+    """Best-of-N: chunks drawn at every decision, of which a critic of chunks on the policy's own features
+    executes the most viable; None: one, and no critic. A policy without rollouts (round 0, the control) has
+    no such critic and acts by itself."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for a choice among equal chunks."""
         check(self)
+        if self.best_of is not None and self.noise == 0:
+            raise VantageError(
+                "best_of chooses among chunks, and at noise 0 all of them are the same; "
+                "leave one of the two unset"
+            )
 
 
 @ranks.first_alone
@@ -64,13 +75,19 @@ def evaluate(
     pool: Pool,
     title: str = "evaluation",
     device: str = "cpu",
+    chunk_critic: Path | None = None,
 ) -> None:
     """Try the policy, alone, on every start of the suite, and write the table (and videos).
 
-    `device`: where the policy acts.
+    `device`: where the policy acts. `chunk_critic`: the critic of chunks on its features, for
+    `Evaluation.best_of`; None: the policy acts by itself.
     """
     if out.exists():
         return
+
+    acting = None
+    if settings.best_of is not None and chunk_critic is not None:
+        acting = BestOfN(chunk_critic, settings.best_of, stamp(chunk_critic))
 
     journal = out.parent / ".trials" if settings.videos else None
     jobs = [
@@ -81,6 +98,7 @@ def evaluate(
             operator=NoOne(),
             seed=seed_for(settings.suite, place_of(world), trial),
             noise=settings.noise,
+            acting=acting,
             device=device,
             journal=journal if trial < settings.videos else None,
             pictures=trial < settings.videos,

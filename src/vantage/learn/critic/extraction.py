@@ -4,9 +4,9 @@
     RejectionTargets    at every recorded state the best of N chunks is imitated   acting stays as it was
     ExponentialWeights  what was executed is imitated, by exp(advantage / T)       acting stays as it was
 
-The last two are weighting rules (`core/weights.py`); what they need of the critic is judged here, once per
-recorded state, by critics that never saw its episode. The chunks are the policy's own, so none of the three
-leaves what it may do.
+The first is `Evaluation.best_of`. The others are weighting rules (`core/weights.py`); what they need of the
+critic is judged here, once per recorded state, by critics that never saw its episode. The chunks are the
+policy's own, so none of the three leaves what it may do.
 """
 
 from dataclasses import dataclass
@@ -19,30 +19,15 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor
 
 from vantage.batch import Batch, Observation
-from vantage.config import Count, check
 from vantage.core.weights import sigmoid
 from vantage.data.experience import Experience
-from vantage.learn.critic.chunks import ChunkCritic
+from vantage.learn.critic.chunks import ChunkCritic, load_chunk_critic
 from vantage.policies.protocol import Draw, Policy, PolicyLoss
 from vantage.seeding import seed_for
 from vantage.types import VantageError
 
 JUDGED = "judged.safetensors"
 """In the folder of a critic of chunks."""
-
-
-@dataclass(frozen=True, slots=True)
-class BestOfN:
-    """Draw chunks when acting and execute the one that the critic finds most viable.
-
-    When acting, the critic stands beside the policy, and every decision costs `count` chunks.
-    """
-
-    count: Count = 8
-
-    def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
-        check(self)
 
 
 class BestOf(Policy):
@@ -78,6 +63,21 @@ class BestOf(Policy):
     def save(self, folder: Path) -> None:
         """Write the policy inside: a checkpoint that acts without the critic."""
         self.policy.save(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfN:
+    """Makes a policy choose: what it draws when acting, and which critic executes the most viable."""
+
+    critic: Path
+    """Folder of a critic of chunks, trained on the features of this policy."""
+    count: int
+    made: int = 0
+    """When it was made, so that another critic under the same name is read again."""
+
+    def __call__(self, policy: Policy) -> BestOf:
+        """The policy that chooses. Raises VantageError for a folder that holds no critic of chunks."""
+        return BestOf(policy, load_chunk_critic(self.critic), self.count)
 
 
 def draw_chunks(

@@ -1,0 +1,87 @@
+"""Best-of-N as a setting of a run: its critic is trained on the policy that acts, and chooses for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vantage.algorithms.habc import HABCRun, run_habc
+from vantage.collect.episode import run_episode
+from vantage.collect.operators import NoOne
+from vantage.disk.layout import Round
+from vantage.disk.tables import read_parquet
+from vantage.learn.critic.chunks import ChunkCriticFit
+from vantage.learn.critic.extraction import BestOfN
+from vantage.learn.critic.fit import CriticFit
+from vantage.policies.load import load_policy
+from vantage.progress import silence
+from vantage.recipes.debug import debug, debug_ppo
+from vantage.stages.collect import Rollouts
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_policy import PolicyFit
+from vantage.types import VantageError
+from vantage.worlds.spec import MetaWorldSpec
+
+SPEC = MetaWorldSpec("reach-v3", limit=50)
+
+
+def small() -> HABCRun:
+    """Reach, with a policy that hardly learned it; nobody rescues."""
+    settings, fit = debug(), CriticFit(steps=4, folds=2, batch=16)
+    supervision = settings.supervision
+    return replace(
+        settings,
+        worlds=(SPEC,),
+        supervision=replace(
+            supervision,
+            demonstrations=replace(supervision.demonstrations, per_world=2),
+            supervised=PolicyFit(steps=40, batch=32),
+        ),
+        rounds=1,
+        rollouts=Rollouts(per_world=6),
+        rescues="none",
+        improvement=replace(
+            settings.improvement,
+            critic=fit,
+            chunk_critic=ChunkCriticFit(critic=fit),
+            fit=PolicyFit(steps=4, batch=16),
+        ),
+        evaluation=Evaluation(per_world=3, best_of=6),
+    )
+
+
+def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Path) -> None:
+    with silence():
+        run_habc(tmp_path, small(), workers=1)
+    first, last = Round.of(tmp_path, 0), Round.of(tmp_path, 1)
+    assert not first.acting_critic.exists(), "before any rollout there is nothing to learn it from"
+
+    policy = BestOfN(last.acting_critic, 6)(load_policy(last.actor))
+    trials, world = read_parquet(last.evaluation), SPEC()
+    for row, seed in enumerate(trials["seed"].tolist()):
+        by_hand = run_episode(world, policy, NoOne(), task=SPEC.task, seed=seed, limit=50, pictures=False)
+        assert (by_hand.outcome == 1) == trials["success"][row] and len(by_hand) == trials["steps"][row]
+    plain = load_policy(last.actor)
+    one, other = (
+        run_episode(world, actor, NoOne(), task=SPEC.task, seed=seed, limit=50, pictures=False).action
+        for actor in (policy, plain)
+    )
+    assert len(one) != len(other) or (one != other).any(), "another chunk than the first is chosen"
+    world.close()
+
+
+def test_a_choice_among_equal_chunks_and_without_a_critic_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VantageError, match="at noise 0 all of them are the same"):
+        Evaluation(best_of=8, noise=0.0)
+    with pytest.raises(VantageError, match=r"trains no critic of chunks; leave evaluation\.best_of unset"):
+        replace(debug_ppo(), evaluation=Evaluation(best_of=8)).check_compatible()
+    with pytest.raises(VantageError, match="holds no critic of chunks"):
+        BestOfN(tmp_path, 8)(load_policy_of(tmp_path))
+
+
+def load_policy_of(folder: Path):
+    from vantage.policies.build import build_policy
+
+    policy = build_policy(debug().policy, 0)
+    policy.save(folder / "actor")
+    return load_policy(folder / "actor")
