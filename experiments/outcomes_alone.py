@@ -1,6 +1,8 @@
 """What a critic of states and chunks is worth where nobody rescues: three ways to use it, equal rollouts.
 
-    python -m experiments.outcomes_alone runs/outcomes-alone     docs/results/outcomes-alone*.parquet, tables
+    python -m experiments.outcomes_alone runs/outcomes-alone [TASK ...]
+
+It writes docs/results/outcomes-alone.parquet and outcomes-alone-critics.parquet, and prints the tables.
 
 A supervised policy plays 300 rollouts that nobody rescues. Everything below learns from these, once, in as
 many gradient steps, and is tried on the same development starts. What is trained differs in one value of the
@@ -19,12 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from experiments.rank_chunks import Begun, alone, begin
 from vantage.algorithms.habc import HABCRun, improver
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import NoOne
-from vantage.core.stats import auc, bootstrap_mean, calibration_error, wilson
+from vantage.core.stats import auc, bootstrap_mean, calibration_error, kendall_tau, wilson
 from vantage.core.weights import (
     HABC,
     ExponentialWeights,
@@ -37,8 +40,9 @@ from vantage.core.weights import (
 )
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
+from vantage.errors import VantageError
 from vantage.learn.critic.chunks import ChunkCriticFit, executed_chunks, train_chunk_critic
-from vantage.learn.critic.extraction import BestOf, judge_recorded
+from vantage.learn.critic.extraction import BestOf, Judged, judge_recorded
 from vantage.learn.features import compute_features
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
@@ -163,7 +167,8 @@ def trust(begun: Begun) -> dict[str, object]:
     """How far the critic can be trusted on episodes that it never saw, and how much it says of chunks.
 
     `within`: standard deviation of the viability logit over eight chunks of one state, mean over states;
-    `between`: of the states' means.
+    `between`: of the states' means. `central`: Kendall's tau between a chunk's viability and how near it is
+    to the chunk of zero noise: 1 where the critic prefers what the policy does most, and nothing else.
     """
     experience = begun.experience
     labelled = experience.labels.viability_mask
@@ -192,7 +197,20 @@ def trust(begun: Begun) -> dict[str, object]:
         "between": float(z.mean(1).std()),
         "gap": float((judged.viability.max(1) - judged.worth).mean()),
         "temperature": temperature,
+        "central": central(begun, judged),
     }
+
+
+def central(begun: Begun, judged: Judged, count: int = 400) -> float:
+    """How the critic's order of chunks goes with their nearness to the chunk of zero noise."""
+    policy, execute = begun.policy, begun.policy.execute
+    loader = begun.experience.loader(policy.chunk, policy.interface.cameras, history=policy.interface.history)
+    some = np.random.default_rng(0).choice(len(judged.rows), min(count, len(judged.rows)), replace=False)
+    observation = loader.observe(judged.rows[some])
+    middle = policy.with_noise(0.0).act(observation, torch.Generator().manual_seed(0)).numpy()
+    away = np.square(judged.chunks[some] - middle[:, None])[:, :, :execute].mean((2, 3))
+    taus = [kendall_tau(p, -far) for p, far in zip(judged.viability[some], away, strict=True)]
+    return float(np.nanmean(taus))
 
 
 def measure(plan: Plan, work: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -203,16 +221,23 @@ def measure(plan: Plan, work: Path) -> tuple[dict[str, np.ndarray], dict[str, np
         for task in plan.tasks:
             for seed in plan.seeds:
                 folder = work / f"{task}-{seed}"
-                if not (folder / "trials.parquet").is_file():
-                    known: dict[str, object] = {"task": task, "seed": seed}
-                    begun = begin(folder, plan.run(task, seed), plan.critic)
-                    write_parquet(folder / "critic.parquet", _columns([known | trust(begun)]))
-                    rows = [known | row for row in compare(begun, plan, folder / "ways")]
-                    write_parquet(folder / "trials.parquet", _columns(rows))
-                    print(task, seed, file=sys.stderr, flush=True)
+                if not all((folder / name).is_file() for name in ("critic.parquet", "trials.parquet")):
+                    _measure_one(plan, folder, task, seed)
                 trials.append(read_parquet(folder / "trials.parquet"))
                 critics.append(read_parquet(folder / "critic.parquet"))
     return _joined(trials), _joined(critics)
+
+
+def _measure_one(plan: Plan, folder: Path, task: str, seed: int) -> None:
+    """critic.parquet and trials.parquet of a task and a seed, whichever is missing."""
+    known: dict[str, object] = {"task": task, "seed": seed}
+    begun = begin(folder, plan.run(task, seed), plan.critic)
+    if not (folder / "critic.parquet").is_file():
+        write_parquet(folder / "critic.parquet", _columns([known | trust(begun)]))
+    if not (folder / "trials.parquet").is_file():
+        rows = [known | row for row in compare(begun, plan, folder / "ways")]
+        write_parquet(folder / "trials.parquet", _columns(rows))
+    print(task, seed, file=sys.stderr, flush=True)
 
 
 def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
@@ -266,24 +291,29 @@ def trust_table(rows: Mapping[str, np.ndarray]) -> str:
     """What is known of the critics, by task."""
     lines = [
         "| task | rollouts that succeeded | AUC | calibration error | spread of the logit over 8 chunks | "
-        "over states | best of 8 minus the mean, in p | temperature |",
-        "|---|---|---|---|---|---|---|---|",
+        "over states | best of 8 minus the mean, in p | temperature | tau with nearness to zero noise |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in range(len(rows["task"])):
         one = {name: column[row] for name, column in rows.items()}
         lines.append(
             f"| {one['task']} | {one['won']:.2f} of {one['rollouts']} | {one['auc']:.3f} | "
             f"{one['calibration']:.3f} | {one['within']:.2f} | {one['between']:.2f} | {one['gap']:+.3f} | "
-            f"{one['temperature']:.3f} |"
+            f"{one['temperature']:.3f} | {one['central']:+.2f} |"
         )
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compare where a folder to work in is named, writing after every task; print the tables."""
+    """Compare where a folder to work in is named, all tasks or those named after it, writing after every one;
+    print the tables. Raises VantageError for a task that is not among them."""
     if arguments:
-        for done in range(len(TASKS)):
-            trials, critics = measure(Plan(run=alone, tasks=TASKS[: done + 1]), Path(arguments[0]))
+        tasks = tuple(arguments[1:]) or TASKS
+        strange = [task for task in tasks if task not in TASKS]
+        if strange:
+            raise VantageError(f"{strange[0]!r} is not compared here; name some of {', '.join(TASKS)}")
+        for done in range(len(tasks)):
+            trials, critics = measure(Plan(run=alone, tasks=tasks[: done + 1]), Path(arguments[0]))
             write_parquet(OUT, trials)
             write_parquet(CRITICS, critics)
     print(table(read_parquet(OUT)))

@@ -9,6 +9,7 @@ from experiments import outcomes_alone, rank_chunks
 from vantage.algorithms.habc import HABCRun
 from vantage.core.returns import EfficiencyTarget
 from vantage.disk.tables import write_parquet
+from vantage.errors import VantageError
 from vantage.learn.critic.chunks import ChunkCriticFit
 from vantage.learn.critic.fit import CriticFit
 from vantage.progress import silence
@@ -62,7 +63,7 @@ def test_ways_are_compared(
     )
     rows, critics = outcomes_alone.measure(plan, work)
     assert len(rows["way"]) == 2 * (1 + len(outcomes_alone.WAYS)) + 2, "best of N has no form without noise"
-    assert critics["rollouts"].tolist() == [8]
+    assert critics["rollouts"].tolist() == [8] and abs(critics["central"][0]) <= 1
     monkeypatch.setattr(outcomes_alone, "begin", None)
     again, _ = outcomes_alone.measure(plan, work)
     assert all((again[name] == rows[name]).all() for name in rows), "what is there is read, not played"
@@ -76,3 +77,5 @@ def test_ways_are_compared(
     assert (
         "| HABC, best of 8 |" in told and "| HABC | SFT, equal steps | " in told and "| reach-v3 | " in told
     )
+    with pytest.raises(VantageError, match="'reach-v3' is not compared here; name some of hammer-v3"):
+        outcomes_alone.main([str(work), TASK])

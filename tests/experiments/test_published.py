@@ -8,6 +8,7 @@ import pytest
 from experiments import (
     critic_table,
     evening,
+    outcomes_alone,
     pixel_gap,
     publish_study,
     quickstart_table,
@@ -40,6 +41,9 @@ def test_the_tables_of_experiments() -> None:
     assert training_start.table(read_parquet(training_start.OUT)) in results
     assert pixel_gap.table(read_parquet(pixel_gap.OUT)) in results
     assert pixel_gap.side_by_side() in results
+    assert outcomes_alone.table(read_parquet(outcomes_alone.OUT)) in results
+    assert outcomes_alone.contrasts(read_parquet(outcomes_alone.OUT)) in results
+    assert outcomes_alone.trust_table(read_parquet(outcomes_alone.CRITICS)) in results
     assert rank_chunks.table(read_parquet(rank_chunks.OUT)) in results
 
 
