@@ -12,6 +12,7 @@ from vantage.core.surrogate import (
     clipped_surrogate,
     clipped_value_loss,
     divergence,
+    potential_ahead,
     standardise_by_task,
 )
 
@@ -104,6 +105,29 @@ def test_advantages_against_the_slow_definition(drawn, gamma, lam, bootstraps):
             weight *= (gamma * lam) ** steps[j]
             j += 1
         assert found[k] == pytest.approx(total, abs=1e-9)
+
+
+@given(episodes, st.floats(0.5, 1), st.floats(0, 1), st.booleans())
+def test_shaping_moves_no_advantage(drawn, gamma, lam, bootstraps):
+    """Ng, Harada and Russell: with a critic that has learned V - Phi, every advantage is what it was without
+    shaping, also behind a limit that bootstraps."""
+    rows = [
+        (n, phi, v, i == len(chunks) - 1, won and i == len(chunks) - 1)
+        for chunks, won in drawn
+        for i, (n, phi, v) in enumerate(chunks)
+    ]
+    steps, phi, value, last, success = (np.array(column) for column in zip(*rows, strict=True))
+    end, phi_end = np.linspace(-1, 1, len(rows)), np.linspace(0.7, -0.9, len(rows))
+    after = potential_ahead(phi, phi_end, success, last, limit_bootstraps=bootstraps)
+    given_all = {"gamma": gamma, "lam": lam, "limit_bootstraps": bootstraps}
+
+    plain = Discount(gamma=gamma).reward(steps, success, phi, after)
+    shaped = Potential(gamma=gamma, scale=2.0).reward(steps, success, phi, after)
+    ours, _ = chunk_advantages(
+        shaped, value - 2 * phi, end - 2 * phi_end, steps, success, last, **given_all
+    )
+    theirs, _ = chunk_advantages(plain, value, end, steps, success, last, **given_all)
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=8))

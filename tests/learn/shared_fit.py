@@ -10,15 +10,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import recorded
 
 from vantage import ranks
 from vantage.config import from_json
 from vantage.disk.layout import Round
-from vantage.learn.start import FromScratch
+from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.start import FromCheckpoint, FromScratch
 from vantage.learn.step import Compute
 from vantage.policies.lerobot.spec import LeRobotScratch
 from vantage.stages.fit_policy import PolicyFit, fit_policy
+from vantage.types import VantageError
 
 ACT = LeRobotScratch(
     type="act",
@@ -47,7 +50,31 @@ def improve(run: Path, compute: Compute) -> None:
     fit_policy(recorded.sources(run, 1), current.weights, start, run / "act", fit, seed=1, compute=compute)
 
 
+def overflow(run: Path, compute: Compute) -> None:
+    """Train round 1's policy where every fifth frame weighs more than a loss can hold, and print what this
+    process is told.
+
+    Batches are so small that the first bad frame is in the share of one process alone.
+    """
+    weights = run / "heavy.parquet"
+    if ranks.is_first():
+        columns = read_parquet(Round.of(run, 1).weights)
+        heavy = columns["index"] % 5 == 0
+        columns["weight"] = np.where(heavy, 3e38, columns["weight"]).astype(np.float32)
+        write_parquet(weights, columns, nullable=columns)
+    ranks.wait()
+
+    fit = PolicyFit(steps=20, batch=2 * compute.accumulate, save_every=1)
+    start, frames = FromCheckpoint(Round.of(run, 0).actor), recorded.sources(run, 1)
+    try:
+        fit_policy(frames, weights, start, run / "bad", fit, seed=2, compute=compute)
+    except VantageError as error:
+        print(json.dumps({"run": str(run), "told": str(error)}))
+
+
 if __name__ == "__main__":
     with ranks.joined():
         for run, compute in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-            improve(Path(run), from_json(Compute, json.loads(compute)))
+            settings = from_json(Compute, json.loads(compute))
+            improve(Path(run), settings)
+            overflow(Path(run), settings)

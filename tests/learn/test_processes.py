@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,21 +100,33 @@ SHARED = {
 }
 
 
+@dataclass(frozen=True)
+class Together:
+    """Two processes, done."""
+
+    runs: dict[str, Path]
+    """How they shared the work -> what they made."""
+    said: list[str]
+    """What each of them printed."""
+
+
 @pytest.fixture(scope="module")
-def together(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def together(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
     """The round, improved by two processes in every way that they can share the work."""
     folder = tmp_path_factory.mktemp("together")
     runs = {name: copied(recorded, folder / name) for name in SHARED}
     words = [word for name, run in runs.items() for word in (str(run), dumps(SHARED[name]))]
 
-    for code, _, complaints in ends(launch(2, str(TESTS / "learn" / "shared_fit.py"), *words)):
+    said: list[str] = []
+    for code, printed, complaints in ends(launch(2, str(TESTS / "learn" / "shared_fit.py"), *words)):
         assert code == 0, complaints
-    return runs
+        said.append(printed)
+    return Together(runs, said)
 
 
 @pytest.mark.parametrize("sharing", SHARED)
-def test_two_processes_train_what_one_does(together: dict[str, Path], alone: Path, sharing: str) -> None:
-    run = together[sharing]
+def test_two_processes_train_what_one_does(together: Together, alone: Path, sharing: str) -> None:
+    run = together.runs[sharing]
     for name in ("round-01/5-actor", "act"):
         check_alike(run / name, alone / name)
 
@@ -126,6 +138,25 @@ def test_two_processes_train_what_one_does(together: dict[str, Path], alone: Pat
     shared, one = (read_parquet(folder / "round-01/4-weights.parquet") for folder in (run, alone))
     for name in ("p_v", "weight"):
         np.testing.assert_allclose(shared[name], one[name], rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("sharing", SHARED)
+def test_every_process_stops_at_a_loss_that_is_no_number(together: Together, sharing: str) -> None:
+    """At the same step, by the same sentence; the state of the step before is kept, and no policy is
+    written."""
+    run = together.runs[sharing]
+    told: list[str] = []
+    for printed in together.said:
+        lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        told += [line["told"] for line in lines if line["run"] == str(run)]
+    assert len(told) == 2 and told[0] == told[1]
+    step = re.match(r"policy: the loss of step (\d+) is NaN or infinite\. In its batch: ", told[0])
+    assert step is not None and "the training state of before is kept" in told[0]
+
+    kept = load_file(run / ".bad.state" / "state.safetensors")
+    assert int(kept["step"]) == int(step[1]) - 1
+    assert all(bool(tensor.isfinite().all()) for tensor in kept.values())
+    assert not (run / "bad").exists()
 
 
 def write_settings(out: Path) -> Path:

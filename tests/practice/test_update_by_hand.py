@@ -11,7 +11,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from vantage.batch import Observation
-from vantage.core.surrogate import Discount
+from vantage.core.surrogate import Discount, Potential, TimePrice
 from vantage.nets.value import StateValue
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
@@ -133,6 +133,12 @@ def advantages(trials: Trials, learner: ChunkedPPO) -> tuple[np.ndarray, np.ndar
         ends = tuple(PROMPTS[k] for k in trials.task)
         end = learner.critic(torch.from_numpy(trials.end_state), ends, torch.ones(len(ends)))
     value, at_end = now.double().numpy(), end.double().numpy()
+    phi, phi_at_end = np.zeros(len(value)), np.zeros(len(at_end))
+    if isinstance(settings.price, Potential):
+        with torch.no_grad():
+            efficiency, scale = learner.efficiency, settings.price.scale
+            phi = scale * efficiency(observation.environment_state, observation.prompts).double().numpy()
+            phi_at_end = scale * efficiency(torch.from_numpy(trials.end_state), ends).double().numpy()
 
     advantage = np.zeros(len(value))
     for episode, won in enumerate(trials.success):
@@ -141,9 +147,10 @@ def advantages(trials: Trials, learner: ChunkedPPO) -> tuple[np.ndarray, np.ndar
         for place, row in enumerate(rows):
             n, last = int(trials.executed[row].sum()), place == len(rows) - 1
             reward = gamma ** (n - 1) if last and won else 0.0
-            after = value[row + 1] if not last else 0.0
+            after, phi_after = (value[row + 1], phi[row + 1]) if not last else (0.0, 0.0)
             if last and not won and settings.limit_bootstraps:
-                after = at_end[episode]
+                after, phi_after = at_end[episode], phi_at_end[episode]
+            reward += gamma**n * phi_after - phi[row]
             residual[row] = reward + gamma**n * after - value[row]
         for place, row in enumerate(rows):
             carried = 1.0
@@ -212,9 +219,20 @@ def norm_of(loss: torch.Tensor, actor: GaussianPolicy) -> float:
     return float(torch.cat([g.flatten() for g in gradients if g is not None]).norm())
 
 
-@pytest.mark.parametrize("bootstraps", [False, True], ids=["limit is an end", "limit bootstraps"])
-def test_an_update_is_the_one_written_down_here(bootstraps: bool) -> None:
-    settings = replace(SETTINGS, limit_bootstraps=bootstraps)
+SHAPED = Potential(gamma=0.95, scale=2.0)
+
+
+@pytest.mark.parametrize(
+    ("bootstraps", "price"),
+    [
+        pytest.param(False, SETTINGS.price, id="limit is an end"),
+        pytest.param(True, SETTINGS.price, id="limit bootstraps"),
+        pytest.param(False, SHAPED, id="shaped, limit is an end"),
+        pytest.param(True, SHAPED, id="shaped, limit bootstraps"),
+    ],
+)
+def test_an_update_is_the_one_written_down_here(bootstraps: bool, price: TimePrice) -> None:
+    settings = replace(SETTINGS, limit_bootstraps=bootstraps, price=price, efficiency_steps=0)
     trials, buffer, learner, again = trials_of(), buffer_of(), learner_of(settings), learner_of(settings)
     standard, target, value = advantages(trials, again)
     log = learner.update(trials, PROMPTS, buffer, (0.7, BETA), seed=6)

@@ -75,8 +75,8 @@ class Potential:
     """The discount, and HABC's efficiency head as a shaping potential: Phi(s) = scale * V_e(s) / T_max.
 
     Shaping (Ng, Harada and Russell 1999) rewards getting nearer to success and leaves the best policy what it
-    was: over an episode it adds up to -Phi(first state), because Phi is 0 where an episode ends. scale = 0:
-    `Discount`.
+    was: over an episode it adds up to -Phi(first state), because Phi is 0 where an episode ends for good
+    (`potential_ahead`). scale = 0: `Discount`.
     """
 
     gamma: Share = 0.99
@@ -97,13 +97,31 @@ class Potential:
     ) -> Float64[np.ndarray, "N"]:
         """R_k = gamma^(n_k - 1) [success] + scale (gamma^n_k Phi(s_{k+1}) - Phi(s_k)).
 
-        `before`, `after`: V_e / T_max at the chunk's beginning and end; 0 after an episode's end.
+        `before`, `after`: V_e / T_max at the chunk's beginning and end, as `potential_ahead` has it.
         """
         plain = np.where(success, self.gamma ** (steps - 1.0), 0.0)
         return plain + self.scale * (self.gamma**steps * after - before)
 
 
 TimePrice = Discount | StepCost | Potential
+
+
+def potential_ahead(
+    potential: Float64[np.ndarray, "N"],
+    potential_at_end: Float64[np.ndarray, "N"],
+    success: Bool[np.ndarray, "N"],
+    last: Bool[np.ndarray, "N"],
+    *,
+    limit_bootstraps: bool,
+) -> Float64[np.ndarray, "N"]:
+    """Phi at the end of every chunk: at the next one's beginning, and 0 where an episode ends for good.
+
+    Where the limit bootstraps, an episode that ran into it goes on, so Phi of its end counts
+    (`potential_at_end`, read where `last`). The critic's value there has lost that same Phi, so the two add
+    up to the value without shaping, and shaping adds up to -Phi(first state) there too.
+    """
+    goes_on = last & ~success & limit_bootstraps
+    return np.where(last, np.where(goes_on, potential_at_end, 0.0), np.append(potential[1:], 0.0))
 
 
 def chunk_advantages(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from vantage.batch import Observation
@@ -28,6 +28,7 @@ from vantage.core.surrogate import (
     clipped_surrogate,
     clipped_value_loss,
     divergence,
+    potential_ahead,
     standardise_by_task,
 )
 from vantage.learn.finite import Naming, largest_first, no_number
@@ -206,11 +207,18 @@ class ChunkedPPO:
 
         # What the critic says of these trials, before it learns from them.
         value, at_end = self._values(trials, prompts)
-        potential = self._potential(trials, words)
+        potential = self._potential(trials.environment_state, words)
+        ends = self._potential(trials.end_state, tuple(prompts[number] for number in trials.task))
         self._teach_efficiency(trials, words, rng)
 
         # Rewards, advantages and the critic's targets.
-        potential_after = np.where(trials.last, 0.0, np.append(potential[1:], 0.0))
+        potential_after = potential_ahead(
+            potential,
+            ends[trials.episode],
+            trials.won,
+            trials.last,
+            limit_bootstraps=settings.limit_bootstraps,
+        )
         reward = settings.price.reward(trials.chunk_steps, trials.won, potential, potential_after)
         advantage, target = chunk_advantages(
             reward,
@@ -257,11 +265,13 @@ class ChunkedPPO:
         return now.double().cpu().numpy(), end.double().cpu().numpy()
 
     @torch.no_grad()
-    def _potential(self, trials: Trials, words: tuple[str, ...]) -> Float64[np.ndarray, "N"]:
-        """V_e / T_max at every chunk's beginning; zeros where the price does not read it."""
+    def _potential(
+        self, true_state: Float32[np.ndarray, "M E"], words: tuple[str, ...]
+    ) -> Float64[np.ndarray, "M"]:
+        """V_e / T_max in M states; zeros where the price does not read it."""
         if self.efficiency is None:
             return np.zeros(len(words))
-        truth = torch.from_numpy(trials.environment_state).to(self.device)
+        truth = torch.from_numpy(true_state).to(self.device)
         return self.efficiency(truth, words).double().cpu().numpy()
 
     def _teach_efficiency(self, trials: Trials, words: tuple[str, ...], rng: np.random.Generator) -> None:
