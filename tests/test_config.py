@@ -1,8 +1,11 @@
 """Settings survive the file, and what does not fit is named."""
 
 import dataclasses
+import functools
 import json
 import math
+import re
+import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,8 +15,20 @@ from typing import Annotated, Any, Literal, Protocol
 
 import pytest
 
+from vantage.algorithms.finetune import FineTune
 from vantage.algorithms.habc import HABCRun
-from vantage.config import Bounds, Count, Share, brief, check, classes_of, from_json, name_of, to_json
+from vantage.config import (
+    Bounds,
+    Count,
+    Share,
+    brief,
+    check,
+    classes_of,
+    from_json,
+    is_protocol,
+    name_of,
+    to_json,
+)
 from vantage.core.weights import HABC
 from vantage.disk.files import read_json
 from vantage.recipes import RECIPES, STUDIES, Recipe
@@ -205,6 +220,102 @@ def test_another_world_never_takes_the_place_of_one_that_is_expected() -> None:
             from_json(Strict, data, own=own)
 
 
+def places() -> list[tuple[str, Any, set[str]]]:
+    """Every field of every settings class that holds settings: its name, its type, and the classes that may
+    stand there."""
+    found: list[tuple[str, Any, set[str]]] = []
+    for kind in settings_classes():
+        for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+            held = {name_of(member) for member in members_of(hint)}
+            if held:
+                found.append((f"{kind.__name__}.{name}", hint, held))
+    return found
+
+
+def members_of(hint: Any) -> list[Any]:
+    """The dataclasses in a type."""
+    inner = [member for part in typing.get_args(hint) for member in members_of(part)]
+    return [hint, *inner] if dataclasses.is_dataclass(hint) and isinstance(hint, type) else inner
+
+
+@functools.cache
+def place_for(hint: Any) -> type[Any]:
+    """A class with one field of this type."""
+    return dataclasses.make_dataclass("Place", [("held", hint)], frozen=True)
+
+
+def read_in(hint: Any, value: object, where: str, own: Mapping[str, type[Any]] | None = None) -> Any:
+    """What a file's `value` is where `hint` is expected."""
+    place = place_for(hint)
+    return from_json(place, {"is": name_of(place), "held": value}, where, own).held
+
+
+def shaped_as(hint: Any, value: object) -> object:
+    """`value` as a file has it where `hint` is expected: in a list where a list is."""
+    if typing.get_origin(hint) is tuple:
+        return [value]
+    return value
+
+
+ODD: list[object] = [{}, {"is": None}, {"is": 3}, {"is": ["HABC"]}, {"is": {"is": "HABC"}}, {"is": ""}]
+ODD += [{"is": "object"}, {"is": "vantage.core.weights:HABC"}, {"is": "builtins:object"}, 3, "HABC", True]
+
+
+def test_what_is_not_expected_is_refused_in_every_place_of_every_class() -> None:
+    """Each class of settings in each place that holds settings of other classes, and what is no class."""
+    names = [name_of(kind) for kind in settings_classes()]
+    places_of = places()
+    assert len(places_of) > 60 and len(names) > 80
+    for where, hint, held in places_of:
+        odd = [{"is": name} for name in names if name not in held]
+        for value in (*odd, *ODD, *({"is": f" {name}"} for name in held), *({"is": f"{n}x"} for n in held)):
+            if isinstance(value, str | int) and not is_settings_alone(hint):
+                continue  # a text or a number may stand there too
+            with pytest.raises(VantageError, match=re.escape(where)):
+                read_in(hint, shaped_as(hint, value), where)
+
+
+def is_settings_alone(hint: Any) -> bool:
+    """Whether nothing but settings, or None, may stand in a place."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return is_settings_alone(inner[0])
+    if origin in (typing.Union, types.UnionType):
+        return all(part is types.NoneType or is_settings_alone(part) for part in inner)
+    return dataclasses.is_dataclass(hint) or is_protocol(hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softer(HABC):
+    """A rule of somebody's own that can stand where HABC's does."""
+
+
+@dataclass(frozen=True)
+class OwnRule:
+    """A function of somebody's own that says nothing of what a rule has to say."""
+
+    def __call__(self, evidence: object) -> object:
+        """Every frame alike."""
+        return evidence
+
+
+CALLED = ("ParentFit.projection", "Practice.self_bc", "BufferRule.admission")
+CALLED += ("Gymnasium.success", "LeRobotEnv.success", "DemonstrateWith.expert", "RescueWith.expert")
+"""Places of which nothing is known but that it is called."""
+
+
+def test_a_class_of_ones_own_is_refused_where_it_cannot_stand() -> None:
+    """A world in the place of a rule, a rule in that of a world, though both are the caller's own."""
+    own = classes_of(HeavySpec()) | classes_of(OwnRule())
+    for where, hint, _ in places():
+        refused = [HeavySpec()] if where in CALLED else [HeavySpec(), OwnRule()]
+        for wrong in refused:
+            with pytest.raises(VantageError, match=re.escape(where)):
+                read_in(hint, shaped_as(hint, to_json(wrong)), where, own)
+    softer = Weighing(rule=Softer())
+    assert from_json(Weighing, to_json(softer), own=classes_of(softer)) == softer
+
+
 # Bounds.
 
 
@@ -254,6 +365,7 @@ def settings_classes() -> list[type[Any]]:
 
     walk(Recipe)
     walk(Study)
+    walk(FineTune)
     return found
 
 

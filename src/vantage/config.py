@@ -346,9 +346,16 @@ class _Reader:
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
         """Whether a class of the caller's own may take the place of `members`.
 
-        It may for a protocol, beside the members of a union, or for its own base.
+        It may for its own base, for a protocol that it fulfils, and beside the members of a union where it
+        has what they all have: a world is no rule.
         """
-        return len(members) > 1 or any(is_protocol(member) or issubclass(kind, member) for member in members)
+        if any(not is_protocol(member) and issubclass(kind, member) for member in members):
+            return True
+        protocols = [member for member in members if is_protocol(member)]
+        if protocols:
+            return any(_has(kind, _public(member)) for member in protocols)
+        shared = set[str].intersection(*(_public(member) for member in members))
+        return len(members) > 1 and bool(shared) and _has(kind, shared)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
         hints = typing.get_type_hints(kind, include_extras=True)
@@ -397,6 +404,27 @@ def _plain(kind: type[Any], data: Any, where: str) -> Any:
     if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
         raise VantageError(f"{where}: expected {kind.__name__}, found {_short(data)}")
     return data
+
+
+def _public(kind: type[Any]) -> set[str]:
+    """What can be asked of a class: its fields, properties and methods, whether it can be called; for a
+    protocol, all that it names."""
+    if is_protocol(kind):
+        named = set[str](typing.cast(Any, kind).__protocol_attrs__)
+        return {name for name in named if not name.startswith("_") or name == "__call__"}
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    methods = {name for name in dir(kind) if not name.startswith("_") or name == "__call__"}
+    return {str(name) for name in fields | methods} - ({"__call__"} if not _calls(kind) else set())
+
+
+def _calls(kind: type[Any]) -> bool:
+    """Whether its values can be called; `type` itself gives every class a `__call__`."""
+    return any("__call__" in base.__dict__ for base in kind.__mro__)
+
+
+def _has(kind: type[Any], names: set[str]) -> bool:
+    """Whether a class offers all of these."""
+    return names <= _public(kind)
 
 
 def is_protocol(kind: Any) -> bool:

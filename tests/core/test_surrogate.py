@@ -123,9 +123,7 @@ def test_shaping_moves_no_advantage(drawn, gamma, lam, bootstraps):
 
     plain = Discount(gamma=gamma).reward(steps, success, phi, after)
     shaped = Potential(gamma=gamma, scale=2.0).reward(steps, success, phi, after)
-    ours, _ = chunk_advantages(
-        shaped, value - 2 * phi, end - 2 * phi_end, steps, success, last, **given_all
-    )
+    ours, _ = chunk_advantages(shaped, value - 2 * phi, end - 2 * phi_end, steps, success, last, **given_all)
     theirs, _ = chunk_advantages(plain, value, end, steps, success, last, **given_all)
     np.testing.assert_allclose(ours, theirs, atol=1e-9)
 

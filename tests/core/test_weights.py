@@ -255,6 +255,18 @@ def test_missing_evidence(rule):
             np.testing.assert_array_equal(rule(nothing), filters.get(type(rule), [1, 1, 0, 1]))
 
 
+@pytest.mark.parametrize("price", [0.0, 1.0])
+def test_a_frame_without_advantages_counts_as_one_whose_advantages_are_zero(price):
+    """Before a cut nothing is known but p_v: there the price of certainty is paid as everywhere."""
+    unknown, zero = (
+        evidence(route=[S, S, S], outcome=[1, 1, 1], p_v=[0.0, 0.5, 0.9], a_v=[a] * 3, a_e=[a] * 3)
+        for a in (np.nan, 0.0)
+    )
+    g = HABC(certainty_price=price)(unknown)
+    np.testing.assert_allclose(g, HABC(certainty_price=price)(zero))
+    np.testing.assert_allclose(g, 1 - np.tanh(price * np.array([0.0, 0.5, 0.9])))
+
+
 def test_a_failed_frame_whose_viability_falls_counts_nothing():
     falling = evidence(route=[F, F, F], outcome=[0, 0, 0], p_v=[0.9, 0.9, 0.0], a_v=[-1, 0, 5], a_e=[1, 1, 1])
     np.testing.assert_array_equal(HABC(rising_failures=True)(falling), [0, 0, 0])
@@ -384,7 +396,7 @@ def test_warm_up_is_g_one_and_failures_stay_zero():
     assert not warmed_up(499) and warmed_up(500) and warmed_up(0, n_wu=0)
     cold = hide_advantages(FRAMES)
     assert np.isnan(cold.a_v).all() and np.isnan(cold.a_e).all(), "neither head is listened to"
-    for rule in (HABC(), HABC(reweight_interventions=True), HABCV()):
+    for rule in (HABC(), HABC(reweight_interventions=True), HABC(certainty_price=1.0), HABCV()):
         np.testing.assert_array_equal(rule(cold), [1, 1, 1, 0, 1, 0])
     np.testing.assert_array_equal(ImitRecap()(cold), ImitRecap()(FRAMES))  # the parent head enters pretrained
 

@@ -51,7 +51,7 @@ def improve(run: Path, compute: Compute) -> None:
 
 
 def overflow(run: Path, compute: Compute) -> None:
-    """Train round 1's policy where every fifth frame weighs more than a loss can hold, and print what this
+    """Train round 1's policy where every tenth frame weighs more than a loss can hold, and print what this
     process is told.
 
     Batches are so small that the first bad frame is in the share of one process alone.
@@ -59,7 +59,7 @@ def overflow(run: Path, compute: Compute) -> None:
     weights = run / "heavy.parquet"
     if ranks.is_first():
         columns = read_parquet(Round.of(run, 1).weights)
-        heavy = columns["index"] % 5 == 0
+        heavy = columns["index"] % 10 == 6
         columns["weight"] = np.where(heavy, 3e38, columns["weight"]).astype(np.float32)
         write_parquet(weights, columns, nullable=columns)
     ranks.wait()

@@ -1,13 +1,20 @@
 """Cross-fitting: no weight comes from a critic that saw the episode."""
 
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from vantage.disk.layout import Round
 from vantage.learn.critic.fit import CriticFit
-from vantage.learn.critic.panel import Panel, load_panel, save_panel
+from vantage.learn.critic.panel import Panel, load_features, load_panel, save_panel
 from vantage.learn.critic.problem import deal_evenly
 from vantage.learn.parent import ParentFit, parent_values, save_parent
 from vantage.nets.critic import DualCritic, ParentHead
@@ -78,3 +85,71 @@ def test_a_parent_head_of_other_settings_is_refused(tmp_path: Path) -> None:
 def test_a_panel_without_critics_is_refused() -> None:
     with pytest.raises(VantageError, match=r"CriticFit\.folds is 0; it must be at least 1"):
         CriticFit(folds=0)
+
+
+# ------------------------------------------------------------------------------ critics that are not whole
+
+
+def _config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _tensor(folder: Path, file: str, name: str, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    tensors = load_file(folder / file)
+    tensors[name] = make(tensors[name]).contiguous()
+    save_file(tensors, folder / file)
+
+
+FIRST = "0.0.viability.0.weight"
+LYING: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no settings": (lambda f: (f / "config.json").unlink(), "holds no critic"),
+    "no JSON": (lambda f: (f / "config.json").write_text("{"), "is not valid JSON"),
+    "a list": (lambda f: (f / "config.json").write_text("[]"), "does not describe a critic"),
+    "a width that is none": (
+        lambda f: _config(f, width="wide"),
+        "config.json.width: expected int, found 'wide'",
+    ),
+    "a width of 0": (lambda f: _config(f, width=0), "width is 0; it must be at least 1"),
+    "another width": (lambda f: _config(f, width=9), "does not hold the critics that config.json"),
+    "a width beyond memory": (lambda f: _config(f, width=10**7), "does not hold the critics that config"),
+    "a width beyond any tensor": (lambda f: _config(f, width=10**30), "sizes that no network can have"),
+    "folds without end": (lambda f: _config(f, folds=10**9), "folds is 1000000000"),
+    "a fold too many": (lambda f: _config(f, folds=2), "does not hold the critics that config.json"),
+    "time that is NaN": (lambda f: _config(f, t_max=math.nan), "t_max is nan"),
+    "no weights": (lambda f: (f / "critic.safetensors").unlink(), "critic.safetensors does not exist"),
+    "weights cut short": (
+        lambda f: (f / "critic.safetensors").write_bytes((f / "critic.safetensors").read_bytes()[:99]),
+        "critic.safetensors is damaged",
+    ),
+    "weights that are NaN": (
+        lambda f: _tensor(f, "critic.safetensors", FIRST, lambda t: t * math.nan),
+        f"NaN or infinite weights, the first in {FIRST}",
+    ),
+    "no features": (lambda f: (f / "features.safetensors").unlink(), "features.safetensors does not exist"),
+    "features of another width": (
+        lambda f: _tensor(f, "features.safetensors", "features", lambda t: t[:, :-1]),
+        "does not hold the 32 features",
+    ),
+    "a fold that there is not": (
+        lambda f: _tensor(f, "features.safetensors", "fold", lambda t: t + 1),
+        "does not say which critic judges which frame",
+    ),
+    "folds of other frames": (
+        lambda f: _tensor(f, "features.safetensors", "fold", lambda t: t[:-1]),
+        "does not say which critic judges which frame",
+    ),
+}
+"""What is done to a critic's folder, and what is said."""
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_a_critic_that_is_not_whole_is_one_sentence(name: str, recorded: Path, tmp_path: Path) -> None:
+    """What a folder says of itself is not trusted: a stranger's critic can be watched with."""
+    spoil, says = LYING[name]
+    critic = tmp_path / "3-critic"
+    shutil.copytree(Round.of(recorded, 1).critic, critic)
+    load_features(critic, load_panel(critic))
+    spoil(critic)
+    with pytest.raises(VantageError, match=re.escape(says)):
+        load_features(critic, load_panel(critic))

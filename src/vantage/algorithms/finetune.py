@@ -207,9 +207,10 @@ def settings_of(run: Path) -> FineTune:
     """What made a run. Raises VantageError for a folder that holds no finished fine-tuning."""
     path = run / "recipe.json"
     recorded = read_json(path) if path.is_file() else None
-    if not isinstance(recorded, dict) or cast(dict[str, Any], recorded).get("recipe") != NAME:
+    record = cast(dict[str, Any], recorded) if isinstance(recorded, dict) else {}
+    if record.get("recipe") != NAME:
         raise VantageError(f"{run} is no run of `vantage finetune`; name the folder of one")
-    settings = from_json(FineTune, cast(dict[str, Any], recorded)["settings"])
+    settings = from_json(FineTune, record.get("settings"), str(path))
     if not recordings_of(run, settings).last.actor.exists():
         raise VantageError(f"{run} has not finished; give its command again first")
     return settings

@@ -18,7 +18,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64
-from safetensors.torch import load_file
 
 from vantage.core.alarm import Alarm, Calibration, Watched, calibrate
 from vantage.core.limits import Limits
@@ -28,7 +27,7 @@ from vantage.data.frames import make_frames
 from vantage.disk.files import read_json, whole_folder, write_json
 from vantage.disk.layout import Source
 from vantage.disk.record import entering_actor
-from vantage.learn.critic.panel import Panel, load_panel
+from vantage.learn.critic.panel import Panel, load_features, load_panel
 from vantage.learn.features import compute_features
 from vantage.learn.step import Compute
 from vantage.policies.load import load_policy
@@ -227,9 +226,12 @@ def viability(panel: Panel, features: Float32[np.ndarray, "N D"]) -> Float64[np.
 
 def _execute(checkpoint: Path) -> int:
     """Control steps from one prediction to the next, as a checkpoint's config.json says."""
-    config = cast(dict[str, Any], read_config(checkpoint))
-    steps = config.get("n_action_steps") or config.get("net", {}).get("execute")
-    if not isinstance(steps, int):
+    read: Any = read_config(checkpoint)
+    config = cast(dict[str, Any], read) if isinstance(read, dict) else {}
+    net: Any = config.get("net")
+    own = cast(dict[str, Any], net).get("execute") if isinstance(net, dict) else None
+    steps = config.get("n_action_steps") or own
+    if type(steps) is not int or steps < 1:
         raise VantageError(
             f"{checkpoint} does not say after how many steps it predicts again (n_action_steps)"
         )
@@ -244,18 +246,24 @@ def _viability(
     Frames that the critic was trained on have their features beside it, and are judged by the critics that
     did not see them where it was cross-fitted.
     """
-    kept, panel = load_file(critic / "features.safetensors"), load_panel(critic)
-    rows = _kept_rows(kept["fingerprint"].numpy(), experience)
+    panel = load_panel(critic)
+    kept = load_features(critic, panel)
+    if kept.fingerprint is None:
+        raise VantageError(
+            f"{critic} does not say which frames it was trained on, as earlier versions did not; "
+            "delete it and train the critic again"
+        )
+    rows = _kept_rows(kept.fingerprint, experience)
     seen = rows >= 0
     p_v = np.full(len(experience), np.nan)
     if seen.any():
         places = torch.from_numpy(rows[seen])
-        values = panel.values(kept["features"][places], kept["fold"][places].numpy())
+        values = panel.values(kept.features[places], kept.fold[places.numpy()])
         p_v[seen] = sigmoid(values.z_v.astype(np.float64))
 
     if not seen.all():
         policy = load_policy(checkpoint)
-        _check_width(policy, kept["features"].shape[1], checkpoint, critic)
+        _check_width(policy, kept.features.shape[1], checkpoint, critic)
         _check_robot(policy, experience, checkpoint)
         if policy.interface.cameras:
             source = experience.sources[0]

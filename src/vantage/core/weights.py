@@ -99,12 +99,12 @@ def warmed_up(step: int, n_wu: int = 500) -> bool:
 
 
 def hide_advantages(evidence: Evidence) -> Evidence:
-    """The evidence during warm-up: no A_v, no A_e, hence g = 1 everywhere; failures keep weight 0.
+    """The evidence during warm-up: no p_v, A_v or A_e, hence g = 1 everywhere; failures keep weight 0.
 
     The parent head enters pretrained.
     """
     unknown = np.full(len(evidence.route), np.nan)
-    return replace(evidence, a_v=unknown, a_e=unknown)
+    return replace(evidence, p_v=unknown, a_v=unknown, a_e=unknown)
 
 
 def fresh(
@@ -290,13 +290,16 @@ class HABC(_Rule):
         check(self)
 
     def __call__(self, evidence: Evidence) -> Float64[np.ndarray, "N"]:
-        """Raw weights; g (Eq. 7) is 1 where an advantage is missing."""
+        """Raw weights; where an advantage is missing, g (Eq. 7) is that of advantages of 0."""
         a_v, a_e = evidence.a_v, evidence.a_e
         if self.self_normalised:
             succeeded = evidence.route == Route.ROLLOUT_SUCCESS
             a_v, a_e = a_v / _spread(a_v[succeeded]), a_e / _spread(a_e[succeeded])
 
-        g = _neutral(gate(evidence.p_v, a_v, a_e - self.certainty_price))
+        # Certainty has its price also where nothing else is known: such a frame would be favoured otherwise.
+        missing = np.isnan(a_v) | np.isnan(a_e)
+        known_v, known_e = np.where(missing, 0.0, a_v), np.where(missing, 0.0, a_e)
+        g = _neutral(gate(evidence.p_v, known_v, known_e - self.certainty_price))
         rising = np.nan_to_num(evidence.p_v * np.maximum(np.tanh(a_v), 0.0)) if self.rising_failures else 0.0
         correction = g if self.reweight_interventions else 1.0
         return _by_route(evidence, success=g, failure=rising, intervention=correction)

@@ -23,10 +23,18 @@ def load_state(path: Path) -> dict[str, Tensor] | None:
     """What `save_state` wrote, or None where nothing was. Raises VantageError for a damaged file."""
     if not path.exists():
         return None
+    return load_tensors(path, "delete it, and that part of the run begins again")
+
+
+def load_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
+    """The named tensors of a safetensors file, on the CPU.
+
+    Raises VantageError for a file that is missing or damaged; `remedy` is what to do then.
+    """
+    if not path.is_file():
+        raise VantageError(f"{path} does not exist; {remedy}")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
-        raise VantageError(
-            f"{path} is damaged ({error}); delete it, and that part of the run begins again"
-        ) from error
+        raise VantageError(f"{path} is damaged ({error}); {remedy}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, Int64
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
@@ -17,6 +17,7 @@ from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import LookAhead, ParentTarget, bootstrap, mix
 from vantage.data.experience import Experience
+from vantage.disk.checkpoint import load_tensors
 from vantage.learn.finite import BY_FEATURES, OF_CRITIC, LossWatch, frames_by_size, no_number
 from vantage.learn.optim import constant_rate, move_towards
 from vantage.learn.step import Compute, Learner, Part
@@ -168,7 +169,7 @@ def parent_values(
         head = ParentHead(features.shape[1], settings.bins.count, settings.width, 0.0).eval()
 
     path = folder / "parent.safetensors"
-    weights = load_file(path)
+    weights = load_tensors(path, "restore it, or delete that folder and train the critic again")
     shapes = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
     if {name: tuple(tensor.shape) for name, tensor in weights.items()} != shapes:
         raise VantageError(

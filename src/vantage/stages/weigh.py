@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
-from safetensors.torch import load_file
 
 from vantage import ranks
 from vantage.config import Count, Positive, Whole, check
@@ -22,7 +21,7 @@ from vantage.data.v3.schema import FINGERPRINT, WEIGHT_COLUMNS
 from vantage.disk.layout import Source
 from vantage.disk.tables import write_parquet
 from vantage.learn.critic.extraction import load_judged
-from vantage.learn.critic.panel import load_panel
+from vantage.learn.critic.panel import load_features, load_panel
 from vantage.learn.parent import ParentFit, parent_values
 from vantage.types import Values, VantageError
 
@@ -167,11 +166,11 @@ def critic_values(critic: Path, replay: Experience, parent: ParentFit | None = N
 
     Raises VantageError where those are features of other frames.
     """
-    kept = load_file(critic / "features.safetensors")
-    described = kept.get("fingerprint")
-    count = len(kept["features"])
+    panel = load_panel(critic)
+    kept = load_features(critic, panel)
+    count = len(kept.features)
     same = count == len(replay) and (
-        described is None or bool((described.numpy() == replay.fingerprint).all())
+        kept.fingerprint is None or bool((kept.fingerprint == replay.fingerprint).all())
     )
     if not same:
         raise VantageError(
@@ -179,10 +178,10 @@ def critic_values(critic: Path, replay: Experience, parent: ParentFit | None = N
             f"delete it, and run `vantage fit-critic {critic.parent}`"
         )
 
-    values = load_panel(critic).values(kept["features"], kept["fold"].numpy())
+    values = panel.values(kept.features, kept.fold)
     if parent is None:
         return values
-    return replace(values, v_parent=parent_values(critic, kept["features"], parent))
+    return replace(values, v_parent=parent_values(critic, kept.features, parent))
 
 
 def _no_values(replay: Experience) -> Values:

@@ -192,7 +192,7 @@ def _p_value(change: Sequence[Sequence[Float64[np.ndarray, "_ _"]]], rng: np.ran
     sign.
 
     `change`: per task, the differences in its worlds, whose rows are the same seeds; a cell is one seed in
-    all worlds of a task.
+    all worlds of a task. Every cell is flipped by itself, also where tasks share a seed (docs/study.md).
     """
     by_task = [np.sum([matrix.mean(axis=1) / len(matrix) for matrix in worlds], axis=0) for worlds in change]
     parts = np.concatenate(by_task)

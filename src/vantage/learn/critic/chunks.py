@@ -13,9 +13,9 @@ A window is cut where its segment ends: at a hand-over, because the other driver
 and at the end of the episode. What is missing repeats the last action.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from vantage.config import check
 from vantage.core.returns import ViabilityTarget
 from vantage.core.windows import window_index
 from vantage.data.experience import Experience
-from vantage.disk.files import write_json
+from vantage.disk.files import read_json, write_json
 from vantage.learn.critic.fit import CriticFit
 from vantage.learn.critic.panel import Panel, TrainedPanel, load_panel, save_panel, train_panel
 from vantage.learn.step import Compute
@@ -136,4 +136,8 @@ def load_chunk_critic(folder: Path) -> ChunkCritic:
         raise VantageError(
             f"{folder} holds no critic of chunks; train one with `vantage fit-chunk-critic {folder.parent}`"
         )
-    return ChunkCritic(load_panel(folder), json.loads(path.read_text())["length"])
+    record: Any = read_json(path)
+    length = cast(dict[str, Any], record).get("length") if isinstance(record, dict) else None
+    if type(length) is not int or length < 1:
+        raise VantageError(f"{path} does not say how long a chunk is; delete {folder} and train it again")
+    return ChunkCritic(load_panel(folder), length)

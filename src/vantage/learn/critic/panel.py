@@ -9,29 +9,30 @@ Heads only: the features are those of the policy that played the round, which ha
 of the rounds before.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from vantage.config import Bounds, Count, Decay, Positive, check, from_json, name_of
 from vantage.core.returns import ViabilityTarget
 from vantage.data.experience import Experience
-from vantage.disk.files import write_json
+from vantage.disk.checkpoint import load_tensors
+from vantage.disk.files import read_json, write_json
 from vantage.learn.critic.fit import CriticFit, train_critic
 from vantage.learn.critic.problem import CriticProblem, deal_folds
 from vantage.learn.finite import frames_by_size
 from vantage.learn.step import Compute, under
 from vantage.nets.critic import DualCritic
 from vantage.seeding import global_generator_kept
-from vantage.types import Values
+from vantage.types import Values, VantageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +177,103 @@ def save_panel(folder: Path, panel: Panel, settings: CriticFit, t_max: int) -> N
 
 
 def load_panel(folder: Path) -> Panel:
-    """Read what `save_panel` wrote, onto the CPU."""
-    config = json.loads((folder / "config.json").read_text())
-    tensors = load_file(folder / "critic.safetensors")
+    """Read what `save_panel` wrote, onto the CPU.
+
+    Raises VantageError for a file that is missing or damaged, and for weights that are not of the networks
+    in config.json. They are compared before anything of that size is made.
+    """
+    stored, weights = _stored(folder), folder / WEIGHTS
+    tensors = load_tensors(weights, REMEDY)
+
+    def make() -> DualCritic:
+        return DualCritic(stored.features, stored.t_max, stored.width, stored.dropout)
+
+    numbers = [(fold, member) for fold in range(stored.folds) for member in range(stored.members)]
+    try:
+        with torch.device("meta"):
+            shapes = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+    except (RuntimeError, TypeError, OverflowError) as error:  # sizes that no tensor can have
+        raise VantageError(f"{folder / CONFIG} asks for sizes that no network can have; {REMEDY}") from error
+    wanted = {f"{k}.{m}.{name}": shape for k, m in numbers for name, shape in shapes.items()}
+    if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != wanted:
+        raise VantageError(f"{weights} does not hold the critics that {CONFIG} beside it says; {REMEDY}")
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise VantageError(f"{weights} has NaN or infinite weights, the first in {bad[0]}; {REMEDY}")
 
     def read(fold: int, member: int) -> DualCritic:
         with global_generator_kept():  # building it draws weights, which are replaced at once
-            critic = DualCritic(config["features"], config["t_max"], config["width"], config.get("dropout"))
-        prefix = f"{fold}.{member}."
-        critic.load_state_dict(under(prefix, tensors))
+            critic = make()
+        critic.load_state_dict(under(f"{fold}.{member}.", tensors))
         return critic.eval()
 
-    return Panel(tuple(tuple(read(k, m) for m in range(config["members"])) for k in range(config["folds"])))
+    return Panel(tuple(tuple(read(k, m) for m in range(stored.members)) for k in range(stored.folds)))
+
+
+CONFIG, WEIGHTS, FEATURES = "config.json", "critic.safetensors", "features.safetensors"
+REMEDY = "restore it, or delete that folder and train the critic again"
+"""Where a file of a critic is not what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What config.json says of the networks."""
+
+    features: Count
+    t_max: Positive
+    width: Count
+    folds: Annotated[int, Bounds(least=1, most=1000)]
+    members: Annotated[int, Bounds(least=1, most=1000)]
+    dropout: Decay | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def _stored(folder: Path) -> _Stored:
+    """Raises VantageError for a folder without a config.json, or with one that is no critic's."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise VantageError(f"{folder} holds no critic ({CONFIG} is missing); name 3-critic of a round")
+    config: Any = read_json(path)
+    names = {field.name for field in fields(_Stored)}
+    if not isinstance(config, dict) or not names - {"dropout"} <= config.keys():
+        raise VantageError(f"{path} does not describe a critic; {REMEDY}")
+
+    values = {name: value for name, value in cast(dict[str, Any], config).items() if name in names}
+    try:
+        return from_json(_Stored, values | {"is": name_of(_Stored)}, str(path))
+    except VantageError as error:
+        raise VantageError(f"{error}; {REMEDY}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFeatures:
+    """What a critic looked at, frame by frame, and whose turn each frame is."""
+
+    features: Float32[Tensor, "N D"]
+    fold: Int64[np.ndarray, "N"]
+    fingerprint: Int64[np.ndarray, "N"] | None
+    """None: of an earlier version, which did not keep it."""
+
+
+def load_features(folder: Path, panel: Panel) -> KeptFeatures:
+    """Read features.safetensors beside a critic. Raises VantageError where it is missing, damaged or not of
+    that critic."""
+    path, width = folder / FEATURES, panel.folds[0][0].standardise.mean.shape[0]
+    tensors = load_tensors(path, REMEDY)
+    features, fold = tensors.get("features"), tensors.get("fold")
+    fingerprint = tensors.get("fingerprint")
+
+    fits = features is not None and features.dtype == torch.float32 and features.ndim == 2
+    if features is None or fold is None or not fits or features.shape[1] != width:
+        raise VantageError(f"{path} does not hold the {width} features that its critic reads; {REMEDY}")
+    columns = [fold] if fingerprint is None else [fold, fingerprint]
+    whole = all(column.dtype == torch.int64 and column.shape == features.shape[:1] for column in columns)
+    if not whole or bool(((fold < 0) | (fold >= len(panel.folds))).any()):
+        raise VantageError(f"{path} does not say which critic judges which frame; {REMEDY}")
+    return KeptFeatures(
+        features=features,
+        fold=fold.numpy(),
+        fingerprint=None if fingerprint is None else fingerprint.numpy(),
+    )
