@@ -94,7 +94,11 @@ CORE_MUTANTS = (
             "np.where(np.isnan(weight), 0.0, weight)",
         ),
         failures_never_rise=("if self.rising_failures else 0.0", "if not self.rising_failures else 0.0"),
-        certainty_is_free=("a_e - self.certainty_price", "a_e"),
+        certainty_is_free_before_cuts=(
+            "missing = np.isnan(a_v) | np.isnan(a_e)",
+            "missing = np.zeros(len(a_v), bool)",
+        ),
+        certainty_is_free=("known_e - self.certainty_price", "known_e"),
         interventions_never_reweighed=(
             "correction = g if self.reweight_interventions else 1.0",
             "correction = 1.0",
@@ -211,6 +215,10 @@ CORE_MUTANTS = (
     *_in(
         "core/surrogate.py",
         "tests/core/test_surrogate.py",
+        shaping_ends_at_a_limit_that_bootstraps=(
+            "goes_on = last & ~success & limit_bootstraps",
+            "goes_on = last & False",
+        ),
         success_keeps_bootstrapping=("np.where(success, 0.0, after) - value", "after - value"),
         advantages_cross_episodes=(
             "carry = np.where(last, 0.0, (gamma * lam) ** steps)",
