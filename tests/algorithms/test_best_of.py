@@ -1,15 +1,16 @@
 """Best-of-N as a setting of a run: its critic is trained on the policy that acts, and chooses for it."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from vantage.algorithms.habc import HABCRun, run_habc
+from vantage.algorithms.habc import HABCRun, evaluate_round, improver, run_habc
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import NoOne
+from vantage.collect.pool import Job, Played, play_here, stamp
 from vantage.disk.layout import Round
-from vantage.disk.tables import read_parquet
 from vantage.learn.critic.chunks import ChunkCriticFit
 from vantage.learn.critic.extraction import BestOfN
 from vantage.learn.critic.fit import CriticFit
@@ -18,6 +19,7 @@ from vantage.progress import silence
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_chunk_critic import fit_chunk_critic
 from vantage.stages.fit_policy import PolicyFit
 from vantage.types import VantageError
 from vantage.worlds.spec import MetaWorldSpec
@@ -50,21 +52,51 @@ def small() -> HABCRun:
     )
 
 
-def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Path) -> None:
-    with silence():
-        run_habc(tmp_path, small(), workers=1)
-    first, last = Round.of(tmp_path, 0), Round.of(tmp_path, 1)
-    assert not first.acting_critic.exists(), "before any rollout there is nothing to learn it from"
+@dataclass
+class Watched:
+    """Plays here, and remembers what it was given."""
 
-    policy = BestOfN(last.acting_critic, 6)(load_policy(last.actor))
-    trials, world = read_parquet(last.evaluation), SPEC()
-    for row, seed in enumerate(trials["seed"].tolist()):
-        by_hand = run_episode(world, policy, NoOne(), task=SPEC.task, seed=seed, limit=50, pictures=False)
-        assert (by_hand.outcome == 1) == trials["success"][row] and len(by_hand) == trials["steps"][row]
-    plain = load_policy(last.actor)
+    jobs: list[Job]
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Played]:
+        self.jobs.extend(jobs)
+        return play_here(self.jobs)
+
+    def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        return map(function, items)
+
+
+def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Path) -> None:
+    settings, watched = small(), Watched([])
+    with silence():
+        run_habc(tmp_path / "run", settings, workers=1)
+        first, last = Round.of(tmp_path / "run", 0), Round.of(tmp_path / "run", 1)
+        assert not first.acting_critic.exists(), "before any rollout there is nothing to learn it from"
+        last.evaluation.unlink()
+        evaluate_round(last, settings, watched)
+        chooses = BestOfN(last.acting_critic, 6, stamp(last.acting_critic))
+        assert [job.acting for job in watched.jobs] == [chooses] * 3
+
+        made = {}
+        for actor in (first.actor, last.actor):
+            out = tmp_path / actor.parent.name
+            made[actor] = out / "critic.safetensors"
+            fit_chunk_critic(
+                improver(last, settings).sources,
+                actor,
+                out,
+                settings.improvement.chunk_critic,
+                t_max=settings.t_max,
+                seed=improver(last, settings).train_seed,
+            )
+    kept = (last.acting_critic / "critic.safetensors").read_bytes()
+    assert kept == made[last.actor].read_bytes(), "it looks through the policy that acts"
+    assert kept != made[first.actor].read_bytes()
+
+    world, plain = SPEC(), load_policy(last.actor)
     one, other = (
-        run_episode(world, actor, NoOne(), task=SPEC.task, seed=seed, limit=50, pictures=False).action
-        for actor in (policy, plain)
+        run_episode(world, actor, NoOne(), task=SPEC.task, seed=0, limit=50, pictures=False).action
+        for actor in (chooses(plain), plain)
     )
     assert len(one) != len(other) or (one != other).any(), "another chunk than the first is chosen"
     world.close()
