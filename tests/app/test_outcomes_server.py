@@ -318,6 +318,15 @@ def test_values_of_a_critic_are_matched_by_content(dataset: Copy, tmp_path: Path
     with pytest.raises(VantageError, match="is about 100 frames and the data set has 76"):
         stored_viability(progress, contents[:3], lengths[:3] + np.array([0, 2, 0]))
 
+    # Ours say whose they are: after a deletion every value is still beside its recording.
+    columns = {"index": table.index, "fingerprint": contents[table.episode_index]}
+    write_parquet(progress, columns | {"progress_sparse": p_v.astype(np.float32)})
+    values = stored_viability(progress, contents[[3, 1]], lengths[[3, 1]])
+    assert np.allclose(values[0], p_v[table.slices[3]]) and np.allclose(values[1], p_v[table.slices[1]])
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(VantageError, match=r"notes.txt is no table of values \(parquet\); name a run"):
+        stored_viability(tmp_path / "notes.txt", contents, lengths)
+
 
 def seen(application: Starlette, path: str) -> dict[str, Any]:
     """What the page gets, without a network."""

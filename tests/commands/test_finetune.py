@@ -272,6 +272,7 @@ def test_what_does_not_go_together_is_said_before_anything_is_made(recorded: Pat
         "is no run of `vantage finetune`": ["--from", str(recorded), "--rollouts", data],
         "has no setting 'chunk'": [*ACT, "--policy.chunk=3", "--demos", data, "--rollouts", data],
         "write it as lerobot-train has it": [*ACT, "--rename_map", "front", "--rollouts", data],
+        "'data/rollout_1' stands before any option; name": ["data/rollout_1", *ACT],
         "is no setting of LoRA": ["--policy.path", data, "--peft.rank=3", "--rollouts", data],
     }
     for sentence, options in cases.items():
@@ -343,7 +344,9 @@ def test_weights_alone_are_those_of_the_fine_tuning(
     counted = ledger["weight"][rows].astype(np.float64) * ledger["sampling"][rows]
     np.testing.assert_allclose(ours["weight"], counted / counted.mean(), rtol=1e-5)
     assert ours["weight"].mean() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(ours["fingerprint"], ledger["fingerprint"][rows])
     viability = read_parquet(out / "weights" / "01-1-episodes-sarm_progress.parquet")
+    np.testing.assert_array_equal(viability["fingerprint"], ledger["fingerprint"][rows])
     np.testing.assert_array_equal(viability["progress_sparse"], ledger["p_v"][rows].astype(np.float32))
 
     dispatch(words(recorded, out))

@@ -36,7 +36,7 @@ _OWN = {field.name for kind in (LeRobotPolicy, LeRobotScratch) for field in data
 def translate(words: Sequence[str]) -> list[str]:
     """The words with LeRobot's options spelled as ours.
 
-    Raises VantageError for a rename map that is no JSON.
+    Raises VantageError for a rename map that is no JSON, and for words before any option.
     """
     translated: list[str] = []
     settings: list[str] = []
@@ -52,6 +52,11 @@ def translate(words: Sequence[str]) -> list[str]:
             translated += _adapter(name.removeprefix("peft."), values, translated)
         elif name.startswith("policy.") and _is_lerobots(name.removeprefix("policy.")):
             settings.append(f"{option.removeprefix('policy.')}={' '.join(values)}")
+        elif not option and values != ["-h"]:
+            raise VantageError(
+                f"{values[0]!r} stands before any option; name demonstrations with --demos, episodes of the "
+                "policy with --rollouts, an earlier run with --from"
+            )
         else:
             translated += [*([f"--{option}"] if option else []), *values]
 

@@ -15,7 +15,7 @@ from vantage.disk.tables import column_names, read_parquet
 from vantage.types import VantageError
 
 PROGRESS = "progress_sparse"
-"""p_v in NAME-sarm_progress.parquet, which has no fingerprints."""
+"""p_v in NAME-sarm_progress.parquet, as LeRobot calls it; those of others have no fingerprints."""
 
 Viability = dict[int, Float64[np.ndarray, "_"]]
 """Episode -> p_v of its frames; NaN where nothing is known."""
@@ -30,10 +30,12 @@ def stored_viability(
     of the dataset's M episodes. Raises VantageError where it holds no such values, or none of these episodes.
     """
     table = _table(path)
-    if FINGERPRINT not in column_names(table):
-        return _by_index(table, lengths)
+    name = _column(table)
+    there = set(column_names(table))
+    if FINGERPRINT not in there:
+        return _by_index(table, name, lengths)
 
-    columns = read_parquet(table, [*({ROUND} & set(column_names(table))), INDEX, FINGERPRINT, "p_v"])
+    columns = read_parquet(table, [*({ROUND} & there), INDEX, FINGERPRINT, name])
     rounds = columns.get(ROUND, np.zeros(len(columns[INDEX]), np.int64))
     values: Viability = {}
     for episode, (fingerprint, length) in enumerate(zip(fingerprints, lengths, strict=True)):
@@ -42,8 +44,8 @@ def stored_viability(
             continue
         rows = rows[rounds[rows] == rounds[rows].max()]
         rows = rows[np.argsort(columns[INDEX][rows], kind="stable")][:length]
-        if len(rows) == length and not np.isnan(columns["p_v"][rows]).all():
-            values[episode] = columns["p_v"][rows].astype(np.float64)
+        if len(rows) == length and not np.isnan(columns[name][rows]).all():
+            values[episode] = columns[name][rows].astype(np.float64)
 
     if not values:
         raise VantageError(
@@ -67,11 +69,20 @@ def _table(path: Path) -> Path:
     return ledgers[0]
 
 
-def _by_index(table: Path, lengths: Int64[np.ndarray, "M"]) -> Viability:
-    """Values of a file without fingerprints, which must be about as many frames as there are now."""
-    name = next((name for name in ("p_v", PROGRESS) if name in column_names(table)), None)
+def _column(table: Path) -> str:
+    """The column that holds the values."""
+    try:
+        there = column_names(table)
+    except VantageError as error:
+        raise VantageError(f"{table} is no table of values (parquet); name a run or its 3-critic") from error
+    name = next((name for name in ("p_v", PROGRESS) if name in there), None)
     if name is None:
         raise VantageError(f"{table} has no column `p_v` or `{PROGRESS}`; name a run, or a file of values")
+    return name
+
+
+def _by_index(table: Path, name: str, lengths: Int64[np.ndarray, "M"]) -> Viability:
+    """Values of a file without fingerprints, which must be about as many frames as there are now."""
     columns = read_parquet(table, [INDEX, name])
     order = np.argsort(columns[INDEX])
     if not np.array_equal(columns[INDEX][order], np.arange(lengths.sum())):

@@ -193,7 +193,7 @@ def read_run(folder: Path) -> Run:
     """Read what there is. Raises VantageError where there is no round at all, or where a file is damaged."""
     rounds = [Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()]
     if not rounds:
-        remedy = "name the folder that `vantage run` wrote"
+        remedy = "name the folder that `vantage run` or `vantage finetune` wrote"
         raise VantageError(f"{folder} holds no round-00, round-01 ...; {remedy}")
 
     control = folder / "control-sft/6-eval.parquet"
