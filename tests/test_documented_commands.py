@@ -108,6 +108,9 @@ TESTS = {
     "tests/experiments/test_evening.py": {
         "python -m experiments.evening": "test_an_evening_runs_through_the_command_line",
     },
+    "tests/experiments/test_first_evening.py": {
+        "python -m experiments.first_evening": "test_a_newcomers_path_ends_in_a_checkpoint",
+    },
     "tests/policies/test_lerobot_commands.py": {
         "lerobot-eval": "test_lerobot_eval_plays_our_worlds_as_we_do",
         "lerobot-train": "test_lerobot_train_trains_the_small_policy_on_weighted_frames",

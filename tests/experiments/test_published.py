@@ -8,6 +8,7 @@ import pytest
 from experiments import (
     critic_table,
     evening,
+    first_evening,
     outcomes_alone,
     pixel_gap,
     publish_study,
@@ -51,6 +52,11 @@ def test_what_rescues_and_the_outcome_are_worth() -> None:
     assert (
         publish_study.worth(Results.read(Path("docs/results/study-state"))) in Path("README.md").read_text()
     )
+
+
+def test_the_table_of_the_first_evening(capsys: pytest.CaptureFixture[str]) -> None:
+    first_evening.table(Path("docs/results/first_evening.parquet"))
+    assert capsys.readouterr().out.strip() in Path("docs/results.md").read_text()
 
 
 def test_the_table_of_the_evening(capsys: pytest.CaptureFixture[str]) -> None:

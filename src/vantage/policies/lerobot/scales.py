@@ -186,14 +186,14 @@ def _foreign_sentences(
         if width[index] <= tolerance[index]:
             yield (
                 f"{where} never moved in the checkpoint's data and moves here; "
-                'use statistics="data" or "merged"'
+                'use statistics="data" or "merged" (--policy.statistics data)'
             )
             continue
         distance = reach[index] / width[index]
         yield (
             f"{where} lies up to {distance:.1f} standard deviations of the checkpoint's data from their "
             "mean; "
-            'if this is another robot, use statistics="data"'
+            'if this is another robot, use statistics="data" (--policy.statistics data)'
         )
 
 
