@@ -16,13 +16,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import random
+from types import SimpleNamespace
 
+import tyro._unsafe_cache as parser_cache
 from beartype._check.code import codemain
 from hypothesis import settings
 
 # The checker of types looks at a random item of a list. Tests watch the global generator (generators.py), so
 # its draws come from another one.
 codemain.getrandbits = random.Random(0).getrandbits
+# The reader of options draws too, to check its cache, where it sees that tests run it; here it does not.
+parser_cache.sys = SimpleNamespace(modules={})  # pyright: ignore[reportAttributeAccessIssue]
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)

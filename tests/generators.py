@@ -1,11 +1,19 @@
 """What holds the global generators of Python, numpy and torch where they were."""
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+from vantage import cli
+
+
+def dispatch(words: Sequence[str]) -> None:
+    """Run a command, which may not move the caller's global generators."""
+    with global_generators_stay(ascii(words)):
+        cli.dispatch(words)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from generators import global_generators_stay
 
 from vantage.cli import COMMANDS, main
 from vantage.commands.runs import looks_instead, named_recipe
@@ -35,15 +36,17 @@ DATA = DATA_FILE.format(chunk_index=0, file_index=0)
 def vantage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line in this process: (exit code, stdout, stderr)."""
+    """Run the command line in this process, which may not move the caller's global generators: (exit code,
+    stdout, stderr)."""
 
     def call(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["vantage", *map(str, words)])
         code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        with global_generators_stay(ascii(words)):
+            try:
+                main()
+            except SystemExit as stop:
+                code = int(stop.code or 0)
         said = capsys.readouterr()
         return code, said.out, said.err
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generators import dispatch
 from recorded import episode_of
 from tiny_finetune import ACT
 from tiny_finetune import finetune_words as words
 
 from vantage.algorithms.finetune import FineTune, label_recordings, recordings_of, settings_of
-from vantage.cli import dispatch
 from vantage.commands.finetune import defaults
 from vantage.commands.lerobot_words import translate
 from vantage.data.episodes import Episode, save_episode

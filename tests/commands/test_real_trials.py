@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generators import dispatch
 from scipy.stats import norm
 
-from vantage.cli import dispatch
 from vantage.core.stats import difference, paired_difference, pairs_needed, trials_needed, wilson
 from vantage.data.real_trials import read_trials
 from vantage.errors import VantageError

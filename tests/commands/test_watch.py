@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generators import dispatch
 
 from vantage.algorithms.watch import features_of, read_watch, watch
 from vantage.batch import Observation
-from vantage.cli import dispatch
 from vantage.core.weights import sigmoid
 from vantage.data.v3.read import read_table
 from vantage.disk.files import read_json

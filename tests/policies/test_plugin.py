@@ -1,5 +1,7 @@
 """A credit ledger through the plugin into LeRobot's own sample weighting."""
 
+import typing
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
+from test_documented_commands import LINES, RUN_WHOLE
 
 from vantage.batch import Observation
 from vantage.cli import dispatch
@@ -117,3 +121,55 @@ def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path
     with pytest.raises(VantageError, match="acts with samples of its Gaussian, and only the mean"):
         dispatch(["export", str(tmp_path / "sampled"), "--out", str(tmp_path / "other")])
     assert not (tmp_path / "other").exists()
+
+
+EVALUATED = [line for line in LINES if line.words[0] == "lerobot-eval" and line.page not in RUN_WHOLE]
+"""What pages beside the one that runs whole show of stock LeRobot."""
+
+
+def test_the_words_of_lerobot_are_its_own() -> None:
+    """Every option of `lerobot-eval` is a field of LeRobot's settings or of our plugin's, and its value is
+    read by the parser that LeRobot reads it with."""
+    stock = [line for line in LINES if line.words[0].startswith("lerobot-") and line.page not in RUN_WHOLE]
+    assert EVALUATED and stock == EVALUATED, "a page shows another command of LeRobot's: read it here too"
+    for line in EVALUATED:
+        assert not misread_by_lerobot(line.words[1:]), line
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--eval.episodes=3", "--env.pictures=maybe", "--policy.noises=0", "--seed=x", "--env.type=nowhere"],
+)
+def test_what_lerobot_does_not_know_is_noticed(word: str) -> None:
+    assert misread_by_lerobot(["--policy.path=p", "--env.type=vantage_metaworld", word])
+
+
+def misread_by_lerobot(words: Sequence[str]) -> str:
+    """What `lerobot-eval` would not know of its options; empty where it knows them all."""
+    import draccus
+    import lerobot_policy_vantage  # noqa: F401 - registers its environments and policies
+    from draccus.utils import DraccusException
+    from lerobot.configs.eval import EvalPipelineConfig
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.envs.configs import EnvConfig
+
+    options = dict(word.removeprefix("--").split("=", 1) for word in words)
+    environments, policies = EnvConfig.get_known_choices(), PreTrainedConfig.get_known_choices()
+    environment = environments.get(options.pop("env.type"))
+    if environment is None:
+        return "env.type"
+
+    options.pop("policy.path")
+    top = typing.get_type_hints(EvalPipelineConfig)
+    owners = {"env": [environment], "policy": [*policies.values()], "eval": [top["eval"]]}
+    for name, value in options.items():
+        group, _, last = name.rpartition(".")
+        hints = [typing.get_type_hints(kind).get(last) for kind in owners.get(group, [EvalPipelineConfig])]
+        known = [hint for hint in hints if hint is not None]
+        if not known:
+            return name
+        try:
+            draccus.decode(known[0], yaml.safe_load(value))
+        except (DraccusException, ValueError, TypeError):
+            return f"{name}={value}"
+    return ""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generators import dispatch
 
 from vantage.disk.tables import read_parquet
 from vantage.errors import VantageError
@@ -126,7 +127,6 @@ def test_what_is_not_there_is_one_sentence(
 def test_the_command_prints_it(
     recorded: Path, explained: Callable[[int, int | None], Explanation], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vantage.cli import dispatch
 
     dispatch(["explain", str(recorded), "0", "--round", "1"])
     out = capsys.readouterr().out

@@ -147,7 +147,10 @@ class DemoBuffer:
 
     @property
     def own_share(self) -> float:
-        """Share of the episodes that are the policy's own; 0 of an empty buffer."""
+        """Share of the episodes that are the policy's own; 0 of an empty buffer.
+
+        Of the windows drawn it is less: a demonstration has one per control step, a trial one per chunk.
+        """
         own = sum(episode.own for episodes in self.kept for episode in episodes)
         return own / max(len(self), 1)
 
