@@ -361,7 +361,7 @@ def test_published_rows_belong_to_their_study(name: str, tmp_path: Path) -> None
     shutil.copytree(ROOT / f"docs/results/study-{name}", tmp_path / name)
     study = find_study(name)
     results = Results.open(tmp_path / name, study)
-    assert len(results.done()) == {"state": 983, "screen": 140, "pixels": 86, "mt10-ppo": 122}[name]
+    assert len(results.done()) == {"state": 1043, "screen": 140, "pixels": 86, "mt10-ppo": 122}[name]
     assert (
         from_json(Study, json.loads(json.dumps(to_json(study))))
         == study
