@@ -46,7 +46,8 @@ def test_published_figures_are_drawn_again_byte_for_byte_without_a_simulator(tmp
         subprocess.Popen(
             [sys.executable, "-c", DRAW, str(tmp_path / str(number))],
             cwd=ROOT,
-            env=os.environ | {"PYTHONHASHSEED": str(number)},
+            # One thread each: two that wait for each other on a busy machine once took minutes.
+            env=os.environ | {"PYTHONHASHSEED": str(number), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
