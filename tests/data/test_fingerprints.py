@@ -15,7 +15,8 @@ from vantage.data.audit import audit
 from vantage.data.episodes import Episode, save_episode
 from vantage.data.experience import load_experience
 from vantage.data.fingerprints import fingerprints, from_words, in_words, read_fingerprints, rows_of
-from vantage.data.outcomes import attempts_of, unproven
+from vantage.data.outcomes import attempts_of
+from vantage.data.outcomes_csv import unproven
 from vantage.data.v3.meta import read_info
 from vantage.data.v3.read import read_table
 from vantage.data.v3.write import write_dataset

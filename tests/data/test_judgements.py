@@ -22,7 +22,8 @@ from vantage.data.judgements import (
     read_journal,
     unjudged,
 )
-from vantage.data.outcomes import attempts_of, journal_as_csv, read_outcomes
+from vantage.data.outcomes import attempts_of, journal_as_csv
+from vantage.data.outcomes_csv import read_outcomes
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.write import write_dataset
 from vantage.disk.tables import read_parquet

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from vantage.data.episodes import Episode
-from vantage.data.outcomes import LEFT_OUT, Attempt, Outcome, attempts_of, read_outcomes
+from vantage.data.outcomes import LEFT_OUT, Attempt, attempts_of
+from vantage.data.outcomes_csv import Outcome, read_outcomes
 from vantage.data.v3.read import Table, read_table
 from vantage.types import VantageError
 

@@ -14,7 +14,8 @@ from three import META, Three
 from vantage.cli import dispatch
 from vantage.data.audit import audit
 from vantage.data.experience import load_experience
-from vantage.data.outcomes import attempts_of, read_outcomes
+from vantage.data.outcomes import attempts_of
+from vantage.data.outcomes_csv import read_outcomes
 from vantage.data.v3.read import read_table
 from vantage.disk.layout import Source
 from vantage.disk.tables import read_parquet

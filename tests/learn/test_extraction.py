@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from line_world import Line
+from safetensors.torch import load_file, save_file
 from test_chunk_critic import K, Walk, recorded
 
 from vantage.batch import Batch, Observation
@@ -153,6 +154,25 @@ def test_what_was_judged_is_kept_and_refuses_other_frames(line: Experience, tmp_
         load_judged(tmp_path, shorter)
     with pytest.raises(VantageError, match=r"holds no judged chunks; .* `vantage fit-chunk-critic"):
         load_judged(tmp_path / "elsewhere", line)
+
+
+@pytest.mark.parametrize("damage", ["cut", "lacks", "beyond"])
+def test_judged_chunks_that_are_not_whole_are_one_sentence(
+    line: Experience, tmp_path: Path, damage: str
+) -> None:
+    path, judged = tmp_path / JUDGED, judged_of(line)
+    save_judged(path, judged, judged.worth, line.fingerprint)
+    kept = load_file(path)
+    match damage:
+        case "cut":
+            path.write_bytes(path.read_bytes()[:-40])
+        case "lacks":
+            save_file({name: kept[name] for name in ("rows", "advantage", "fingerprint")}, path)
+        case "beyond":
+            save_file(kept | {"rows": kept["rows"] + 1000}, path)
+    words = r"is damaged|does not hold judged chunks; delete .* `vantage fit-chunk-critic"
+    with pytest.raises(VantageError, match=words):
+        load_judged(tmp_path, line)
 
 
 def test_only_judged_windows_get_the_best_chunk_as_their_last_steps() -> None:

@@ -1,5 +1,6 @@
 """A credit ledger through the plugin into LeRobot's own sample weighting."""
 
+import shutil
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 from test_documented_commands import LINES, RUN_WHOLE
 
 from vantage.batch import Observation
@@ -107,6 +109,15 @@ def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path
     torch.testing.assert_close(
         load_policy(tmp_path / "small").act(seen, torch.Generator()), mean, rtol=0, atol=0
     )
+
+    shutil.copytree(tmp_path / "small", tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "model.safetensors"
+    save_file({"inside.other": torch.zeros(1)}, weights)
+    with pytest.raises(VantageError, match="holds the weights of another policy; restore it"):
+        load_policy(tmp_path / "damaged")
+    weights.write_bytes(weights.read_bytes()[:9])
+    with pytest.raises(VantageError, match="is damaged"):
+        load_policy(tmp_path / "damaged")
 
     stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
     batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}

@@ -8,7 +8,6 @@ Nothing is shown as said before it is on the disk. Every decision about presses 
 """
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,12 +18,10 @@ from starlette.routing import Route
 from vantage.app.loopback import serve
 from vantage.app.recordings import Recordings
 from vantage.app.requests import json_of, sentence
+from vantage.app.static import static_routes
 from vantage.app.viability import Asking
 from vantage.data.judgements import Journal, Press, stretches_in_json, to_csv
-from vantage.report.render import palette, render_alone
 from vantage.types import VantageError
-
-_ASSETS = {"outcomes.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def serve_outcomes(
@@ -47,9 +44,7 @@ def application_of(recordings: Recordings, journal: Journal, asking: Asking | No
     desk = _Desk(recordings, journal, asking)
     return Starlette(
         routes=[
-            Route("/", desk.page),
-            Route("/outcomes.css", desk.style),
-            Route("/assets/{name}", desk.asset),
+            *static_routes("outcomes", recordings.table.root.resolve().name),
             Route("/state", desk.state),
             Route("/values", desk.values),
             Route("/episode/{episode:int}", desk.episode),
@@ -74,22 +69,6 @@ class _Desk:
 
     def __init__(self, recordings: Recordings, journal: Journal, asking: Asking | None) -> None:
         self._recordings, self._journal, self._asking = recordings, journal, asking
-        self._page = render_alone("outcomes.html", {"name": recordings.table.root.resolve().name})
-        assets = files("vantage.app") / "assets"
-        self._style = palette() + (assets / "outcomes.css").read_text(encoding="utf-8")
-        self._assets = {name: (assets / name).read_text(encoding="utf-8") for name in _ASSETS}
-
-    def page(self, request: Request) -> Response:
-        return Response(self._page, media_type="text/html")
-
-    def style(self, request: Request) -> Response:
-        return Response(self._style, media_type="text/css")
-
-    def asset(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._assets:
-            return Response(status_code=404)
-        return Response(self._assets[name], media_type=_ASSETS[name])
 
     async def state(self, request: Request) -> Response:
         table, episodes = self._recordings.table, range(len(self._recordings.lengths))

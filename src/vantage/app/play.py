@@ -12,7 +12,6 @@ import io
 import json
 import math
 from collections.abc import AsyncGenerator
-from importlib.resources import files
 from typing import Any, cast
 
 from PIL import Image
@@ -22,9 +21,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from vantage.app.requests import json_of, sentence
+from vantage.app.static import static_routes
 from vantage.collect.controls import Held
 from vantage.collect.desk import SPEEDS, Desk, Press, Shown
-from vantage.report.render import palette, render_alone
 from vantage.types import VantageError
 
 QUALITY = 85
@@ -37,12 +36,10 @@ MOST = 64
 
 def application_of(desk: Desk, name: str) -> Starlette:
     """The page of one desk, without a guard; `name` is its title."""
-    page = _Page(desk, name)
+    page = _Page(desk)
     return Starlette(
         routes=[
-            Route("/", page.page),
-            Route("/play.css", page.style),
-            Route("/assets/{name}", page.asset),
+            *static_routes("play", name),
             Route("/moments", page.moments),
             Route("/said", page.said, methods=["POST"]),
         ],
@@ -51,28 +48,8 @@ def application_of(desk: Desk, name: str) -> Starlette:
 
 
 class _Page:
-    def __init__(self, desk: Desk, name: str) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._page = render_alone("play.html", {"name": name})
-        assets = files("vantage.app") / "assets"
-        self._style = palette() + (assets / "play.css").read_text(encoding="utf-8")
-        self._assets = {
-            "play.js": ((assets / "play.js").read_text(encoding="utf-8"), "text/javascript"),
-            "icon.svg": ((assets / "icon.svg").read_text(encoding="utf-8"), "image/svg+xml"),
-        }
-
-    def page(self, request: Request) -> Response:
-        return Response(self._page, media_type="text/html")
-
-    def style(self, request: Request) -> Response:
-        return Response(self._style, media_type="text/css")
-
-    def asset(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._assets:
-            return Response(status_code=404)
-        text, kind = self._assets[name]
-        return Response(text, media_type=kind)
 
     async def moments(self, request: Request) -> Response:
         return StreamingResponse(self._stream(request), media_type="application/octet-stream")

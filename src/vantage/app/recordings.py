@@ -24,7 +24,8 @@ from PIL import Image
 
 from vantage.app.viability import Question, known_viability
 from vantage.data.fingerprints import fingerprints
-from vantage.data.outcomes import Outcome, recorded_outcomes
+from vantage.data.outcomes import recorded_outcomes
+from vantage.data.outcomes_csv import Outcome
 from vantage.data.v3.meta import INFO_FILE, Camera, Episodes, Info, read_episodes, read_info, videos_of
 from vantage.data.v3.pictures import stored_pictures
 from vantage.data.v3.read import Table, driver_column, read_table

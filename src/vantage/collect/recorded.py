@@ -101,13 +101,8 @@ def journal_recorded(
 # ------------------------------------------------------------------------------------------ the data set
 
 
-@lru_cache(maxsize=4)
-def _read(dataset: Path) -> Table:
-    return read_table(dataset, demos=True)
-
-
 def _table(settings: DemonstrateFrom) -> Table:
-    return _read(settings.dataset.resolve())
+    return read_table(settings.dataset, demos=True)
 
 
 @lru_cache(maxsize=16)

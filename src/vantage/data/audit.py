@@ -27,7 +27,8 @@ from vantage.data.checks.statistics import look_at_statistics
 from vantage.data.findings import Finding, Level, failure, warning
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
-from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes, unproven
+from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes
+from vantage.data.outcomes_csv import unproven
 from vantage.data.sidecars import AnyLength, match, read_labels
 from vantage.data.v3.meta import check_dataset
 from vantage.data.v3.read import Table, read_table, refuse_view

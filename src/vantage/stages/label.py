@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
-from vantage.data.outcomes import attempts_of, none_succeeded, unproven
+from vantage.data.outcomes import attempts_of, none_succeeded
+from vantage.data.outcomes_csv import unproven
 from vantage.data.v3.read import read_table
 from vantage.data.v3.schema import (
     ATTEMPT,

@@ -9,18 +9,20 @@ critic is judged here, once per recorded state, by critics that never saw its ep
 policy's own, so none of the three leaves what it may do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from vantage.batch import Batch, Observation
 from vantage.core.weights import sigmoid
 from vantage.data.experience import Experience
+from vantage.disk.checkpoint import load_tensors
 from vantage.learn.critic.chunks import ChunkCritic, load_chunk_critic
 from vantage.policies.protocol import Draw, Policy, PolicyLoss
 from vantage.seeding import seed_for
@@ -179,14 +181,25 @@ def load_judged(folder: Path, experience: Experience) -> Verdict:
             f"{folder} holds no judged chunks; delete it if it is there, and run "
             f"`vantage fit-chunk-critic {folder.parent}`"
         )
-    kept = {name: tensor.numpy() for name, tensor in load_file(path).items()}
+    again = f"delete {folder}, and run `vantage fit-chunk-critic {folder.parent}`"
+    kept = {name: tensor.numpy() for name, tensor in load_tensors(path, again).items()}
+    if not _are_judged(kept):
+        raise VantageError(f"{path} does not hold judged chunks; {again}")
     count = len(kept["fingerprint"])
     if count != len(experience) or (kept["fingerprint"] != experience.fingerprint).any():
         raise VantageError(
-            f"{path} judges {count:,} frames that are not the {len(experience):,} frames here now; "
-            f"delete {folder}, and run `vantage fit-chunk-critic {folder.parent}`"
+            f"{path} judges {count:,} frames that are not the {len(experience):,} frames here now; {again}"
         )
 
     advantage, target = np.full(count, np.nan), np.full(count, -1)
     advantage[kept["rows"]], target[kept["rows"]] = kept["advantage"], np.arange(len(kept["rows"]))
     return Verdict(advantage=advantage, target=target, best=kept["best"])
+
+
+def _are_judged(kept: Mapping[str, np.ndarray]) -> bool:
+    """Whether tensors are those of `save_judged`, each judged row a frame."""
+    if set(kept) != {"rows", "advantage", "best", "fingerprint"}:
+        return False
+    rows, count = kept["rows"], len(kept["fingerprint"])
+    alike = rows.ndim == 1 and len(rows) == len(kept["advantage"]) == len(kept["best"])
+    return alike and kept["best"].ndim == 3 and not ((rows < 0) | (rows >= count)).any()

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from vantage.disk.checkpoint import load_tensors
 from vantage.disk.files import whole_folder, write_json
 from vantage.nets.vla import NetConfig, Pixels, TrueState
 from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy, SmallFlow
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
-from vantage.policies.small.network import read_config
+from vantage.policies.small.network import RESTORE, read_config
 from vantage.types import VantageError
 
 TYPE = "vantage_small"
@@ -115,7 +116,11 @@ def load_exported(folder: Path) -> FlowPolicy | GaussianPolicy:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise VantageError(f"{folder} holds no weights (model.safetensors is missing); copy the whole folder")
-    policy.load_state_dict({name.removeprefix(INSIDE): tensor for name, tensor in load_file(path).items()})
+    weights = {name.removeprefix(INSIDE): tensor for name, tensor in load_tensors(path, RESTORE).items()}
+    try:
+        policy.load_state_dict(weights)
+    except RuntimeError as error:  # names or shapes
+        raise VantageError(f"{path} holds the weights of another policy; {RESTORE}") from error
     return policy
 
 
