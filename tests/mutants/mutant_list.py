@@ -742,6 +742,29 @@ PRACTICE_MUTANTS = (
 
 COLLECT_MUTANTS = (
     *_in(
+        "collect/recorded.py",
+        "tests/collect/test_recorded_demonstrations.py",
+        failed_demonstrations_are_copied=(
+            "good = [n for n in of_task if _succeeded(table, n)]",
+            "good = of_task",
+        ),
+        other_tasks_are_copied=(
+            "if table.prompts[table.prompt[table.slices[n].start]] == prompt]",
+            "]",
+        ),
+        copied_as_rollouts=("np.full(steps, -1, np.int64)", "np.zeros(steps, np.int64)"),
+    ),
+    *_in(
+        "worlds/metaworld/experts/stock.py",
+        "tests/worlds/test_experts.py",
+        stuck_hand_never_rises=("self._rising = RISE", "pass"),
+    ),
+    *_in(
+        "worlds/gymnasium/lerobot.py",
+        "tests/worlds/test_lerobot_env.py",
+        lerobots_own_limit_stays=("while isinstance(env, TimeLimit):", "while False:"),
+    ),
+    *_in(
         "collect/episode.py",
         COLLECT,
         chunk_survives_a_handover=("driver.forget()", "pass"),
