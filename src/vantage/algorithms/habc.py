@@ -29,12 +29,13 @@ from vantage.algorithms.supervised import (
 from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
-from vantage.collect.operators import NoOne, OperatorSpec, Rescues
+from vantage.collect.operators import NoOne, OperatorSpec, Rescue, Rescues
 from vantage.collect.pool import Pool, open_pool
 from vantage.config import Whole, check
 from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
+from vantage.errors import VantageError
 from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
@@ -82,6 +83,23 @@ class HABCRun:
         if self.rounds:
             operators.append(self.operator)
         check_compatible(self.policy, self.worlds, operators)
+        self._check_taught()
+
+    def _check_taught(self) -> None:
+        """Raise VantageError where the policy would be taught actions of a rescue that were its own."""
+        operator = self.operator
+        if not isinstance(operator, Rescue) or not operator.actions:
+            return
+
+        wanted = [str(number) for number in sorted(operator.actions)]
+        taught = self.improvement.fit.human_actions
+        if sorted(taught) != sorted(wanted):
+            numbers = " ".join(wanted)
+            raise VantageError(
+                f"the rescuer commands action dimensions {numbers}, and rescues would teach "
+                f"{' '.join(taught) or 'all'}; give improvement.fit.human_actions the same numbers (and "
+                "improvement.fit.whole_demonstrations, where demonstrations command every dimension)"
+            )
 
     @property
     def operator(self) -> OperatorSpec:

@@ -224,6 +224,7 @@ class Together:
             fit.shift,
             fit.human_actions,
             policy.interface.history,
+            whole_demonstrations=fit.whole_demonstrations,
         )
 
         # What learns. TD bootstraps from the critic itself: this schedule has no slow copy of it.

@@ -88,6 +88,7 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
         _check_by_hand(operator, world)
         return
     if isinstance(operator, Rescue):
+        _check_commanded(operator, world)
         operator = replace(operator, permission=1.0)
 
     try:
@@ -99,6 +100,16 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
             f"{error}; an expert of one's own demonstrates with DemonstrateWith and rescues with RescueWith, "
             "and with the operator NoOne nobody rescues"
         ) from error
+
+
+def _check_commanded(operator: Rescue, world: WorldSpec) -> None:
+    """The action dimensions that a rescuer commands are dimensions of the world's actions."""
+    count = world.inputs.action_dim
+    if strange := [number for number in operator.actions if number >= count]:
+        raise VantageError(
+            f"the rescuer commands action dimension {strange[0]}, and {world.task} has {count}; "
+            f"name some of 0 to {count - 1} in its actions"
+        )
 
 
 def _check_by_hand(operator: ByHand, world: WorldSpec) -> None:

@@ -3,6 +3,9 @@
     watch ─> who drives? ─> policy: next step of its chunk ──┐
                         └─> human: the operator's action ────┴─> world.step ─> record
 
+An operator may command some action dimensions only, such as those of one arm of two (`Rescue.actions`); while
+it drives, the policy goes on commanding the others.
+
 Every episode is a pure function of (world spec, policy weights, operator setting, seed), unless a person
 drives: it runs alone, at batch size one, on one thread.
 """
@@ -16,7 +19,7 @@ from jaxtyping import Float32, UInt8
 from vantage.collect.by_hand import Attendant, Moment
 from vantage.collect.handover import Event, Phase, human_drives, next_phase
 from vantage.collect.observe import Memory, observe
-from vantage.collect.operators import OperatorSpec
+from vantage.collect.operators import OperatorSpec, commanded_by
 from vantage.data.episodes import Episode
 from vantage.policies.protocol import Policy
 from vantage.types import VantageError
@@ -62,6 +65,7 @@ def run_episode(
     generator = torch.Generator().manual_seed(seed)
     world.reset(seed)
     watcher = operator(task, limit, rng)
+    commanded = commanded_by(operator, len(world.action_low))
     driver = None if policy is None else _ChunkedPolicy(policy, generator)
     recorder = _Recorder(pictures)
 
@@ -85,6 +89,8 @@ def run_episode(
         proposed = None if driver is None else driver.next_action(world, images)
         if human:
             action = watcher.act(truth)
+            if proposed is not None:
+                action = np.where(commanded, action, proposed)
         else:
             assert proposed is not None, "without a policy the operator must drive"
             action = proposed

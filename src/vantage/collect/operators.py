@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from vantage.collect.by_hand import DemonstrateByHand, RescueByHand
 from vantage.collect.handover import Event, Phase
@@ -223,10 +223,15 @@ class Rescue:
     """Take-overs per episode."""
     extension: Whole = 120
     """Steps that human time may add to an episode's limit."""
+    actions: tuple[Whole, ...] = ()
+    """Action dimensions, by number, that the operator commands while at the controls, such as those of one
+    arm of two; the policy goes on commanding the others. Empty: all."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for an action dimension named twice."""
         check(self)
+        if twice := [number for number in self.actions if self.actions.count(number) > 1]:
+            raise VantageError(f"Rescue.actions names action dimension {twice[0]} twice; name it once")
 
     def __call__(self, task: str, limit: int, rng: np.random.Generator) -> Operator:
         """An operator for one episode."""
@@ -300,6 +305,15 @@ def operator_of(operator: OperatorSpec, rescues: Rescues, episode_seed: int) -> 
             return operator if stands_by else NoOne()
         case "none":
             return NoOne()
+
+
+def commanded_by(operator: OperatorSpec, action_dim: int) -> Bool[np.ndarray, "A"]:
+    """Which of the A action dimensions an operator commands while at the controls."""
+    if not (isinstance(operator, Rescue) and operator.actions):
+        return np.ones(action_dim, np.bool_)
+    commanded = np.zeros(action_dim, np.bool_)
+    commanded[list(operator.actions)] = True
+    return commanded
 
 
 class _Rescuer:

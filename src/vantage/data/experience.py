@@ -83,20 +83,26 @@ class Experience:
         shift: int = 0,
         human_actions: Sequence[str] = (),
         history: int = 1,
+        *,
+        whole_demonstrations: bool = False,
     ) -> WindowLoader:
         """Windows of `horizon` steps over these frames, from their anchors on.
 
         `cameras`, `history`: what the policy looks at (`policy.interface`). `shift`: random shift of the
         pictures by up to so many pixels. `human_actions`: the action dimensions that a person commands, by
-        name or number; none: all. Raises VantageError for a camera that a data set lacks, or holds at another
-        size than the policy must be given, and for a dimension that is not there.
+        name or number; none: all. `whole_demonstrations`: in demonstrations a person commands all of them.
+        Raises VantageError for a camera that a data set lacks, or holds at another size than the policy must
+        be given, and for a dimension that is not there.
         """
         augment = RandomShift(shift) if shift and cameras else None
         stores = self.stores if cameras else ()
         windows = WindowLoader.over(self.tables, self.segment_end, horizon, stores, cameras, augment, history)
         if not human_actions:
             return windows
-        commanded = commanded_dims(self.frames.intervention, self._dimensions(human_actions))
+        human = self.frames.intervention
+        if whole_demonstrations:
+            human = human & (self.labels.route != Route.DEMO)
+        commanded = commanded_dims(human, self._dimensions(human_actions))
         return replace(windows, commanded=commanded)
 
     def _dimensions(self, wanted: Sequence[str]) -> Bool[np.ndarray, "A"]:

@@ -59,6 +59,9 @@ class PolicyFit:
     human_actions: tuple[str, ...] = ()
     """Action dimensions that a person commands, by name or number, such as those of the one arm of two that
     has a leader; the others teach nothing while a person drives. Empty: all."""
+    whole_demonstrations: bool = False
+    """Demonstrations teach every action dimension, whatever `human_actions` says: whoever demonstrated
+    commanded all of them, and only whoever rescued did not."""
     log_every: Count = 20
     """Steps between lines of metrics.jsonl."""
     save_every: Count = 200
@@ -118,6 +121,7 @@ def fit_policy(
         settings.shift,
         settings.human_actions,
         policy.interface.history,
+        whole_demonstrations=settings.whole_demonstrations,
     )
     batches = loader.stream(sampling, seed, range(first, settings.steps), settings.batch, rows=share)
     policy.train()

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from vantage.worlds.bimanual import arms
+from vantage.worlds.mujoco_warnings import warn_on_the_terminal
 from vantage.worlds.render import FastRenderer, shared_renderer
 
 CAMERAS: Final = ("top", "left_wrist", "right_wrist")
@@ -66,6 +67,7 @@ class BimanualWorld(ABC):
 
     def __init__(self, *, image_size: int = 96) -> None:
         """Build the scene; `image_size`: side of the pictures in pixels."""
+        warn_on_the_terminal()
         text = _SCENE.format(
             timestep=TIMESTEP,
             assets=arms.assets(),

@@ -49,6 +49,11 @@ class GymnasiumWorld:
         self._size, self._rule = spec.image_size, spec.success
         self._form = (spec.id, spec.package, json.dumps(dict(spec.kwargs), sort_keys=True))
         self._renderer: FastRenderer | None = None
+        if mujoco_of(env):
+            # MuJoCo is an extra.
+            from vantage.worlds.mujoco_warnings import warn_on_the_terminal
+
+            warn_on_the_terminal()
 
         space = env.action_space
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:

@@ -20,6 +20,7 @@ from metaworld.utils import reward_utils
 
 from vantage.types import VantageError
 from vantage.worlds.metaworld.prompts import ALIKE_PROMPTS, PROMPTS
+from vantage.worlds.mujoco_warnings import warn_on_the_terminal
 from vantage.worlds.render import FastRenderer, shared_renderer
 
 TASKS = tuple(sorted(ALL_V3_ENVIRONMENTS))
@@ -82,6 +83,7 @@ class MetaWorld:
         self.action_low, self.action_high = -np.ones(4, dtype=np.float32), np.ones(4, dtype=np.float32)
         self._alike, self._half_open, self._image_size = alike, half_open, image_size
 
+        warn_on_the_terminal()
         # A goal from every seed, and seen: MetaWorld's benchmark would fix 50 of them and hide the goal.
         env: Any = ALL_V3_ENVIRONMENTS[task]()
         env._freeze_rand_vec = False
