@@ -139,6 +139,17 @@ def test_tasks_without_an_operator_are_studied_where_nobody_rescues() -> None:
     assert pick_place.supervision.demonstrations.operator == Demonstrate() and pick_place.operator == NoOne()
 
 
+def test_tasks_of_other_sizes_have_policies_of_their_own() -> None:
+    plan = find_study("bimanual")
+    for task in plan.tasks:
+        for arm in plan.arms:
+            run = plan.settings(arm, task, 0)
+            assert run.policy.net.sight.dim == task.worlds[0].environment_dim
+            run.check_compatible()
+    narrow = replace(plan.tasks[0], policy=None)
+    assert plan.settings(plan.arm("habc"), narrow, 0).policy == plan.base.policy
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_whole(name: str) -> None:
     plan = find_study(name)

@@ -16,6 +16,7 @@ from vantage.recipes.metaworld_ppo import (
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_alone, study_debug, study_pixels, study_screen, study_state
+from vantage.recipes.study_bimanual import study_bimanual
 from vantage.recipes.study_lerobot import study_act, study_smolvla
 from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
@@ -52,6 +53,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
         "act": study_act,
         "smolvla": study_smolvla,
         "mt10-ppo": study_mt10_ppo,
+        "bimanual": study_bimanual,
     }
 )
 """Name -> the function that returns the study; its docstring is the help text."""

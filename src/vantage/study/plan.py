@@ -26,6 +26,7 @@ from vantage.algorithms.run import Run, gradient_steps, trial_limits
 from vantage.collect.operators import OperatorSpec, Rescues
 from vantage.config import Count, NotNegative, Whole, brief, check
 from vantage.learn.critic.fit import CriticFit
+from vantage.policies.build import PolicySpec
 from vantage.stages.collect import Rollouts
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
@@ -145,6 +146,9 @@ class StudyTask:
     demonstrations: Count
     demonstrator: OperatorSpec | None = None
     """Who demonstrates; None: whom the run of the arm (or the study's `base`) names."""
+    policy: PolicySpec | None = None
+    """The policy of this task's cells, where its sizes are not those of the study's `base`; None: that of
+    `base`. A `WholeRun` has its own."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -342,6 +346,8 @@ class Study:
             return _placed(arm.run, task, seed)
 
         shared = _placed(self.shared, task, seed)
+        if isinstance(task, StudyTask) and task.policy is not None:
+            shared = replace(shared, policy=task.policy)
         improvement = shared.improvement
         match arm:
             case Supervised() | MoreSupervised() | Acting():
