@@ -1,9 +1,15 @@
 """What a study will take: counted by hand from invented speeds, and measured on the smallest study."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 
 from vantage.recipes.study import study_debug, study_state
+from vantage.recipes.study_bimanual import study_bimanual
 from vantage.study.estimate import ENDS_EARLY, LONGER, OVERHEAD, Speeds, cell_seconds, measure_speeds
+from vantage.study.plan import StudyTask
+from vantage.worlds.bimanual.spec import BimanualSpec
 
 INVENTED = Speeds(demonstration=3.0, rollout=5.0, trial=2.0, step=0.1)
 
@@ -31,3 +37,15 @@ def test_speeds_are_measured_on_the_study_itself():
     assert found.rollout > 0.3 * found.trial and found.demonstration > 0, (
         "both play; the operator's share of the work is small"
     )
+
+
+def test_speeds_of_tasks_whose_policies_have_sizes_of_their_own():
+    study = study_bimanual()
+    tasks = [task for task in study.tasks if isinstance(task, StudyTask)]
+    worlds = [replace(cast(BimanualSpec, task.world), limit=8) for task in tasks]
+    assert len({world.environment_dim for world in worlds}) == 3, "no policy of one task fits another"
+    short = replace(
+        study, tasks=tuple(replace(task, world=world) for task, world in zip(tasks, worlds, strict=True))
+    )
+    found = measure_speeds(short, short.shared, episodes=1, steps=1)
+    assert 0 < found.trial < 10 and 0 < found.step < 10

@@ -31,6 +31,7 @@ from vantage.study.plan import (
     Study,
     Supervised,
     WholeRun,
+    policy_on,
 )
 from vantage.threads import one_thread
 
@@ -84,21 +85,31 @@ class Estimator:
 def measure_speeds(study: Study, run: Run, episodes: int = 2, steps: int = 8) -> Speeds:
     """Play a few episodes of every kind on the study's tasks, and take a few gradient steps.
 
-    With the policy of `run`, untrained.
+    With the policy of `run`, or with a task's own where it has one, untrained.
     """
-    worlds = [world for task in study.tasks for world in task.worlds][:MEASURED]
-    pictures = bool(interface_in(run.policy, worlds[0]).cameras)
+    places = [(task, world) for task in study.tasks for world in task.worlds][:MEASURED]
     operator = run.operator if isinstance(run, HABCRun) else NoOne()
 
     with TemporaryDirectory() as folder, one_thread():
-        actor = build_policy(run.policy, 0, facts_of_world(worlds[0]))
-        untrained = Path(folder) / "actor"
-        actor.save(untrained)
-
         spent: dict[str, list[float]] = {"demonstration": [], "rollout": [], "trial": []}
         control: list[float] = []
-        for world in worlds:
-            shared = Job(number=0, world=world, actor=untrained, operator=operator, seed=0, pictures=pictures)
+        step: list[float] = []
+        fit = run.improvement.fit if isinstance(run, HABCRun) else run.supervision.supervised
+        tried: dict[str, Path] = {}
+
+        for task, world in places:
+            policy = policy_on(task, run.policy)
+            pictures = bool(interface_in(policy, world).cameras)
+            key = json.dumps(brief(policy), sort_keys=True)
+            if key not in tried:
+                actor = build_policy(policy, 0, facts_of_world(world))
+                tried[key] = Path(folder) / f"actor-{len(tried)}"
+                actor.save(tried[key])
+                step.append(_gradient_step(fit, actor, steps))
+
+            shared = Job(
+                number=0, world=world, actor=tried[key], operator=operator, seed=0, pictures=pictures
+            )
             kinds = {
                 "demonstration": replace(
                     shared, actor=None, operator=run.supervision.demonstrations.operator
@@ -116,11 +127,8 @@ def measure_speeds(study: Study, run: Run, episodes: int = 2, steps: int = 8) ->
                     if kind == "trial":
                         control.append(spent[kind][-1] / played.steps)
 
-        fit = run.improvement.fit if isinstance(run, HABCRun) else run.supervision.supervised
-        step = _gradient_step(fit, actor, steps)
-
     means = {kind: float(np.mean(seconds)) for kind, seconds in spent.items()}
-    return Speeds(**means, step=step, control=float(np.mean(control)))
+    return Speeds(**means, step=float(np.mean(step)), control=float(np.mean(control)))
 
 
 def _gradient_step(fit: PolicyFit, actor: Policy, steps: int) -> float:

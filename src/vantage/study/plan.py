@@ -147,8 +147,8 @@ class StudyTask:
     demonstrator: OperatorSpec | None = None
     """Who demonstrates; None: whom the run of the arm (or the study's `base`) names."""
     policy: PolicySpec | None = None
-    """The policy of this task's cells, where its sizes are not those of the study's `base`; None: that of
-    `base`. A `WholeRun` has its own."""
+    """The policy of this task's cells, where its sizes are not those of others; None: that of the arm's run
+    (or the study's `base`)."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -346,8 +346,6 @@ class Study:
             return _placed(arm.run, task, seed)
 
         shared = _placed(self.shared, task, seed)
-        if isinstance(task, StudyTask) and task.policy is not None:
-            shared = replace(shared, policy=task.policy)
         improvement = shared.improvement
         match arm:
             case Supervised() | MoreSupervised() | Acting():
@@ -392,7 +390,7 @@ class Study:
 def _placed[R: Run](run: R, task: StudyTask | Suite, seed: int) -> R:
     """A run on the worlds of a task, with a seed.
 
-    And with the task's number of demonstrations and its demonstrator, where it has them.
+    And with the task's number of demonstrations, its demonstrator and its policy, where it has them.
     """
     supervision = run.supervision
     if task.demonstrations is not None:
@@ -401,7 +399,14 @@ def _placed[R: Run](run: R, task: StudyTask | Suite, seed: int) -> R:
     if isinstance(task, StudyTask) and task.demonstrator is not None:
         demonstrations = replace(supervision.demonstrations, operator=task.demonstrator)
         supervision = replace(supervision, demonstrations=demonstrations)
-    return replace(run, worlds=task.worlds, seed=seed, supervision=supervision)
+    return replace(
+        run, worlds=task.worlds, seed=seed, supervision=supervision, policy=policy_on(task, run.policy)
+    )
+
+
+def policy_on(task: StudyTask | Suite, policy: PolicySpec) -> PolicySpec:
+    """The policy of a task's cells: the task's own where it has one, else `policy`."""
+    return (isinstance(task, StudyTask) and task.policy) or policy
 
 
 def _may_follow(arm: Arm, parent: Arm) -> bool:
