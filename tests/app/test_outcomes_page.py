@@ -188,6 +188,46 @@ def test_without_films_it_shows_what_there_is(dataset: Copy, serve: Serve, tab: 
     assert at(tab)[0] == 2
 
 
+BUTTONS = """() => [...document.querySelectorAll(".verdict [data-press]")].map(button => {
+  const style = getComputedStyle(button);
+  const numbers = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  return [button.dataset.press, button.ariaPressed === "true", numbers(style.color),
+          numbers(style.backgroundColor), numbers(style.borderTopColor)];
+})"""
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of two colours, as the guidelines for accessible pages count it (WCAG 2.2, 1.4.3)."""
+
+    def luminance(colour: Sequence[float]) -> float:
+        linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_answer_looks_like_one(scheme: str, dataset: Copy, serve: Serve, tab: Tab) -> None:
+    """Grey on white is how a button looks that cannot be pressed, and one that was pressed could not be
+    read."""
+    tab.emulate_media(color_scheme=scheme)
+    tab.goto(serve(dataset("bare")).address)
+    tab.wait_for_selector(IDLE)
+    press(tab, "a", "Space", "Home", *["ArrowRight"] * 5, "m")
+    for key, answer in (("s", "success"), ("f", "failure"), ("u", "unknown"), ("x", "left out")):
+        press(tab, key)
+        buttons = {word: shown for word, *shown in tab.evaluate(BUTTONS)}
+        assert [word for word, shown in buttons.items() if shown[0]] == [answer]
+        for word, (_, ink, ground, _) in buttons.items():
+            assert contrast(ink, ground) >= 4.5, (word, ink, ground)
+        if answer != "left out":
+            _, _, ground, edge = buttons[answer]
+            assert ground == edge and max(ground) - min(ground) > 60, f"{answer} is no grey"
+            borders = [tuple(buttons[one][3]) for one in ("success", "failure", "unknown")]
+            assert len(set(borders)) == 3
+
+
 def test_it_notices_that_episodes_have_other_numbers(dataset: Copy, serve: Serve, tab: Tab) -> None:
     """As `lerobot-edit-dataset` leaves a folder (test_dataset.py has it do so)."""
     root = dataset("bare")

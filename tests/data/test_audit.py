@@ -1,5 +1,6 @@
 """What an audit counts, what it finds, and that it finds everything at once."""
 
+import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from vantage.cli import dispatch
 from vantage.data.audit import Audit, Facts, audit
 from vantage.data.checks.episodes import in_ranges
 from vantage.data.episodes import Episode
@@ -162,7 +164,7 @@ def test_jumps_at_handovers(episode: Make, dataset: Write) -> None:
     )
     found = audit(dataset([steady, jump]))
     said(found, "the state jumps at 1 of 3 hand-overs", "(episode 1, frame 10)")
-    assert not audit(dataset([steady])).problems, "a hand-over need not jump"
+    assert "jumps" not in " ".join(audit(dataset([steady])).problems), "a hand-over need not jump"
 
 
 def test_a_policy_that_resumes_on_what_it_saw_before(episode: Make, dataset: Write) -> None:
@@ -246,6 +248,79 @@ def test_what_to_record_next(episode: Make, dataset: Write, tmp_path: Path) -> N
     assert audit(corrections).advice[0].startswith("record what the policy does on its own too")
     said(audit(corrections), "no autonomous frames: there is nothing to credit", level=Level.NOTE)
     assert audit(corrections, demos=True).advice == ()
+
+
+def page_of(found: Audit, tmp_path: Path) -> str:
+    write_audit_page(found, tmp_path / "audit.html")
+    return html.unescape((tmp_path / "audit.html").read_text())
+
+
+def test_where_nothing_succeeded_it_says_what_cannot_be_learned(
+    episode: Make, dataset: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was called ready to be learned from, and a critic had one of its two answers to learn."""
+    root = dataset([episode(6, seed=seed, success=False) for seed in range(6)])
+    found = audit(root)
+    imitated, lacks = found.unlearnable
+    assert lacks == (
+        "no attempt of the policy's succeeded (6 failed): a critic cannot learn what leads to success from "
+        "it (the viability head would expect failure everywhere, and the efficiency head has no frame)"
+    )
+    assert imitated.startswith("no frame is there to be imitated")
+    said(found, lacks, imitated)
+    assert found.advice[0].startswith("make some attempts succeed: take over when it errs")
+
+    dispatch(["audit", str(root), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["unlearnable"] == [*found.unlearnable] and told["advice"][0] == found.advice[0]
+    for text in (shown(found), page_of(found, tmp_path)):
+        assert "Ready to be learned from" not in text and "Not everything can be learned from it" in text
+        assert lacks in " ".join(text.split()) and found.advice[0] in " ".join(text.split())
+    assert "What it cannot teach" in page_of(found, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("drivers", "success", "lacks"),
+    [
+        (("PPPP", "PPHHPP"), (True, True), ("no frame of a failure is credited",)),
+        (("PPHH", "PPHHPP"), (True, False), ("of the attempts that succeeded, no frame of the policy's own",)),
+        (("PPHH", "PPHH"), (True, False), ("no frame that the policy drove carries an outcome",)),
+        (("HHHH", "HHHH"), (True, False), ("no frame that the policy drove carries an outcome",)),
+        (("PPPP", "PPHHPP"), (True, False), ()),
+    ],
+)
+def test_each_answer_that_is_missing_is_named(
+    drivers: tuple[str, ...],
+    success: tuple[bool, ...],
+    lacks: tuple[str, ...],
+    episode: Make,
+    dataset: Write,
+) -> None:
+    pairs = zip(drivers, success, strict=True)
+    found = audit(dataset([episode(drivers=one, success=won, seed=len(one)) for one, won in pairs]))
+    assert len(found.unlearnable) == len(lacks)
+    assert all(text.startswith(begin) for text, begin in zip(found.unlearnable, lacks, strict=True))
+    assert ("Ready to be learned from" in shown(found)) == (not lacks)
+
+
+def test_demonstrations_that_all_failed_teach_nothing(
+    episode: Make, dataset: Write, tmp_path: Path
+) -> None:
+    root, csv = dataset([episode(4, seed=1)]), tmp_path / "o.csv"
+    csv.write_text("episode_index,success\n0,0\n")
+    assert audit(root, demos=True).unlearnable == ()
+    assert audit(root, csv, demos=True).unlearnable[0].startswith("no frame is there to be imitated")
+
+
+def test_failed_demonstrations_are_not_taken_for_rollouts(
+    episode: Make, dataset: Write, tmp_path: Path
+) -> None:
+    """One of two demonstrations failed, and one rollout succeeded: that is one success to learn from."""
+    root, csv = dataset([episode(4, seed=seed) for seed in range(3)]), tmp_path / "o.csv"
+    csv.write_text("episode_index,success\n0,0\n1,1\n2,1\n")
+    facts = facts_of(audit(root, csv, demos=[0, 1]))
+    assert (facts.rollouts_succeeded, facts.rollouts_failed) == (1, 0)
+    assert "(1 successes, 0 failures now)" in audit(root, csv, demos=[0, 1]).advice[0]
 
 
 def test_all_failures_are_named_at_once(episode: Make, dataset: Write, tmp_path: Path) -> None:

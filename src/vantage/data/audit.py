@@ -24,7 +24,7 @@ from vantage.data.checks.motion import look_at_handovers, look_at_values
 from vantage.data.checks.pictures import look_at_cameras, look_at_pictures
 from vantage.data.checks.reading import Faults, faults_of
 from vantage.data.checks.statistics import look_at_statistics
-from vantage.data.findings import Finding, Level, failure, warning
+from vantage.data.findings import Finding, Level, failure, note, warning
 from vantage.data.fingerprints import fingerprints
 from vantage.data.labelling import labels_of
 from vantage.data.outcomes import LEFT_OUT, Attempt, NoOutcomes, attempts_of, check_outcomes
@@ -56,6 +56,9 @@ class Facts:
     failures: int
     unrecorded: int
     """Attempts by outcome."""
+    rollouts_succeeded: int
+    rollouts_failed: int
+    """The same without demonstrations."""
     autonomous: int
     """Attempts in which nobody intervened."""
     rescued: int
@@ -116,6 +119,8 @@ class Audit:
     """None where nobody says how any attempt ended, or the dataset cannot be read."""
     weighing: Weighing | None
     """None without weights."""
+    unlearnable: tuple[str, ...]
+    """What nobody can learn from this dataset alone, each in a sentence that also stands in `findings`."""
     advice: tuple[str, ...]
     """What to record next."""
 
@@ -155,7 +160,15 @@ def audit(
             faults.tried(check_outcomes, outcomes)
         contents = _contents(root, faults)
         findings = _in_order([*(failure(sentence) for sentence in faults.sentences), *contents])
-        return Audit(root=root, findings=findings, facts=None, credit=None, weighing=weighing, advice=())
+        return Audit(
+            root=root,
+            findings=findings,
+            facts=None,
+            credit=None,
+            weighing=weighing,
+            unlearnable=(),
+            advice=(),
+        )
 
     attempts, unjudged = _attempts(table, outcomes, faults)
     doubt = faults.tried(unproven, table, outcomes)
@@ -172,12 +185,14 @@ def audit(
     described = _labels(table, attempts, labels, faults)
     credit = None if unjudged or described is None else _credit(described)
     facts = _facts(table, attempts)
+    lacks = unlearnable(facts, credit)
     return Audit(
         root=root,
-        findings=_in_order([*(failure(sentence) for sentence in faults.sentences), *findings]),
+        findings=_in_order([*(failure(sentence) for sentence in faults.sentences), *findings, *lacks]),
         facts=facts,
         credit=credit,
         weighing=weighing,
+        unlearnable=tuple(finding.text for finding in lacks),
         advice=tuple(advice(facts, credit)),
     )
 
@@ -240,6 +255,7 @@ def _facts(table: Table, attempts: Sequence[Attempt]) -> Facts:
     ended = [attempt.outcome for attempt in tried]
     helped = [bool(table.intervention[attempt.rows].any()) for attempt in tried]
     rollouts = [attempt for attempt in tried if not table.demo[attempt.episode]]
+    judged = [attempt.outcome for attempt in rollouts]
     slices = table.slices
 
     return Facts(
@@ -253,6 +269,8 @@ def _facts(table: Table, attempts: Sequence[Attempt]) -> Facts:
         successes=ended.count(True),
         failures=ended.count(False),
         unrecorded=ended.count(None),
+        rollouts_succeeded=judged.count(True),
+        rollouts_failed=judged.count(False),
         autonomous=helped.count(False),
         rescued=sum(
             human and attempt.outcome is True and not table.demo[attempt.episode]
@@ -329,6 +347,45 @@ def _weighing(path: Path) -> Weighing:
     )
 
 
+def unlearnable(facts: Facts, credit: Credit | None) -> list[Finding]:
+    """What this dataset alone cannot teach: a head of the critic without one of its two answers, a policy
+    without a frame to imitate. Other datasets of the same training may hold what is missing."""
+    if credit is None:
+        return []
+    lacks: list[Finding] = []
+    if not credit.imitated:
+        lacks.append(warning("no frame is there to be imitated: a policy cannot learn what to do from it"))
+    if facts.demonstrations == len(facts.lengths):
+        return lacks
+
+    if not credit.viability_successes and not credit.viability_failures:
+        only_corrections = set(credit.routes) <= {Route.INTERVENTION, Route.DEMO}
+        said = note if only_corrections else warning
+        return [
+            *lacks,
+            said("no frame that the policy drove carries an outcome: a critic cannot learn anything from it"),
+        ]
+    if not credit.viability_successes:
+        which = f"no attempt of the policy's succeeded ({facts.rollouts_failed:,} failed)"
+        if facts.rollouts_succeeded:
+            which = "of the attempts that succeeded, no frame of the policy's own is credited"
+        steps = "" if credit.efficiency else ", and the efficiency head has no frame"
+        lacks.append(
+            warning(
+                f"{which}: a critic cannot learn what leads to success from it (the viability head "
+                f"would expect failure everywhere{steps})"
+            )
+        )
+    if not credit.viability_failures:
+        lacks.append(
+            note(
+                "no frame of a failure is credited: a critic cannot learn what leads to failure from it (the "
+                "viability head would expect success everywhere)"
+            )
+        )
+    return lacks
+
+
 def advice(facts: Facts, credit: Credit | None) -> list[str]:
     """What to record, or to say, next: the most useful first."""
     if facts.demonstrations == len(facts.lengths):
@@ -352,11 +409,16 @@ def advice(facts: Facts, credit: Credit | None) -> list[str]:
             "their policy frames teach nothing until then"
         )
 
-    failures, successes = facts.failures, facts.successes - facts.demonstrations
+    failures, successes = facts.rollouts_failed, facts.rollouts_succeeded
+    if rollouts and failures and not successes:
+        steps.append(
+            "make some attempts succeed: take over when it errs and give the robot back before the goal "
+            "(lerobot-rollout --strategy.type=dagger), or begin nearer to it, or demonstrate more first"
+        )
     scarce = [name for name, count in (("failures", failures), ("successes", successes)) if count < ENOUGH]
     if rollouts and scarce:
         steps.append(
-            f"record on until there are {ENOUGH} {' and '.join(scarce)} or more ({max(successes, 0)} "
+            f"record on until there are {ENOUGH} {' and '.join(scarce)} or more ({successes} "
             f"successes, {failures} failures now): the viability head tells one from the other"
         )
     if rollouts and facts.ends_in_human_hands > (facts.attempts - facts.demonstrations) / 2:

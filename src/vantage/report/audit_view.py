@@ -35,20 +35,21 @@ def render_audit(audit: Audit) -> RenderableType:
     said += [Text.assemble(("next    ", "cyan"), one_line(step)) for step in audit.advice]
     if not audit.problems:
         said.append(Text("no problems found", style="green"))
-    return Group(grid, "", *said)
+    last = Text(verdict(audit), style="green" if not (audit.problems or audit.unlearnable) else "bold")
+    return Group(grid, "", *said, last)
 
 
 def write_audit_page(audit: Audit, out: Path) -> None:
     """The same as a page that needs no other file."""
     from vantage.report.render import render  # jinja2 takes as long as an audit
 
-    levels = [
-        (level, [finding.text for finding in audit.findings if finding.level is level]) for level in Level
-    ]
+    said = [finding for finding in audit.findings if finding.text not in audit.unlearnable]
+    levels = [(level, [finding.text for finding in said if finding.level is level]) for level in Level]
     values = {
         "name": audit.root.resolve().name,
         "rows": rows_of(audit),
         "levels": [(level, texts) for level, texts in levels if texts],
+        "unlearnable": audit.unlearnable,
         "advice": audit.advice,
         "verdict": verdict(audit),
         "readable": audit.facts is not None,
@@ -63,11 +64,12 @@ def verdict(audit: Audit) -> str:
         return "One thing is wrong: mend it before training."
     if failures:
         return f"{failures} things are wrong: mend them before training."
+    ready = "Not everything can be learned from it alone" if audit.unlearnable else "Ready to be learned from"
     if problems == 1:
-        return "Ready to be learned from; one thing deserves a look."
+        return f"{ready}; one thing deserves a look."
     if problems:
-        return f"Ready to be learned from; {problems} things deserve a look."
-    return "Ready to be learned from."
+        return f"{ready}; {problems} things deserve a look."
+    return f"{ready}."
 
 
 def rows_of(audit: Audit) -> list[tuple[str, str]]:
