@@ -1,10 +1,13 @@
 """From recordings to a better policy by one command: LeRobot's options, its presets, its checkpoints;
 interrupted and gone on with."""
 
+import json
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,19 +15,26 @@ from generators import dispatch
 from recorded import episode_of
 from tiny_finetune import ACT
 from tiny_finetune import finetune_words as words
+from torch import Tensor
 
 from vantage.algorithms.finetune import FineTune, label_recordings, recordings_of, settings_of
+from vantage.algorithms.plan import in_time
+from vantage.batch import Observation
 from vantage.commands.finetune import defaults
 from vantage.commands.lerobot_words import translate
 from vantage.data.episodes import Episode, save_episode
+from vantage.data.v3.read import read_table
 from vantage.data.v3.write import write_dataset
 from vantage.disk.files import read_json, sha256_file, sha256_folder
 from vantage.disk.layout import Round
 from vantage.disk.lock import alone
 from vantage.disk.tables import read_parquet
 from vantage.errors import VantageError
+from vantage.learn.features import TOGETHER, time_features
+from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.lerobot.preset import preset_of
 from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
+from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.stages.label import label
 from vantage.types import Reading
 
@@ -145,6 +155,65 @@ def test_a_plan_says_what_there_is_and_leaves_nothing(
     assert "rollout_success" in told and "parameters train" in told and "6 steps of" in told
     assert re.search(r"\ntraining takes [\d.]+ [MG]B of memory\n", told)
     assert not (tmp_path / "run").exists()
+
+
+def planned(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    capfd.readouterr()
+    dispatch(words(recorded, tmp_path / "run", "--plan", "--json", *more))
+    return json.loads(capfd.readouterr().out)
+
+
+def test_a_plan_counts_all_that_takes_time(
+    recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Features of every frame, as often as a critic reads them, and the demonstrations that come first."""
+    frames = sum(len(read_table(Round.of(recorded, number).episodes, demos=number == 0)) for number in (0, 1))
+    told = planned(recorded, tmp_path, capfd)
+    assert told["feature_frames"] == frames and told["supervised_steps"] == 5
+    parts = (
+        6 * told["seconds_per_step"],
+        5 * told["supervised_seconds_per_step"],
+        frames * told["seconds_per_feature"],
+    )
+    assert min(parts) > 0 and told["seconds"] == pytest.approx(sum(parts))
+
+    chunks = planned(recorded, tmp_path, capfd, "--weighing.rule", "ExponentialWeights")
+    assert chunks["feature_frames"] == frames, "the critic of chunks reads them"
+    none = planned(recorded, tmp_path, capfd, "--weighing.rule", "ImitDAgger")
+    assert none["feature_frames"] == 0 and none["seconds_per_feature"] == 0
+
+    dispatch(words(recorded, tmp_path / "run", "--plan"))
+    said = capfd.readouterr().out
+    assert f"features of {frames:,} frames for the critic" in said and "5 steps of" in said
+    assert "beside reading pictures and the critic's own steps" in said
+
+
+class SlowEyes(FlowPolicy):
+    """A policy whose features take two milliseconds a frame."""
+
+    passes: ClassVar[list[int]] = []
+
+    def features(self, observation: Observation) -> Tensor:
+        self.passes.append(len(observation))
+        time.sleep(0.002 * len(observation))
+        return super().features(observation)
+
+
+@pytest.mark.parametrize(("frames", "largest"), [(5000, TOGETHER), (40, 40)])
+def test_features_are_timed_in_passes_as_large_as_they_are_computed_in(frames: int, largest: int) -> None:
+    SlowEyes.passes.clear()
+    policy = SlowEyes(FlowConfig(net=NetConfig(sight=TrueState(width=16), width=32)))
+    assert 0.002 <= time_features(policy, frames) < 0.006
+    assert SlowEyes.passes == [8, largest]
+
+
+def test_a_time_is_said_in_units_of_its_size() -> None:
+    assert [in_time(seconds) for seconds in (0.2, 89, 600, 7200)] == [
+        "about 1 s",
+        "about 89 s",
+        "about 10 min",
+        "about 2.0 h",
+    ]
 
 
 def test_demonstrations_among_rollouts_are_named_by_their_episodes(

@@ -283,7 +283,11 @@ def test_where_nothing_succeeded_it_says_what_cannot_be_learned(
     ("drivers", "success", "lacks"),
     [
         (("PPPP", "PPHHPP"), (True, True), ("no frame of a failure is credited",)),
-        (("PPHH", "PPHHPP"), (True, False), ("of the attempts that succeeded, no frame of the policy's own",)),
+        (
+            ("PPHH", "PPHHPP"),
+            (True, False),
+            ("of the attempts that succeeded, no frame of the policy's own",),
+        ),
         (("PPHH", "PPHH"), (True, False), ("no frame that the policy drove carries an outcome",)),
         (("HHHH", "HHHH"), (True, False), ("no frame that the policy drove carries an outcome",)),
         (("PPPP", "PPHHPP"), (True, False), ()),
@@ -303,9 +307,7 @@ def test_each_answer_that_is_missing_is_named(
     assert ("Ready to be learned from" in shown(found)) == (not lacks)
 
 
-def test_demonstrations_that_all_failed_teach_nothing(
-    episode: Make, dataset: Write, tmp_path: Path
-) -> None:
+def test_demonstrations_that_all_failed_teach_nothing(episode: Make, dataset: Write, tmp_path: Path) -> None:
     root, csv = dataset([episode(4, seed=1)]), tmp_path / "o.csv"
     csv.write_text("episode_index,success\n0,0\n")
     assert audit(root, demos=True).unlearnable == ()

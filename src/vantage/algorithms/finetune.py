@@ -18,31 +18,22 @@ A run that goes on from an earlier one numbers on, and reads that one's recordin
 disk is not made again.
 """
 
-import resource
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, cast
 
 import numpy as np
-import torch
 import tyro
-from jaxtyping import Float
-from torch import Tensor
 
 from vantage import ranks
 from vantage.algorithms.improvement import Improvement, Improver, Staged
 from vantage.algorithms.made import check_run, note_made
 from vantage.algorithms.supervised import weigh_sources
-from vantage.batch import Batch
 from vantage.config import Whole, check, from_json
-from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience, load_experience
-from vantage.data.frames import Plan as PicturesPlan
-from vantage.data.frames import Storage, in_bytes, make_frames, plan_frames
+from vantage.data.frames import Storage, make_frames
 from vantage.data.named import NONE, episodes_named
 from vantage.data.outcomes import check_outcomes
 from vantage.data.sidecars import read_ledger
@@ -55,11 +46,11 @@ from vantage.disk.record import write_record
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.optim import OptimConfig, Rate
 from vantage.learn.start import FromScratch, begin, facts_of
-from vantage.learn.step import Compute, Learner, Part
-from vantage.policies.build import PolicySpec, build_policy, interface_of
+from vantage.learn.step import Compute
+from vantage.policies.build import PolicySpec, interface_of
 from vantage.policies.lerobot.preset import Preset
 from vantage.policies.lerobot.spec import LeRobotPolicy
-from vantage.policies.protocol import Interface, Policy
+from vantage.policies.protocol import Interface
 from vantage.policies.spec import DataFacts
 from vantage.seeding import seed_for
 from vantage.stages.fit_policy import PolicyFit, fit_policy
@@ -260,7 +251,7 @@ def prepare(run: Path, settings: FineTune) -> tuple[Recordings, Improver]:
     label_recordings(run, recordings, settings)
 
     experience = load_experience(recordings.sources({}))
-    _check_credit(experience, settings)
+    check_credit(experience, settings)
     interface = interface_of(settings.policy, facts_of_recordings(recordings, experience, settings.cameras))
     keep_pictures(recordings, interface, settings.storage)
     entering = enter(Round(run / "start"), recordings, interface, settings)
@@ -338,7 +329,7 @@ def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> N
         shutil.rmtree(waiting, ignore_errors=True)
 
 
-def _check_credit(experience: Experience, settings: FineTune) -> None:
+def check_credit(experience: Experience, settings: FineTune) -> None:
     """Raise VantageError where a critic is asked for and would have nothing to learn from."""
     if settings.improvement.weighing.reads_values and not experience.labels.viability_mask.any():
         raise VantageError(
@@ -468,150 +459,3 @@ def going_on(run: Path) -> FineTune:
     past = settings_of(run)
     policy = LeRobotPolicy(path=str(recordings_of(run, past).last.actor))
     return replace(past, policy=policy, previous=run, demos=(), rollouts=(), outcomes=(), demo_episodes=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSetPlan:
-    """What one data set brings."""
-
-    path: Path
-    demonstrations: bool
-    episodes: int
-    frames: int
-    successes: int
-    failures: int
-    human_share: float
-    """Of its frames: a person drove."""
-    shown: int
-    """Episodes that are demonstrations."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a fine-tuning would learn from, and how long it takes."""
-
-    data: tuple[DataSetPlan, ...]
-    routes: Mapping[str, int]
-    """Route of credit -> frames."""
-    cameras: tuple[str, ...]
-    parameters: int
-    """That train."""
-    steps: int
-    seconds_per_step: float
-    memory: int
-    """Bytes at the most while the steps were timed: of the accelerator, or of this process."""
-    pictures: tuple[PicturesPlan, ...]
-    """What keeping the pictures of each data set takes; none for a policy that looks at none."""
-    remarks: tuple[str, ...]
-    """What was filled, changed or could not be compared."""
-
-    def describe(self) -> str:
-        """All of it, for people."""
-        lines = [
-            f"{one.path}: {'demonstrations' if one.demonstrations else 'rollouts'}, {one.episodes:,} "
-            f"episodes ({one.successes:,} succeeded, {one.failures:,} failed), {one.frames:,} frames, "
-            f"a person drove {one.human_share:.0%}{_among(one)}"
-            for one in self.data
-        ]
-        credit = ", ".join(f"{frames:,} {route}" for route, frames in self.routes.items())
-        minutes = self.steps * self.seconds_per_step / 60
-        disk, memory = (sum(getattr(plan, name) for plan in self.pictures) for name in ("disk", "memory"))
-        beside = f" and {in_bytes(memory)} of memory" if memory else ""
-        kept = f"pictures take {in_bytes(disk)} on the disk{beside}; " if self.pictures else ""
-
-        return "\n".join(
-            [
-                *lines,
-                f"credit: {credit} frames",
-                f"the policy looks at {', '.join(self.cameras) or 'no picture'}; "
-                f"{self.parameters:,} parameters train",
-                *self.remarks,
-                f"{self.steps:,} steps of {self.seconds_per_step:.2f} s, about {minutes:.0f} min on this "
-                "device, without the features and the critic",
-                f"{kept}training takes {in_bytes(self.memory)} of memory",
-            ]
-        )
-
-
-def _among(one: DataSetPlan) -> str:
-    """How many rollouts are demonstrations, where some are."""
-    if one.demonstrations or not one.shown:
-        return ""
-    return f"; {one.shown:,} of the episodes are demonstrations"
-
-
-def _most_memory(device: torch.device) -> int:
-    """Bytes that were taken at the most: of the accelerator, or by this process where there is none."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def plan_finetune(settings: FineTune) -> Plan:
-    """Label, build the policy and time two steps, without leaving anything on disk."""
-    with TemporaryDirectory() as folder:
-        run = Path(folder)
-        recordings = recordings_of(run, settings)
-        label_recordings(run, recordings, settings)
-        experience = load_experience(recordings.sources({}))
-        _check_credit(experience, settings)
-        facts = facts_of_recordings(recordings, experience, settings.cameras)
-        policy = build_policy(settings.policy, settings.seed, facts)
-
-        fit = settings.improvement.fit
-        learner = Learner(policy, fit.optim, fit.steps, settings.compute)
-        batch = policy.interface.fake_batch(fit.batch)
-        seconds = [_time_step(learner, policy, batch) for _ in range(3)][1:]
-        memory = _most_memory(learner.device)
-        data = tuple(_data_set_plan(current, recordings) for current in recordings.rounds)
-        cameras, pictures = policy.interface.cameras, list[PicturesPlan]()
-        for current in recordings.rounds if cameras else ():
-            recording = read_recording(current.episodes, cameras)
-            pictures.append(plan_frames(recording, run / "frames", settings.storage))
-
-    routes, counts = np.unique(experience.labels.route, return_counts=True)
-    return Plan(
-        data=data,
-        routes={str(route): int(count) for route, count in zip(routes, counts, strict=True)},
-        cameras=tuple(policy.interface.cameras),
-        parameters=sum(p.numel() for p in policy.parameters() if p.requires_grad),
-        steps=fit.steps,
-        seconds_per_step=float(np.mean(seconds)),
-        memory=memory,
-        pictures=tuple(pictures),
-        remarks=policy.remarks,
-    )
-
-
-def _time_step(learner: Learner, policy: Policy, batch: Batch) -> float:
-    """Seconds of one gradient step on random windows."""
-    size = len(batch.row)
-    draw = policy.draw(size, torch.Generator().manual_seed(0))
-
-    def loss_of(part: Part) -> Float[Tensor, ""]:
-        rows = part.of(size)
-        windows = batch.at(rows).to(learner.device)
-        elementwise = learner.model(windows, draw.at(rows).to(learner.device)).elementwise
-        return flow_loss(elementwise, windows.mask, torch.ones(len(windows.row)).to(learner.device), size)
-
-    began = time.perf_counter()
-    learner.step(loss_of).loss.item()
-    return time.perf_counter() - began
-
-
-def _data_set_plan(current: Round, recordings: Recordings) -> DataSetPlan:
-    """What one labelled data set brings."""
-    experience = load_experience(recordings.sources({}, [current]))
-    begins = np.flatnonzero(experience.frames.frame == 0)
-    outcome = experience.labels.outcome[begins]
-
-    return DataSetPlan(
-        path=current.episodes.resolve(),
-        demonstrations=current in recordings.demonstrations,
-        episodes=len(begins),
-        frames=len(experience),
-        successes=int((outcome == 1).sum()),
-        failures=int((outcome == 0).sum()),
-        human_share=float(experience.frames.intervention.mean()),
-        shown=int(experience.tables[0].demo.sum()),
-    )

@@ -33,7 +33,8 @@ def finetune(
         plan: Say what would be learned from and how long it takes, and stop.
         json: With --plan, as JSON.
     """
-    from vantage.algorithms.finetune import NAME, plan_finetune, run_finetune
+    from vantage.algorithms.finetune import NAME, run_finetune
+    from vantage.algorithms.plan import plan_finetune
     from vantage.commands.runs import claimed, draw_report
     from vantage.config import to_json
     from vantage.tracking import tracked

@@ -1,37 +1,63 @@
 """Frames in, phi(s) out: what a critic reads, computed once per frame by the policy as it stands."""
 
+import time
+
 import numpy as np
 import torch
 from jaxtyping import Float32
 
 from vantage import ranks
+from vantage.batch import Observation
 from vantage.data.experience import Experience
 from vantage.learn.step import Compute
 from vantage.policies.protocol import Policy
 from vantage.progress import bar
+
+TOGETHER = 256
+"""Frames of one pass."""
 
 
 def compute_features(
     experience: Experience,
     policy: Policy,
     compute: Compute = Compute(),
-    batch: int = 256,
+    batch: int = TOGETHER,
 ) -> Float32[np.ndarray, "N D"]:
     """phi(s) of every frame, in float32 on the host.
 
     Moves `policy` to the device of `compute`. `batch`: frames per pass; several processes deal the passes
     among themselves, and each of them is given all features.
     """
-    device = compute.torch_device()
-    policy.to(device).eval()
+    policy.to(compute.torch_device()).eval()
     loader = experience.loader(policy.chunk, policy.interface.cameras, history=policy.interface.history)
     features = np.zeros((len(experience), policy.feature_dim), dtype=np.float32)
 
     with bar("features", len(experience), "frames") as advance:
         for number, rows in enumerate(loader.runs(batch)):
             if number % ranks.count() == ranks.number():
-                observation = loader.observe(rows).to(device)
-                with compute.autocast(device):
-                    features[rows] = policy.features(observation).float().cpu().numpy()
+                features[rows] = _features(policy, loader.observe(rows), compute)
             advance(len(rows))  # others do the rest meanwhile
     return ranks.total(torch.from_numpy(features)).numpy()
+
+
+def time_features(policy: Policy, frames: int, compute: Compute = Compute()) -> float:
+    """Seconds that `compute_features` takes for a frame, measured on made-up frames: a pass as large as its
+    own, or of all `frames` where they are fewer, after a small one that warms up.
+
+    What it leaves out is reading the pictures. Moves `policy` to the device of `compute`.
+    """
+    policy.to(compute.torch_device()).eval()
+    rows = min(TOGETHER, frames)
+    for size in (min(8, rows), rows):
+        observation = policy.interface.fake_batch(size).observation
+        began = time.perf_counter()
+        _features(policy, observation, compute)
+        seconds = time.perf_counter() - began
+    return seconds / rows
+
+
+def _features(policy: Policy, observation: Observation, compute: Compute) -> Float32[np.ndarray, "B D"]:
+    """phi(s) of some frames, on the host, so that the pass has ended."""
+    device = compute.torch_device()
+    with compute.autocast(device):
+        return policy.features(observation.to(device)).float().cpu().numpy()
