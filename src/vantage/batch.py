@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from vantage.errors import VantageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -28,6 +30,17 @@ class Observation:
     earlier: tuple["Observation", ...] = ()
     """What was seen at the control steps before, oldest first: as many as the policy looks back
     (`Interface.history` - 1). The first observation of a segment stands for those before it."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for pictures that are no bytes: policies divide by 255, and pictures in 0 to 1
+        would turn black without a word."""
+        for camera, pictures in self.images.items():
+            if pictures.dtype != torch.uint8:
+                kind = str(pictures.dtype).removeprefix("torch.")
+                raise VantageError(
+                    f"the pictures of camera {camera} are {kind} and must be bytes (uint8, 0 to 255); where "
+                    "they are in 0 to 1, give (pictures * 255).round().to(torch.uint8)"
+                )
 
     def __len__(self) -> int:
         """B."""

@@ -70,6 +70,22 @@ def test_copies_of_a_world_share_a_context_and_nothing_else(task: str, alike: bo
     np.testing.assert_array_equal(worlds[1].images()["corner4"], expected[1]["corner4"])
 
 
+def test_two_sizes_are_drawn_side_by_side() -> None:
+    """Several renderers of one process gave pictures of each other's shape; one that is closed leaves the
+    other as it was."""
+    large, small = MetaWorld("push-v3", image_size=96), MetaWorld("push-v3", image_size=32)
+    for world in (large, small):
+        world.reset(0)
+    first = large.images()
+    for _ in range(2):
+        assert {picture.shape for picture in small.images().values()} == {(32, 32, 3)}
+        for camera, picture in large.images().items():
+            np.testing.assert_array_equal(picture, first[camera])
+    small.close()
+    np.testing.assert_array_equal(large.images()["corner4"], first["corner4"])
+    large.close()
+
+
 @pytest.mark.parametrize("task", TASKS[::7])
 def test_tasks_render_something(task: str) -> None:
     world = MetaWorld(task, image_size=64)

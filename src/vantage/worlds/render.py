@@ -12,6 +12,7 @@ import importlib
 import os
 import weakref
 from collections.abc import Hashable, Sequence
+from functools import cache
 from typing import Any
 
 import mujoco
@@ -70,6 +71,7 @@ def _open_renderer(model: Any, size: int | tuple[int, int]) -> Any:
     frame = model.vis.global_
     frame.offheight, frame.offwidth = max(frame.offheight, height), max(frame.offwidth, width)
     _draw_without_a_screen()
+    _check_device()
     try:
         return mujoco.Renderer(model, height, width)
     except (mujoco.FatalError, AttributeError, ImportError) as error:
@@ -91,6 +93,24 @@ def _draw_without_a_screen() -> None:
     context = mujoco.gl_context
     if os.environ.get("MUJOCO_GL") == "egl" and context.GLContext.__module__ == "mujoco.glfw":
         importlib.reload(context)
+
+
+@cache
+def _check_device() -> None:
+    """Raise VantageError where `MUJOCO_EGL_DEVICE_ID` names a graphics device that this machine has not.
+
+    MuJoCo would say so too, from the middle of a renderer that it leaves half made.
+    """
+    named = os.environ.get("MUJOCO_EGL_DEVICE_ID")
+    if named is None or not mujoco.gl_context.GLContext.__module__.startswith("mujoco.egl"):
+        return
+    egl = importlib.import_module("mujoco.egl.egl_ext")
+    present = len(egl.eglQueryDevicesEXT())
+    if not named.isdigit() or int(named) >= present:
+        raise VantageError(
+            f"MUJOCO_EGL_DEVICE_ID is {named}, and of graphics devices there are {present} here (counted "
+            "from 0, in their own order, not CUDA's); unset it, or name one of them"
+        )
 
 
 _SHARED: "weakref.WeakValueDictionary[Hashable, FastRenderer]" = weakref.WeakValueDictionary()
