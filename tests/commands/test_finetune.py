@@ -30,6 +30,7 @@ from vantage.disk.layout import Round
 from vantage.disk.lock import alone
 from vantage.disk.tables import read_parquet
 from vantage.errors import VantageError
+from vantage.learn import features
 from vantage.learn.features import TOGETHER, time_features
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.lerobot.preset import preset_of
@@ -205,6 +206,15 @@ def test_features_are_timed_in_passes_as_large_as_they_are_computed_in(frames: i
     policy = SlowEyes(FlowConfig(net=NetConfig(sight=TrueState(width=16), width=32)))
     assert 0.002 <= time_features(policy, frames) < 0.006
     assert SlowEyes.passes == [8, largest]
+
+
+def test_a_slow_policy_is_timed_on_fewer_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At four frames a second a whole pass would take a minute."""
+    monkeypatch.setattr(features, "PATIENCE", 0.1)
+    SlowEyes.passes.clear()
+    policy = SlowEyes(FlowConfig(net=NetConfig(sight=TrueState(width=16), width=32)))
+    assert 0.002 <= time_features(policy, 5000) < 0.006
+    assert SlowEyes.passes[0] == 8 <= SlowEyes.passes[1] <= 50
 
 
 def test_a_time_is_said_in_units_of_its_size() -> None:

@@ -15,6 +15,8 @@ from vantage.progress import bar
 
 TOGETHER = 256
 """Frames of one pass."""
+PATIENCE = 8.0
+"""Seconds that a pass may take which is only timed."""
 
 
 def compute_features(
@@ -41,19 +43,25 @@ def compute_features(
 
 
 def time_features(policy: Policy, frames: int, compute: Compute = Compute()) -> float:
-    """Seconds that `compute_features` takes for a frame, measured on made-up frames: a pass as large as its
-    own, or of all `frames` where they are fewer, after a small one that warms up.
+    """Seconds that `compute_features` takes for a frame, measured on made-up frames.
 
-    What it leaves out is reading the pictures. Moves `policy` to the device of `compute`.
+    A small pass warms up; the one that counts is as large as those of `compute_features`, or as `PATIENCE`
+    allows on a slow machine, where size matters less. What is left out is reading the pictures. Moves
+    `policy` to the device of `compute`.
     """
     policy.to(compute.torch_device()).eval()
-    rows = min(TOGETHER, frames)
-    for size in (min(8, rows), rows):
-        observation = policy.interface.fake_batch(size).observation
-        began = time.perf_counter()
-        _features(policy, observation, compute)
-        seconds = time.perf_counter() - began
-    return seconds / rows
+    small = min(8, frames)
+    warm = _timed(policy, small, compute)
+    rows = min(TOGETHER, frames, max(small, int(PATIENCE / warm * small)))
+    return _timed(policy, rows, compute) / rows
+
+
+def _timed(policy: Policy, rows: int, compute: Compute) -> float:
+    """Seconds of one pass over so many made-up frames."""
+    observation = policy.interface.fake_batch(rows).observation
+    began = time.perf_counter()
+    _features(policy, observation, compute)
+    return time.perf_counter() - began
 
 
 def _features(policy: Policy, observation: Observation, compute: Compute) -> Float32[np.ndarray, "B D"]:
