@@ -239,6 +239,8 @@ def test_what_to_record_next(episode: Make, dataset: Write, tmp_path: Path) -> N
     assert alone.startswith("take over when it errs")
     (few,) = audit(dataset([*good, rescued])).advice
     assert "until there are 5 failures or more (6 successes, 0 failures now)" in few
+    (neither,) = (text for text in audit(dataset([good[0], bad[0], rescued])).advice if "record on" in text)
+    assert "until there are 5 failures and 5 successes or more (2 successes, 1 failures now)" in neither
     csv = tmp_path / "o.csv"
     csv.write_text("episode_index,success\n0,1\n")
     assert "say how the other 10 attempts ended" in audit(dataset([*good, *bad, rescued]), csv).advice[0]

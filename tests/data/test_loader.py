@@ -236,6 +236,19 @@ def test_prefetch_keeps_order_runs_ahead_and_surfaces_errors() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_so_many_threads_prepare_batches_and_none_of_them_changes_any(threads: int) -> None:
+    together, seen = threading.Barrier(max(threads, 1)), set[str]()
+
+    def make(step: int) -> int:
+        seen.add(threading.current_thread().name.split("_")[0])
+        together.wait(10)  # opens when so many are at work at once
+        return step
+
+    assert list(prefetch(make, range(6), threads=threads)) == list(range(6))
+    assert seen == {"prefetch" if threads else "MainThread"}
+
+
 # --------------------------------------------------------------------- datasets whose pictures differ in size
 
 

@@ -1,6 +1,8 @@
 """The small VLA, its true-state form and the Gaussian twin, against one contract."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
+from vantage.policies.spec import DataFacts, Scale
 from vantage.types import VantageError
 
 CONFIGS = {
@@ -128,3 +131,27 @@ def test_the_correlated_density_is_the_multivariate_normals_for_every_prefix() -
 def test_a_folder_without_a_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(VantageError, match=r"holds no checkpoint .* name a folder that fit-policy wrote"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"action_dim": 3}, "3 action dimensions and the demonstrations have 4; set policy.net.action_dim"),
+        ({"state_dim": 5}, "5 state dimensions and the demonstrations have 4; set policy.net.state_dim"),
+        (
+            {"sight": TrueState(dim=7, width=16)},
+            "7 true-state dimensions and the demonstrations have 39; set policy.net.sight.dim",
+        ),
+    ],
+)
+def test_a_network_of_another_width_is_told_by_its_setting(changes: dict[str, Any], says: str) -> None:
+    """The scales of the data were written over its own, and torch said that two sizes differ."""
+
+    def scale(dim: int) -> Scale:
+        return Scale.of(np.zeros((1, dim)))
+
+    facts = DataFacts(cameras={}, action=scale(4), state=scale(4), environment_state=scale(39), fps=10.0)
+    fitting = NetConfig(sight=TrueState(width=16), width=32)
+    build_policy(FlowConfig(net=fitting), 0, facts)
+    with pytest.raises(VantageError, match=says):
+        build_policy(FlowConfig(net=replace(fitting, **changes)), 0, facts)

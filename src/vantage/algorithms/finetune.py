@@ -298,7 +298,12 @@ def export_weights(recordings: Recordings, out: Path) -> list[Path]:
 
 @ranks.first_alone
 def label_recordings(run: Path, recordings: Recordings, settings: FineTune) -> None:
-    """1-episodes and 2-labels.parquet of every round of this run."""
+    """1-episodes and 2-labels.parquet of every round of this run, whose folder all processes see."""
+    label_here(run, recordings, settings)
+
+
+def label_here(run: Path, recordings: Recordings, settings: FineTune) -> None:
+    """The same by every process that calls it, each in a folder of its own."""
     own = [current for current in recordings.rounds if current.run == run]
     paths = (*settings.demos, *settings.rollouts)
     given = [None if csv == ITS_OWN else csv for csv in settings.outcomes]

@@ -17,12 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vantage import ranks
 from vantage.algorithms.finetune import (
     FineTune,
     Recordings,
     check_credit,
     facts_of_recordings,
-    label_recordings,
+    label_here,
     recordings_of,
 )
 from vantage.algorithms.improvement import Improvement, Staged
@@ -110,20 +111,19 @@ class Plan:
 
     def _time(self) -> str:
         """What takes how long on this device."""
-        parts = [f"{self.steps:,} steps of {self.seconds_per_step:.2g} s"]
+        parts = [f"{self.steps:,} steps of {in_time(self.seconds_per_step)}"]
         if self.supervised_steps:
             parts.insert(
                 0,
-                f"{self.supervised_steps:,} steps of {self.supervised_seconds_per_step:.2g} s on the "
+                f"{self.supervised_steps:,} steps of {in_time(self.supervised_seconds_per_step)} on the "
                 "demonstrations first",
             )
         if self.feature_frames:
-            milliseconds = self.seconds_per_feature * 1000
-            parts.append(
-                f"features of {self.feature_frames:,} frames for the critic, {milliseconds:.2g} ms each"
-            )
+            each = in_time(self.seconds_per_feature)
+            parts.append(f"features of {self.feature_frames:,} frames for the critic, {each} each")
         beside = " and the critic's own steps" if self.feature_frames else ""
-        return f"{'; '.join(parts)}: {in_time(self.seconds)} on this device, beside reading pictures{beside}"
+        whole = f"about {in_time(self.seconds)} on this device, beside reading pictures{beside}"
+        return f"{'; '.join(parts)}: {whole}"
 
 
 def _among(one: DataSetPlan) -> str:
@@ -135,11 +135,19 @@ def _among(one: DataSetPlan) -> str:
 
 def in_time(seconds: float) -> str:
     """A time for people."""
+    if seconds < 0.01:
+        return f"{max(seconds * 1000, 0.1):.1f} ms"
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 90:
-        return f"about {max(seconds, 1):.0f} s"
+        return f"{seconds:.0f} s"
     if seconds < 90 * 60:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _most_memory(device: torch.device) -> int:
@@ -150,11 +158,14 @@ def _most_memory(device: torch.device) -> int:
 
 
 def plan_finetune(settings: FineTune) -> Plan:
-    """Label, build the policy, time two steps and a pass of features, without leaving anything on disk."""
+    """Label, build the policy, time two steps and a pass of features, without leaving anything on disk.
+
+    Several processes time what they do together; each labels for itself.
+    """
     with TemporaryDirectory() as folder:
         run = Path(folder)
         recordings = recordings_of(run, settings)
-        label_recordings(run, recordings, settings)
+        label_here(run, recordings, settings)
         experience = load_experience(recordings.sources({}))
         check_credit(experience, settings)
         facts = facts_of_recordings(recordings, experience, settings.cameras)
@@ -168,7 +179,8 @@ def plan_finetune(settings: FineTune) -> Plan:
         if supervised and settings.supervised.batch != fit.batch:
             supervised_per_step = _time_steps(learner, policy, settings.supervised.batch)
         features = len(experience) * _passes(settings.improvement)
-        per_feature = time_features(policy, len(experience), settings.compute) if features else 0.0
+        own = time_features(policy, len(experience), settings.compute) if features else 0.0
+        per_feature = own / ranks.count()  # passes are dealt out
         memory = _most_memory(learner.device)
         data = tuple(_data_set_plan(current, recordings) for current in recordings.rounds)
         cameras, pictures = policy.interface.cameras, list[PicturesPlan]()
@@ -205,12 +217,13 @@ def _passes(improvement: Improvement) -> int:
 
 def _time_steps(learner: Learner, policy: Policy, size: int) -> float:
     """Seconds of a gradient step on so many windows, the mean of two after one that warms up."""
-    batch = policy.interface.fake_batch(size)
+    share = learner.share(size)
+    batch = policy.interface.fake_batch(share.stop - share.start)
     return float(np.mean([_time_step(learner, policy, batch) for _ in range(3)][1:]))
 
 
 def _time_step(learner: Learner, policy: Policy, batch: Batch) -> float:
-    """Seconds of one gradient step on random windows."""
+    """Seconds of one gradient step on this process's share of made-up windows."""
     size = len(batch.row)
     draw = policy.draw(size, torch.Generator().manual_seed(0))
 

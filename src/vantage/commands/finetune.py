@@ -33,6 +33,7 @@ def finetune(
         plan: Say what would be learned from and how long it takes, and stop.
         json: With --plan, as JSON.
     """
+    from vantage import ranks
     from vantage.algorithms.finetune import NAME, run_finetune
     from vantage.algorithms.plan import plan_finetune
     from vantage.commands.runs import claimed, draw_report
@@ -42,6 +43,8 @@ def finetune(
     settings.check_compatible()
     if plan:
         planned = plan_finetune(settings)
+        if not ranks.is_first():
+            return
         if json:
             print_json(planned)
         else:

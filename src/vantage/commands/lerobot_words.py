@@ -26,6 +26,7 @@ RENAMED = {
     "batch-size": "fit.batch",
     "save-freq": "fit.save-every",
     "log-freq": "fit.log-every",
+    "num-workers": "compute.workers",
     "policy.device": "compute.device",
 }
 """LeRobot's option -> the setting that it is, both without dashes in front."""

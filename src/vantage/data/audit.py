@@ -417,9 +417,10 @@ def advice(facts: Facts, credit: Credit | None) -> list[str]:
         )
     scarce = [name for name, count in (("failures", failures), ("successes", successes)) if count < ENOUGH]
     if rollouts and scarce:
+        wanted = " and ".join(f"{ENOUGH} {name}" for name in scarce)
         steps.append(
-            f"record on until there are {ENOUGH} {' and '.join(scarce)} or more ({successes} "
-            f"successes, {failures} failures now): the viability head tells one from the other"
+            f"record on until there are {wanted} or more ({successes} successes, {failures} failures now): "
+            "the viability head tells one from the other"
         )
     if rollouts and facts.ends_in_human_hands > (facts.attempts - facts.demonstrations) / 2:
         steps.append(

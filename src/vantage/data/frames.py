@@ -271,11 +271,11 @@ def _free(folder: Path) -> int:
 
 def _sentence(recording: Recording, folder: Path, plan: Plan) -> str:
     seen = ", ".join(f"{name} {width} x {height}" for name, (height, width) in recording.kept.items())
+    beside = f" and {in_bytes(plan.memory)} of memory" if plan.memory else ""
     about = "about " if isinstance(plan.storage, Compressed) else ""
     return (
         f"pictures of {recording.frames:,} frames ({seen}): {plan.storage} takes {about}"
-        f"{in_bytes(plan.disk)} in {folder} ({in_bytes(plan.free)} free) and {in_bytes(plan.memory)} of "
-        "memory."
+        f"{in_bytes(plan.disk)} in {folder} ({in_bytes(plan.free)} free){beside}."
     )
 
 

@@ -104,16 +104,23 @@ class RandomShift:
         return shifted
 
 
-def prefetch[T](make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Iterator[T]:
-    """Yield make(step) for every step, in order, while one thread works up to `ahead` steps further.
+def prefetch[T](
+    make: Callable[[int], T], steps: Iterable[int], ahead: int = 2, threads: int = 1
+) -> Iterator[T]:
+    """Yield make(step) for every step, in order, while `threads` threads work up to `ahead` steps further,
+    each at least at one; without any, a step is made when it is asked for.
 
-    Its errors surface at their step.
+    Errors surface at their step.
     """
-    with ThreadPoolExecutor(1, "prefetch") as pool:
+    if not threads:
+        yield from map(make, steps)
+        return
+
+    with ThreadPoolExecutor(threads, "prefetch") as pool:
         waiting: deque[Future[T]] = deque()
         for step in steps:
             waiting.append(pool.submit(make, step))
-            if len(waiting) > ahead:
+            if len(waiting) > max(ahead, threads):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -365,6 +372,7 @@ class WindowLoader:
         size: int,
         ahead: int = 2,
         rows: slice = ALL,
+        threads: int = 1,
     ) -> Iterator[Batch]:
-        """`drawn` for every step, prepared by one background thread while the last one is being used."""
-        return prefetch(lambda step: self.drawn(probability, seed, step, size, rows), steps, ahead)
+        """`drawn` for every step, prepared by background threads while the last one is being used."""
+        return prefetch(lambda step: self.drawn(probability, seed, step, size, rows), steps, ahead, threads)

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vantage import ranks
-from vantage.config import Count, check
+from vantage.config import Count, Whole, check
 from vantage.learn.optim import OptimConfig, adam_tensors, group_parameters, lerp
 from vantage.types import VantageError
 
@@ -43,6 +43,9 @@ class Compute:
     keep the policy's own precision."""
     accumulate: Count = 1
     """Parts that every process cuts its share of a batch into: less memory, the same gradient."""
+    workers: Whole = 1
+    """Threads that prepare batches while the one before is used, as LeRobot's --num_workers; 0: batches are
+    made in between. Pictures of a batch are decoded on all cores whatever stands here."""
     sharded: bool = False
     """Where several processes train one policy: each holds a shard of parameters, gradients, moments and
     average (FSDP2), instead of a copy of everything (DDP)."""

@@ -7,6 +7,7 @@
 A spec is a frozen dataclass: it stands in recipe.json, in a study's fingerprint and on the command line.
 """
 
+from vantage.nets.vla import TrueState
 from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
 from vantage.policies.protocol import Interface, Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
@@ -59,15 +60,24 @@ def build_policy(spec: PolicySpec, seed: int, facts: DataFacts | None = None) ->
                 )
             return spec.build(seed, facts)
         case _:
-            _check_actions(spec, facts)
+            if facts is not None:
+                _check_dimensions(spec, facts)
             return _build_small(spec, seed)
 
 
-def _check_actions(spec: SmallConfig, facts: DataFacts | None) -> None:
-    if facts is not None and facts.action.dim != spec.net.action_dim:
-        own, recorded = spec.net.action_dim, facts.action.dim
-        fault = f"the policy has {own} action dimensions and the demonstrations have {recorded}"
-        raise VantageError(f"{fault}; set policy.net.action_dim")
+def _check_dimensions(spec: SmallConfig, facts: DataFacts) -> None:
+    """Raise VantageError where a policy on the small network is not as wide as the data."""
+    net, truth = spec.net, facts.environment_state
+    kinds = [("action", net.action_dim, facts.action, "action_dim")]
+    if facts.state is not None:
+        kinds.append(("state", net.state_dim, facts.state, "state_dim"))
+    if isinstance(net.sight, TrueState) and truth is not None:
+        kinds.append(("true-state", net.sight.dim, truth, "sight.dim"))
+
+    for what, own, recorded, setting in kinds:
+        if own != recorded.dim:
+            fault = f"the policy has {own} {what} dimensions and the demonstrations have {recorded.dim}"
+            raise VantageError(f"{fault}; set policy.net.{setting}")
 
 
 def _build_small(spec: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:

@@ -123,7 +123,9 @@ def fit_policy(
         policy.interface.history,
         whole_demonstrations=settings.whole_demonstrations,
     )
-    batches = loader.stream(sampling, seed, range(first, settings.steps), settings.batch, rows=share)
+    batches = loader.stream(
+        sampling, seed, range(first, settings.steps), settings.batch, rows=share, threads=compute.workers
+    )
     policy.train()
     watch = LossWatch(learner.device)
     with global_generator_kept(), bar(title, settings.steps, "steps") as advance:
