@@ -43,6 +43,7 @@ from vantage.study.figures.success import success_by_method
 from vantage.study.meanings import read_meanings
 from vantage.study.measure import PATIENCE, _first_stop
 from vantage.study.page import write_study
+from vantage.study.places import kept_in
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
 from vantage.study.provenance import processor
 from vantage.study.rows import Results
@@ -155,11 +156,15 @@ def test_a_stored_study_has_nothing_left_to_do_and_grows_by_seeds(
 ) -> None:
     work, results = done
     again = Results.open(results.folder, results.study)
-    assert wanted_cells(results.study, [0], work, again.done()).cells == ()
-    more = wanted_cells(results.study, [0, 1], work, again.done(), arms=("habc+ir",))
+    kept = kept_in(results.study, work)
+    assert wanted_cells(results.study, [0], kept, again.done()).cells == ()
+    more = wanted_cells(results.study, [0, 1], kept, again.done(), arms=("habc+ir",))
     assert [cell.arm for cell in more.cells] == ["sft", "habc", "habc+ir"] and not more.again
     elsewhere = wanted_cells(
-        results.study, [0], tmp_path, again.done() - {Cell(task=TASK, arm="habc+ir", seed=0)}
+        results.study,
+        [0],
+        kept_in(results.study, tmp_path),
+        again.done() - {Cell(task=TASK, arm="habc+ir", seed=0)},
     )
     assert [cell.arm for cell in elsewhere.cells] == ["sft", "habc", "habc+ir"], (
         "checkpoints that are gone are made again"

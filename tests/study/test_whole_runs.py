@@ -34,6 +34,7 @@ from vantage.study.caps import score, within
 from vantage.study.cells import Cell, run_cell, share_start
 from vantage.study.estimate import LONGER, OVERHEAD, PRACTICE, Speeds, cell_seconds
 from vantage.study.page import write_study
+from vantage.study.places import kept_in
 from vantage.study.plan import Online, Study, StudyTask, Suite, Supervised, WholeRun
 from vantage.study.rows import Results
 from vantage.study.run import run_study, wanted_cells
@@ -185,7 +186,7 @@ def test_every_run_has_its_trials_in_every_world(suite: tuple[Path, Results]) ->
         assert set(trials["task"]) == {"two"} and set(trials["limit"]) == {TRIALS}
 
     again = Results.open(results.folder, results.study)
-    assert wanted_cells(results.study, [0], work, again.done()).cells == ()
+    assert wanted_cells(results.study, [0], kept_in(results.study, work), again.done()).cells == ()
 
 
 def test_the_rows_are_those_of_a_run_by_itself(suite: tuple[Path, Results], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ class Cluster:
         Raises `LostProcess` where a job's machine was lost again and again, and what the function raised.
         """
         waiting, under_way = iter(items), dict[Any, A]()
-        room = AHEAD * max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+        room = AHEAD * self.room
         while True:
             for item in waiting:
                 under_way[self._hand_out(function, item)] = item
@@ -144,17 +145,63 @@ class Cluster:
                 write_whole(_journal(item) / name, content)
             yield result
 
+    @property
+    def room(self) -> int:
+        """Processors of the cluster."""
+        return max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+
+    def call[**P, A](
+        self, near: str, function: Callable[P, A], *args: P.args, **named: P.kwargs
+    ) -> Future[A]:
+        """Have a function called on the node `near` where that has room and lives, else on any.
+
+        The future raises `LostProcess` where its machine was lost again and again, and what the function
+        raised.
+        """
+        for value in (function, *args):
+            self._send_modules(value)
+        where: Any = "SPREAD"
+        if near:
+            where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(near, soft=True)
+        remote = self._ray.remote(max_retries=RETRIES, num_cpus=1, scheduling_strategy=where)(function)
+        theirs, ours = remote.remote(*args, **named).future(), Future[A]()
+
+        def settle(ended: Future[A]) -> None:
+            error = ended.exception()
+            if error is None:
+                ours.set_result(ended.result())
+            else:
+                ours.set_exception(self._said(error))
+
+        theirs.add_done_callback(settle)
+        return ours
+
+    def on_every_node(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have a function called once on every machine that lives."""
+        affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
+        remote = self._ray.remote(num_cpus=0)(function)
+        self._ray.wait(
+            [remote.options(scheduling_strategy=affinity(node, soft=False)).remote(*args) for node in nodes],
+            num_returns=len(nodes),
+            timeout=PATIENCE,
+        )
+
     def _hand_out(self, function: Callable[[Any], Any], item: Any) -> Any:
         """A reference to what comes back; the item's folders go along."""
-        for module in _own_modules(item) | _own_modules(function):
-            self._ray.cloudpickle.register_pickle_by_value(sys.modules[module])
-
+        self._send_modules(item)
+        self._send_modules(function)
         folders = {name: self._send(path) for name, path in _paths(item).items() if name != JOURNAL}
         digests = {name: digest for name, (digest, _) in folders.items()}
         gpu = GPU_SHARE if str(getattr(item, "device", "cpu")).startswith("cuda") else 0
         return self._far.options(num_cpus=1, num_gpus=gpu).remote(
             function, item, digests, *(reference for _, reference in folders.values())
         )
+
+    def _send_modules(self, value: Any) -> None:
+        """Have the user's own modules that a value needs sent along with it."""
+        for module in _own_modules(value):
+            self._ray.cloudpickle.register_pickle_by_value(sys.modules[module])
 
     def _send(self, folder: Path) -> tuple[str, Any]:
         """(digest, reference) of a folder's files, which are put into the cluster's memory once."""
@@ -172,22 +219,26 @@ class Cluster:
         return self._sent[key]
 
     def _fetch(self, reference: Any) -> tuple[Any, Files]:
-        lost = self._ray.exceptions
         try:
             return self._ray.get(reference)
-        except lost.RayTaskError as error:
-            raise error.cause from None
-        except (
-            lost.WorkerCrashedError,
-            lost.NodeDiedError,
-            lost.OutOfMemoryError,
-            lost.ObjectLostError,
-        ) as error:
-            raise LostProcess(
+        except self._ray.exceptions.RayError as error:
+            raise self._said(error) from None
+
+    def _said(self, error: Any) -> BaseException:
+        """What is to be raised here: what a job raised, or a sentence where it was lost."""
+        lost = self._ray.exceptions
+        if isinstance(error, lost.RayTaskError):
+            return error.cause or error
+        if isinstance(
+            error,
+            (lost.WorkerCrashedError, lost.NodeDiedError, lost.OutOfMemoryError, lost.ObjectLostError),
+        ):
+            return LostProcess(
                 f"a job was lost {RETRIES + 1} times with the process or the machine that played it "
                 f"({type(error).__name__}); nothing that was finished is lost: give the same command again "
                 "to go on"
-            ) from error
+            )
+        return error
 
 
 def _paths(item: Any) -> dict[str, Path]:

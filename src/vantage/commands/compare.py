@@ -33,7 +33,11 @@ def study(
     out: Annotated[Path | None, usually("runs/study-NAME")] = None,
     results: Rows = None,
     workers: Annotated[
-        int, tyro.conf.arg(help="Cells that run at once, one core each; 0: one per core.")
+        int | str,
+        tyro.conf.arg(
+            metavar="N",
+            help="Cells that run at once, a core each; 0: one per core; ray or ray:ADDRESS: on a cluster.",
+        ),
     ] = 0,
     arms: Annotated[tuple[str, ...], usually("all", "ARM [ARM ...]")] = (),
     tasks: Annotated[tuple[str, ...], usually("all", "TASK [TASK ...]")] = (),

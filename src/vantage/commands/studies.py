@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vantage.commands.names import Named, find
-from vantage.commands.runs import worker_count
+from vantage.commands.runs import processes
 from vantage.core.stats import wilson
 from vantage.disk.files import check_writable
 from vantage.disk.lock import alone
@@ -43,7 +43,7 @@ def start_study(
     *,
     seeds: int,
     first_seed: int = 0,
-    workers: int = 0,
+    workers: int | str = 0,
     arms: tuple[str, ...] = (),
     tasks: tuple[str, ...] = (),
 ) -> None:
@@ -56,9 +56,9 @@ def start_study(
 
     check_writable(out, folder=True)
     check_writable(results, folder=True)
-    numbers, processes = range(first_seed, first_seed + seeds), worker_count(workers)
+    numbers, places = range(first_seed, first_seed + seeds), processes(workers)
     with working_in(out), Results.alone(results, study) as stored:
-        run_study(study, stored, out, seeds=numbers, workers=processes, arms=arms, tasks=tasks)
+        run_study(study, stored, out, seeds=numbers, workers=places, arms=arms, tasks=tasks)
 
 
 def working_in(work: Path) -> AbstractContextManager[None]:

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,6 +56,7 @@ from vantage.study.plan import (
     WholeRun,
 )
 from vantage.study.practised import Practised, measure_practice
+from vantage.study.provenance import this_machine
 from vantage.threads import one_thread
 
 STARTS = ".starts"
@@ -105,6 +107,8 @@ class CellRows:
     """One row per round and stop threshold."""
     practised: Practised
     """How practice went; empty tables of an arm that does not practise."""
+    machine: Mapping[str, str]
+    """What it ran on, by column of cells.parquet (`provenance.this_machine`)."""
 
 
 def finished(study: Study, cell: Cell, work: Path) -> bool:
@@ -169,6 +173,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
         starts=_stack([one.starts for one in measured]),
         stops=_stack([one.stops for one in measured]),
         practised=practised,
+        machine=this_machine(),
     )
 
 

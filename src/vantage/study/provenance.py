@@ -6,9 +6,10 @@ the arms are paired less well: the difference between them holds the difference 
 policies too.
 """
 
+import os
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 
 from vantage.algorithms.run import supervised_part
 from vantage.config import brief
+from vantage.disk.record import git_commit
 from vantage.report.table import Table
 from vantage.study.arms import title
 from vantage.study.measure import Table as Rows
@@ -33,6 +35,16 @@ LIBRARIES = "libraries"
 """Column of cells.parquet: versions of the libraries that round numbers."""
 COLUMNS = (SUPERVISED, PROCESSOR, LIBRARIES)
 """Empty in rows that were stored before rows said it."""
+
+
+def this_machine() -> Mapping[str, str]:
+    """What the columns of cells.parquet say of the machine that a cell runs on, and of its code."""
+    return {
+        "commit": git_commit() or "unknown",
+        "machine": f"{os.cpu_count()} x {platform.machine()}",
+        PROCESSOR: processor(),
+        LIBRARIES: libraries(),
+    }
 
 
 @cache

@@ -16,8 +16,6 @@ docs/results/study-state/study.json      the plan
                          pace.parquet      one row per world: how near to its speed limit the robot is driven
 """
 
-import os
-import platform
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +27,6 @@ import numpy as np
 from vantage.config import first_difference, from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.lock import alone
-from vantage.disk.record import git_commit
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.study.cells import Cell, CellRows
 from vantage.study.meanings import MEANINGS, meanings_of, write_meanings
@@ -45,7 +42,7 @@ from vantage.study.plan import (
     WholeRun,
 )
 from vantage.study.provenance import COLUMNS as PROVENANCE
-from vantage.study.provenance import LIBRARIES, PROCESSOR, SUPERVISED, libraries, processor
+from vantage.study.provenance import SUPERVISED
 from vantage.types import VantageError
 
 KEY = ("task", "arm", "seed")
@@ -115,12 +112,9 @@ class Results:
         about: Table = {
             "fingerprint": np.array([self.study.fingerprint(arm, task)]),
             "seconds": np.array([rows.seconds]),
-            "commit": np.array([git_commit() or "unknown"]),
-            "machine": np.array([f"{os.cpu_count()} x {platform.machine()}"]),
             MEANINGS: np.array([write_meanings(meanings_of(self.study, arm, task))]),
             SUPERVISED: np.array([rows.supervised]),
-            PROCESSOR: np.array([processor()]),
-            LIBRARIES: np.array([libraries()]),
+            **{column: np.array([said]) for column, said in rows.machine.items()},
         }
 
         new: dict[str, Table] = {

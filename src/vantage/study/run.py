@@ -1,18 +1,20 @@
 """A study and seeds in, every missing cell out.
 
-Parents come before children; cells run on one core each, as many at once as there are workers.
+Parents come before children; cells run on one core each, as many at once as there is room for (`places.py`).
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from vantage.collect.workers import RETRIES, open_workers
+from vantage.collect.cluster import Ray
+from vantage.collect.workers import RETRIES
 from vantage.study.board import Board
-from vantage.study.cells import Cell, CellRows, finished, run_cell
+from vantage.study.cells import Cell, CellRows
+from vantage.study.places import Places, open_places
 from vantage.study.plan import Study
 from vantage.study.rows import Results
 
@@ -32,12 +34,12 @@ class Wanted:
 def wanted_cells(
     study: Study,
     seeds: Iterable[int],
-    work: Path,
+    made: Callable[[Cell], bool],
     done: set[Cell],
     arms: tuple[str, ...] = (),
     tasks: tuple[str, ...] = (),
 ) -> Wanted:
-    """Cells without rows, and the ancestors that they need.
+    """Cells without rows, and the ancestors that they need and that are not `made`; `done`: those with rows.
 
     Seed by seed, so that an interrupted study is a balanced one.
     """
@@ -55,7 +57,7 @@ def wanted_cells(
                     continue
                 for ancestor in study.ancestry(arm)[:-1]:
                     needed = Cell(task=task.name, arm=ancestor.name, seed=seed)
-                    if ancestor.name not in by_arm and not finished(study, needed, work):
+                    if ancestor.name not in by_arm and not made(needed):
                         by_arm[ancestor.name] = needed
                         if needed in done:
                             again.add(needed)
@@ -71,7 +73,7 @@ def run_study(
     work: Path,
     *,
     seeds: Iterable[int],
-    workers: int,
+    workers: int | Ray,
     arms: tuple[str, ...] = (),
     tasks: tuple[str, ...] = (),
 ) -> None:
@@ -79,49 +81,53 @@ def run_study(
 
     Started again, it goes on where it was, inside cells too.
     """
-    wanted = wanted_cells(study, seeds, work, results.done(), arms, tasks)
-    board = Board(study, results, wanted.cells, workers)
-    board.announce()
-    if not wanted.cells:
-        return
+    with open_places(study, work, workers) as places:
+        stored = results.done()
+        wanted = wanted_cells(study, seeds, lambda cell: places.made(cell, stored), stored, arms, tasks)
+        board = Board(study, results, wanted.cells, places.room)
+        board.announce()
+        if wanted.cells:
+            with board:
+                _run_all(study, results, places, board, wanted)
 
+
+def _run_all(study: Study, results: Results, places: Places, board: Board, wanted: Wanted) -> None:
     waiting = list(wanted.cells)
     running: dict[Future[CellRows], Cell] = {}
 
     # A pool plays a list of jobs in any order; cells wait for their parents, so each is handed over by
     # itself.
-    preload = ("vantage.study.cells", "vantage.worlds.metaworld.world")
     lost = Counter[Cell]()
-    with open_workers(workers, preload=preload, quiet=True) as processes, board:
-        while waiting or running:
-            ready = [cell for cell in waiting if _may_run(study, cell, work, waiting, running)]
-            for cell in ready[: workers - len(running)]:
-                waiting.remove(cell)
-                running[processes.submit(run_cell, study, cell, work)] = cell
-            board.show(running.values(), len(waiting))
+    done = results.done()
+    while waiting or running:
+        under_way = {*waiting, *running.values()}
+        ready = [cell for cell in waiting if _may_run(study, cell, places, done, under_way)]
+        for cell in ready[: places.room - len(running)]:
+            waiting.remove(cell)
+            running[places.submit(cell)] = cell
+        board.show(running.values(), len(waiting))
 
-            try:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    rows = future.result()
-                    cell = running.pop(future)
-                    if cell not in wanted.again:
-                        results.add(rows)
-                    board.finished(rows)
-            except BrokenProcessPool:
-                # One worker's death ends them all. Their cells go on where they were, in fresh processes.
-                lost.update(running.values())
-                waiting[:0] = running.values()
-                running.clear()
-                processes.renew(given_up=max(lost.values()) > RETRIES)
+        try:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                rows = future.result()
+                cell = running.pop(future)
+                done.add(cell)
+                if cell not in wanted.again:
+                    results.add(rows)
+                board.finished(rows)
+        except BrokenProcessPool:
+            # One worker's death ends them all. Their cells go on where they were, in fresh processes.
+            lost.update(running.values())
+            waiting[:0] = running.values()
+            running.clear()
+            places.renew(given_up=max(lost.values()) > RETRIES)
 
 
-def _may_run(
-    study: Study, cell: Cell, work: Path, waiting: list[Cell], running: dict[Future[CellRows], Cell]
-) -> bool:
-    """Whether a cell has no parent, or one that is finished."""
+def _may_run(study: Study, cell: Cell, places: Places, done: set[Cell], under_way: set[Cell]) -> bool:
+    """Whether a cell has no parent, or one that is made."""
     after = study.arm(cell.arm).after
     if not after:
         return True
 
     parent = Cell(task=cell.task, arm=after, seed=cell.seed)
-    return parent not in waiting and parent not in running.values() and finished(study, parent, work)
+    return parent not in under_way and places.made(parent, done)

@@ -1,0 +1,117 @@
+"""Cells of a study on a Ray cluster of two nodes have the rows of this machine, also where a node dies."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster as Machines
+
+from vantage.collect.cluster import Ray
+from vantage.collect.operators import Rescue
+from vantage.commands.studies import find_study
+from vantage.learn.critic.fit import CriticFit
+from vantage.stages.collect import Rollouts
+from vantage.stages.evaluate import Evaluation
+from vantage.stages.fit_policy import PolicyFit
+from vantage.study.cells import Cell, CellRows
+from vantage.study.plan import Online, Study, Supervised
+from vantage.study.rows import TABLES, Results
+from vantage.study.run import run_study
+
+OPERATOR = Rescue(permission=0.8, stuck_after=15, late_at=0.5, extension=60)
+
+
+def little_study() -> Study:
+    """A supervised policy, one that stands on it, and one that stands on that."""
+    debug = find_study("debug")
+    shared = debug.shared
+    base = replace(
+        shared,
+        supervision=replace(shared.supervision, supervised=PolicyFit(steps=40, batch=32)),
+        improvement=replace(
+            shared.improvement, fit=PolicyFit(steps=10, batch=32), critic=CriticFit(steps=10, folds=1)
+        ),
+        rollouts=Rollouts(per_world=4, operator=OPERATOR),
+        evaluation=Evaluation(per_world=3),
+    )
+    return Study(
+        base=base,
+        tasks=(replace(debug.tasks[0], demonstrations=3),),
+        arms=(
+            Supervised(),
+            Online(name="habc", rounds=1),
+            Online(name="habc-more", after="habc", rounds=1),
+        ),
+        order=("sft", "habc", "habc-more"),
+        contrasts=(),
+    )
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    """Two nodes of one processor; the second one may be taken away."""
+    started = Machines(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}, connect=False
+    )
+    started.add_node(num_cpus=1, wait=True)
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The study's rows, made on this machine."""
+    folder = tmp_path_factory.mktemp("study")
+    rows = Results.open(folder / "here", little_study())
+    run_study(rows.study, rows, folder / "work", seeds=[0, 1], workers=1)
+    return rows
+
+
+def rows_of(results: Results) -> dict[str, dict[Cell, list[tuple]]]:
+    """Table -> cell -> its rows, without what clocks and machines say."""
+    found: dict[str, dict[Cell, list[tuple]]] = {}
+    for name in TABLES:
+        table = results.tables[name]
+        kept = [column for column in table if column not in ("seconds", "commit")]
+        cells = found.setdefault(name, {})
+        for row in zip(*(table[column] for column in kept), strict=True):
+            values = dict(zip(kept, row, strict=True))
+            cell = Cell(task=str(values["task"]), arm=str(values["arm"]), seed=int(values["seed"]))
+            cells.setdefault(cell, []).append(tuple(str(value) for value in row))
+    return found
+
+
+def test_a_study_on_a_cluster_has_the_rows_of_one_machine_though_a_node_dies(
+    here: Results, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = here.study
+    there = Results.open(tmp_path / "there", study)
+    add, gone = there.add, threading.Event()
+
+    def lose_a_machine_after_the_first(self: Results, rows: CellRows) -> None:
+        add(rows)
+        if not gone.is_set():
+            (second,) = machines.worker_nodes
+            machines.remove_node(second, allow_graceful=False)
+            gone.set()
+
+    monkeypatch.setattr(Results, "add", lose_a_machine_after_the_first)
+    run_study(study, there, tmp_path / "nothing", seeds=[0, 1], workers=Ray(str(machines.address)))
+    assert gone.is_set() and len(there.done()) == 6
+    assert rows_of(there) == rows_of(here)
+
+    assert not (tmp_path / "nothing").exists(), "a cluster keeps nothing here"
+    assert not list(Path(tempfile.gettempdir()).glob("vantage-study-*")), "nor there, when it is through"
+
+
+def test_what_a_cell_stands_on_is_made_again_where_it_is_not(
+    here: Results, machines: Machines, tmp_path: Path
+) -> None:
+    wanted, study = rows_of(here), here.study
+    here.drop([Cell(task=study.tasks[0].name, arm="habc-more", seed=0)])
+    run_study(study, here, tmp_path / "nothing", seeds=[0], workers=Ray(str(machines.address)))
+    # The rows that were made last stand last.
+    assert rows_of(here) == wanted
