@@ -1,8 +1,10 @@
 """Simulated worlds and their pictures: ours over stock, each pair in one run."""
 
+import importlib
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import gymnasium
@@ -10,6 +12,8 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from benchmarks.timing import Row, median_interval, seconds_per_call
+from vantage.worlds.bimanual.build import build_expert, build_world
+from vantage.worlds.bimanual.spec import TASKS
 from vantage.worlds.gymnasium.spec import Gymnasium
 from vantage.worlds.gymnasium.world import make
 from vantage.worlds.metaworld.tasks import MT10
@@ -121,8 +125,42 @@ def aloha_frames(calls: int = 40, size: tuple[int, int] = (96, 128)) -> Row:
     fast = seconds_per_call(ours, calls)
     world.close()
 
+    return Row.of_rates(1 / fast, 1 / _stock_aloha(max(calls // 20, 1)))
+
+
+def two_arms_and_cloth(tasks: Sequence[str] = TASKS, calls: int = 160, chunk: int = 8) -> Row:
+    """Control steps of the bimanual worlds with three 96 px pictures at every chunk's start, the operator's
+    actions, per second, mean time over tasks; over gym-aloha's stock step, which draws three large pictures
+    of a rigid cube."""
+
+    def ours(task: str) -> float:
+        world, expert = build_world(task), build_expert(task)
+        world.reset(0)
+        actions: list[np.ndarray] = []
+        for _ in range(calls):
+            actions.append(expert.act(world.environment_state()))
+            world.step(actions[-1])
+
+        def step(number: int) -> None:
+            if number == 0:
+                world.reset(0)
+            if number % chunk == 0:
+                world.images()
+            world.step(actions[number])
+
+        seconds = seconds_per_call(step, calls)
+        world.close()
+        return seconds
+
+    return _over(tasks, ours, lambda _: _stock_aloha(2))
+
+
+@cache
+def _stock_aloha(calls: int) -> float:
+    """Seconds of a stock step of gym-aloha's cube."""
+    importlib.import_module(CUBE.package)  # which registers it
     env: Any = gymnasium.make(CUBE.id, obs_type="pixels_agent_pos", disable_env_checker=True)
     env.reset(seed=0)
-    slow = seconds_per_call(lambda _: env.step(np.zeros(14, np.float32)), max(calls // 20, 1), repeats=1)
+    seconds = seconds_per_call(lambda _: env.step(np.zeros(14, np.float32)), calls, repeats=1)
     env.close()
-    return Row.of_rates(1 / fast, 1 / slow)
+    return seconds

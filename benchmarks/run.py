@@ -16,6 +16,7 @@ from benchmarks.bench_envs import (
     metaworld_reset,
     metaworld_step,
     render_96px,
+    two_arms_and_cloth,
 )
 from benchmarks.bench_frames import large_windows
 from benchmarks.bench_loop import habc_step_overhead, two_workers
@@ -42,6 +43,7 @@ BENCHES = (
     Bench("metaworld_reset", metaworld_reset, "at least 10", "resets/s"),
     Bench("gymnasium_step", gymnasium_step, "at most 1.05", "s/step"),
     Bench("aloha_frames", aloha_frames, "at least 20", "steps/s"),
+    Bench("two_arms_and_cloth", two_arms_and_cloth, "at least 10", "steps/s"),
     Bench("chunk_windows", chunk_windows, "at least 100", "samples/s"),
     Bench("large_windows", large_windows, "at least 5", "windows/s of a core"),
     Bench("weighted_step_over_lerobot", weighted_step_over_lerobot, "at most 1.05", "s/step"),

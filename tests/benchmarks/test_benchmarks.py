@@ -18,6 +18,7 @@ from benchmarks.bench_envs import (
     metaworld_reset,
     metaworld_step,
     render_96px,
+    two_arms_and_cloth,
 )
 from benchmarks.bench_frames import large_windows
 from benchmarks.bench_loop import RoundSize, habc_step_overhead, two_workers
@@ -43,6 +44,7 @@ TOY: dict[str, Callable[[], Row]] = {
     "metaworld_reset": partial(metaworld_reset, tasks=["reach-v3"], calls=2),
     "gymnasium_step": partial(gymnasium_step, calls=2, pairs=1),
     "aloha_frames": partial(aloha_frames, calls=1, size=(24, 32)),
+    "two_arms_and_cloth": partial(two_arms_and_cloth, tasks=("sack-draw",), calls=8),
     "chunk_windows": partial(chunk_windows, episodes=2, length=20, seconds=0.05),
     "large_windows": partial(large_windows, (48, 64), episodes=2, length=6, seconds=0.05),
     "weighted_step_over_lerobot": partial(weighted_step_over_lerobot, TINY),
