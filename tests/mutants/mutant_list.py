@@ -500,8 +500,8 @@ STAGE_MUTANTS = (
             "flow_loss(elementwise, torch.ones_like(windows.mask),",
         ),
         sampling_ignored=(
-            "loader.stream(sampling, seed",
-            "loader.stream(np.full_like(sampling, 1 / len(sampling)), seed",
+            "        sampling, seed, range(first, settings.steps)",
+            "        np.full_like(sampling, 1 / len(sampling)), seed, range(first, settings.steps)",
         ),
         weight_and_sampling_exchanged=(
             'return columns["weight"].astype(np.float32), columns["sampling"]',
@@ -971,6 +971,32 @@ POLICY_MUTANTS = (
         view_keeps_what_is_never_drawn=("segment_end[sampling > 0]", "segment_end"),
         view_shows_the_episodes_beginning=(" + segment.frame / of.info.fps", ""),
         view_by_the_sources_index=("INDEX: columns[INDEX],", "INDEX: experience.index[rows],"),
+    ),
+    *_in(
+        "data/audit.py",
+        "tests/data/test_audit.py",
+        missing_successes_unsaid=("    if not credit.viability_successes:\n", "    if False:\n"),
+        missing_failures_unsaid=("    if not credit.viability_failures:\n", "    if False:\n"),
+        failed_demonstrations_counted_as_rollouts=(
+            "rollouts_failed=judged.count(False)",
+            "rollouts_failed=ended.count(False)",
+        ),
+        failed_demonstrations_taken_from_rollouts=(
+            "rollouts_succeeded=judged.count(True)",
+            "rollouts_succeeded=ended.count(True) - int(table.demo.sum())",
+        ),
+    ),
+    *_in(
+        "batch.py",
+        "tests/faults/test_public_faults.py",
+        pictures_of_any_kind=("if pictures.dtype != torch.uint8:", "if False:"),
+    ),
+    *_in(
+        "algorithms/plan.py",
+        FINETUNE,
+        plan_without_features=("+ features * per_feature", ""),
+        plan_without_demonstrations_first=("+ supervised * supervised_per_step", ""),
+        plan_counts_features_of_rules_without_critic=("int(weighing.reads_values) +", "1 +"),
     ),
     *_in(
         "algorithms/finetune.py",

@@ -131,11 +131,10 @@ def fit_interleaved(
     first, lines = learner.done, lines_up_to(resume.with_suffix(".jsonl"), learner.done)
 
     policy.train()
+    batches = prefetch(learner.batch_at, range(first, fit.steps), threads=compute.workers)
     with global_generator_kept(), bar("actor and critic", fit.steps, "steps") as advance:
         advance(first)
-        for step, batch in enumerate(
-            prefetch(learner.batch_at, range(first, fit.steps), threads=compute.workers), start=first
-        ):
+        for step, batch in enumerate(batches, start=first):
             torch.manual_seed(seed_for("dropout", seed, step, 0))  # of the one process
             row = learner.update(step, *batch)
             if step % fit.log_every == 0 or step + 1 == fit.steps:
