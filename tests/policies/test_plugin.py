@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import save_file
 from test_documented_commands import LINES, RUN_WHOLE
 
+from vantage.algorithms.finetune import Recordings, export_weights
 from vantage.batch import Observation
 from vantage.cli import dispatch
 from vantage.disk.layout import Round
@@ -93,6 +94,32 @@ def test_what_lerobot_cannot_weigh_is_said(recorded: Path) -> None:
     config = SimpleNamespace(type="vantage", progress_path=None, extra_params={})
     with pytest.raises(VantageError, match=r"name the ledger with --sample_weighting.progress_path"):
         stock.make_sample_weighter(config, None, torch.device("cpu"))
+
+
+def test_lerobot_reads_our_viability_as_progress(recorded: Path, tmp_path: Path) -> None:
+    """The file that LeRobot's viewer draws, by the one reader of it that LeRobot has."""
+    from lerobot.rewards.sarm.rabc import RABCWeights
+
+    here = Round.of(recorded, 2)
+    recordings = Recordings((), (Round.of(recorded, 1), here))
+    shown = next(
+        path
+        for path in export_weights(recordings, tmp_path)
+        if path.name.startswith("02-") and "sarm" in path.name
+    )
+    stock = RABCWeights(shown, chunk_size=8, device=torch.device("cpu"))
+
+    ledger, labels = read_parquet(here.weights), read_parquet(here.labels)
+    own = ledger["round"] == 2
+    p_v = dict(
+        zip(ledger["index"][own].tolist(), ledger["p_v"][own].astype(np.float32).tolist(), strict=True)
+    )
+    assert stock.progress_lookup == p_v
+    assert stock.episode_lookup == dict(
+        zip(labels["index"].tolist(), labels["episode_index"].tolist(), strict=True)
+    )
+    weights, _ = stock.compute_batch_weights({"index": torch.arange(int(own.sum()))})
+    assert weights.isfinite().all()
 
 
 def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path) -> None:
