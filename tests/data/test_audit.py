@@ -386,6 +386,17 @@ def test_what_can_be_read_is_looked_at_whatever_is_wrong(episode: Make, dataset:
     said(found, "read it with --driver policy", ".mp4", level=Level.FAILURE)
 
 
+def test_a_csv_that_cannot_be_read_is_the_whole_of_what_is_said(
+    episode: Make, dataset: Write, tmp_path: Path
+) -> None:
+    """Nothing was recorded, it said, and to record on: somebody had, with a semicolon."""
+    root, csv = dataset([episode(6, seed=seed) for seed in range(2)]), tmp_path / "o.csv"
+    csv.write_text("episode_index;success\n0;1\n1;0\n")
+    found = audit(root, csv)
+    assert len(found.failures) == len(found.problems) == 1 and "its separator is `;`" in found.failures[0]
+    assert found.advice == found.unlearnable == () and found.credit is None
+
+
 def test_labels_that_do_not_cover_the_dataset(episode: Make, dataset: Write, tmp_path: Path) -> None:
     root = dataset([episode(5)])
     label(root, tmp_path / "l.parquet")

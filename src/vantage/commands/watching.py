@@ -153,8 +153,9 @@ def table_lines(calibrated: "Watch") -> list[str]:
             "no threshold saves anything at that price: it will never call (a larger --lost buys more)"
         )
     else:
+        predictions = "1 prediction" if alarm.patience == 1 else f"{alarm.patience} predictions"
         lines.append(
-            f"it calls when p_v stays below {alarm.threshold:.2f} for {alarm.patience} predictions "
+            f"it calls when p_v stays below {alarm.threshold:.2f} for {predictions} "
             f"({alarm.patience * calibrated.execute / calibrated.fps:.1f} s)"
         )
     return lines

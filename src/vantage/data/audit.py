@@ -170,7 +170,7 @@ def audit(
             advice=(),
         )
 
-    attempts, unjudged = _attempts(table, outcomes, faults)
+    attempts, unjudged, unread = _attempts(table, outcomes, faults)
     doubt = faults.tried(unproven, table, outcomes)
     findings = [
         *unjudged,
@@ -183,7 +183,7 @@ def audit(
         findings += faults.tried(_listed, look_at_pictures, table) or ()
 
     described = _labels(table, attempts, labels, faults)
-    credit = None if unjudged or described is None else _credit(described)
+    credit = None if unjudged or unread or described is None else _credit(described)
     facts = _facts(table, attempts)
     lacks = unlearnable(facts, credit)
     return Audit(
@@ -193,7 +193,7 @@ def audit(
         credit=credit,
         weighing=weighing,
         unlearnable=tuple(finding.text for finding in lacks),
-        advice=tuple(advice(facts, credit)),
+        advice=() if unread else tuple(advice(facts, credit)),
     )
 
 
@@ -234,19 +234,22 @@ def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
 
 
-def _attempts(table: Table, outcomes: Path | None, faults: Faults) -> tuple[list[Attempt], list[Finding]]:
-    """The attempts, and what is said where nobody says how any of them ended."""
+def _attempts(
+    table: Table, outcomes: Path | None, faults: Faults
+) -> tuple[list[Attempt], list[Finding], bool]:
+    """The attempts; what is said where nobody says how any of them ended; and whether somebody says it in a
+    way that cannot be read, so that nothing follows from their number."""
     whole = [
         Attempt(episode=episode, number=0, rows=rows, outcome=None, source=None)
         for episode, rows in enumerate(table.slices)
     ]
     try:
-        return attempts_of(table, outcomes), []
+        return attempts_of(table, outcomes), [], False
     except NoOutcomes:
-        return whole, [missing_outcomes()]
+        return whole, [missing_outcomes()], False
     except VantageError as error:
         faults.add(str(error))
-        return whole, []
+        return whole, [], True
 
 
 def _facts(table: Table, attempts: Sequence[Attempt]) -> Facts:
@@ -391,7 +394,10 @@ def advice(facts: Facts, credit: Credit | None) -> list[str]:
     if facts.demonstrations == len(facts.lengths):
         return []
     if credit is None:
-        return ["say how the episodes ended, one line each in a csv: nothing can be credited without it"]
+        return [
+            "say how the episodes ended (`vantage outcomes DATASET`, or one line each in a csv): nothing can "
+            "be credited without it"
+        ]
 
     steps: list[str] = []
     rollouts = sum(

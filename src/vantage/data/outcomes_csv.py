@@ -187,8 +187,8 @@ def unproven(table: Table, path: Path | None) -> str:
     return (
         f"{path} names {len(named):,} of {len(wanted):,} episodes, and nothing in it shows which recordings "
         "they are (no column fingerprint): its numbers are taken as those of the data set as it is now. If "
-        "episodes were deleted, split or merged since it was written, number its lines again (this warning "
-        "ends with a line for every episode, empty where nobody knows the outcome)"
+        "episodes were deleted, split or merged since it was written, number its lines again (a csv with a "
+        "line for every episode, empty where nobody knows the outcome, is not doubted)"
     )
 
 
