@@ -147,6 +147,6 @@ def in_ranges(numbers: Sequence[int]) -> str:
 def missing_outcomes() -> Finding:
     """What is said where nobody says how any episode ended."""
     return failure(
-        "no outcome is recorded (no column `next.success`); say them with `vantage outcomes DATASET`, or in a "
-        "csv (--outcomes)"
+        "no outcome is recorded (no column `next.success`); say them with `vantage outcomes DATASET` or in "
+        "a csv (--outcomes)"
     )
