@@ -261,6 +261,22 @@ def test_a_quick_hand_is_not_kept_waiting(dataset: Copy, serve: Serve, tab: Tab)
     assert [said(root, number)[0].said for number in range(4)] == [*words]
 
 
+def test_a_hundred_episodes_fit_into_ten_minutes(dataset: Copy, serve: Serve, tab: Tab) -> None:
+    """Six seconds each: from a press to the next episode's pictures takes a small part of them."""
+    tab.goto(serve(dataset("films")).address)
+    tab.wait_for_selector(IDLE)
+    until(lambda: tab.evaluate(SHOWN, 0), lambda grey: grey is not None)
+    waited: list[float] = []
+    for episode, key in ((1, "s"), (2, "f"), (3, "u")):
+        began = time.monotonic()
+        press(tab, key)
+        assert at(tab)[0] == episode
+        for camera in (0, 1):
+            until(lambda: tab.evaluate(SHOWN, camera), lambda grey: grey is not None)  # noqa: B023
+        waited.append(time.monotonic() - began)
+    assert np.median(waited) < 2, waited
+
+
 def test_the_curve_appears_when_the_critic_has_looked(
     recorded: Path, serve: Serve, tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
