@@ -166,6 +166,27 @@ def test_a_plan_says_what_there_is_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_was_learned_from_is_not_named_again(
+    tuned: Path, recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The recordings of the run before are learned from anyway; a copy under another name is said."""
+    again, out = recorded / "round-01" / "1-episodes", tmp_path / "second"
+    with pytest.raises(
+        VantageError, match=r"is one of the recordings of .*; name only what was recorded since"
+    ):
+        dispatch(["finetune", "--from", str(tuned), "--rollouts", str(again), "--out", str(out), "--plan"])
+    assert not out.exists()
+
+    copy = Path(shutil.copytree(again, tmp_path / "copy"))
+    csv = str(recorded / "round-01" / "outcomes.csv")
+    more = ["--rollouts", str(copy), "--outcomes", csv, "--out", str(out), "--plan"]
+    dispatch(["finetune", "--from", str(tuned), *more])
+    assert (
+        f"15 episodes of {copy} are in {again} too, frame by frame: they count twice"
+        in capfd.readouterr().out
+    )
+
+
 def planned(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
     capfd.readouterr()
     dispatch(words(recorded, tmp_path / "run", "--plan", "--json", *more))

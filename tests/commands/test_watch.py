@@ -124,7 +124,19 @@ def test_what_cannot_be_is_said(
         dispatch(words(run, 1, 1, *more))
     assert not (run / "guarded").exists()
     with pytest.raises(VantageError, match="holds no critic"):
-        dispatch(["watch", str(Round.of(run, 1).episodes), "--critic", str(run)])
+        dispatch(["watch", str(Round.of(run, 1).episodes), "--critic", str(run / "round-00")])
+
+
+def test_a_run_or_a_round_names_its_critic(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `vantage outcomes --critic` takes them: the last round that has one."""
+    monkeypatch.chdir(run)
+    said = []
+    for critic in (Round.of(run, 2).critic, Round.of(run, 2).folder, run):
+        dispatch([*words(run, 1, 1)[:2], "--critic", str(critic), *words(run, 1, 1)[4:]])
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2] and f"kept in {Round.of(run, 2).folder / 'watch.json'}" in said[0]
 
 
 def test_an_exported_policy_acts_the_same_and_can_be_watched(

@@ -408,6 +408,7 @@ def test_labels_that_do_not_cover_the_dataset(episode: Make, dataset: Write, tmp
         level=Level.FAILURE,
     )
     assert found.facts is not None and found.credit is None
+    assert found.advice == (), "outcomes were said; the labels are at fault"
 
 
 def test_demonstrations_and_datasets_without_outcomes(episode: Make, dataset: Write) -> None:

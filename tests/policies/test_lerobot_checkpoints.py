@@ -222,8 +222,12 @@ def test_a_rename_map_that_leads_nowhere_is_one_sentence(shelf: Callable[[str], 
     spec = LeRobotPolicy(
         path=str(shelf("smolvla")), rename_map=(("observation.images.front", "observation.images.camera9"),)
     )
-    with pytest.raises(VantageError, match=r"leads to observation.images.camera9, which .* does not look at"):
+    looks = "it looks at observation.images.front, observation.images.wrist, observation.state (on the left"
+    with pytest.raises(
+        VantageError, match=r"leads to observation.images.camera9, which .* does not look at"
+    ) as refused:
         spec.interface(facts())
+    assert looks in str(refused.value), "and at no true state"
 
 
 @pytest.mark.parametrize("kind", ["pi0", "pi05"])

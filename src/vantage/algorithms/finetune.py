@@ -52,6 +52,7 @@ from vantage.policies.lerobot.preset import Preset
 from vantage.policies.lerobot.spec import LeRobotPolicy
 from vantage.policies.protocol import Interface
 from vantage.policies.spec import DataFacts
+from vantage.progress import say
 from vantage.seeding import seed_for
 from vantage.stages.fit_policy import PolicyFit, fit_policy
 from vantage.stages.label import label
@@ -137,9 +138,23 @@ class FineTune:
             raise VantageError(f"{twice} is named twice; a data set holds demonstrations or rollouts, once")
         for path in recordings:
             read_info(path)
+        self._check_new(recordings)
         for path in self.outcomes:
             if path != ITS_OWN:
                 check_outcomes(path)
+
+    def _check_new(self, recordings: Sequence[Path]) -> None:
+        """Raise VantageError for a data set that the earlier run has learned from: it would count twice."""
+        if self.previous is None:
+            return
+        known = recordings_of(self.previous, settings_of(self.previous)).rounds
+        past = {current.episodes.resolve() for current in known}
+        for path in recordings:
+            if path.resolve() in past:
+                raise VantageError(
+                    f"{path} is one of the recordings of {self.previous}, which are learned from again "
+                    "anyway; name only what was recorded since"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +267,8 @@ def prepare(run: Path, settings: FineTune) -> tuple[Recordings, Improver]:
 
     experience = load_experience(recordings.sources({}))
     check_credit(experience, settings)
+    for remark in copies_among(experience, recordings):
+        say(remark)
     interface = interface_of(settings.policy, facts_of_recordings(recordings, experience, settings.cameras))
     keep_pictures(recordings, interface, settings.storage)
     entering = enter(Round(run / "start"), recordings, interface, settings)
@@ -342,6 +359,25 @@ def check_credit(experience: Experience, settings: FineTune) -> None:
             "how episodes ended (vantage outcomes), or imitate corrections alone with "
             "--weighing.rule ImitDAgger"
         )
+
+
+def copies_among(experience: Experience, recordings: Recordings) -> list[str]:
+    """A sentence for every data set with episodes that stand in an earlier one too, frame by frame: both are
+    learned from, and they count twice."""
+    begins = np.flatnonzero(experience.frames.frame == 0)
+    round, content = experience.round[begins], experience.fingerprint[begins]
+    first: dict[int, int] = {}
+    twice: dict[tuple[int, int], int] = {}
+    for number, recording in zip(round.tolist(), content.tolist(), strict=True):
+        earlier = first.setdefault(recording, number)
+        if earlier != number:
+            twice[number, earlier] = twice.get((number, earlier), 0) + 1
+
+    paths = {current.number: current.episodes.resolve() for current in recordings.rounds}
+    return [
+        f"{count:,} episodes of {paths[number]} are in {paths[earlier]} too, frame by frame: they count twice"
+        for (number, earlier), count in twice.items()
+    ]
 
 
 def facts_of_recordings(

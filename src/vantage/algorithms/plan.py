@@ -22,6 +22,7 @@ from vantage.algorithms.finetune import (
     FineTune,
     Recordings,
     check_credit,
+    copies_among,
     facts_of_recordings,
     label_here,
     recordings_of,
@@ -168,6 +169,7 @@ def plan_finetune(settings: FineTune) -> Plan:
         label_here(run, recordings, settings)
         experience = load_experience(recordings.sources({}))
         check_credit(experience, settings)
+        copies = copies_among(experience, recordings)
         facts = facts_of_recordings(recordings, experience, settings.cameras)
         policy = build_policy(settings.policy, settings.seed, facts)
 
@@ -203,7 +205,7 @@ def plan_finetune(settings: FineTune) -> Plan:
         seconds=fit.steps * per_step + supervised * supervised_per_step + features * per_feature,
         memory=memory,
         pictures=tuple(pictures),
-        remarks=policy.remarks,
+        remarks=(*copies, *policy.remarks),
     )
 
 

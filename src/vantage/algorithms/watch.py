@@ -25,7 +25,7 @@ from vantage.core.weights import sigmoid
 from vantage.data.experience import Experience, load_experience
 from vantage.data.frames import make_frames
 from vantage.disk.files import read_json, whole_folder, write_json
-from vantage.disk.layout import Source
+from vantage.disk.layout import CRITIC_WEIGHTS, Source
 from vantage.disk.record import entering_actor
 from vantage.learn.critic.panel import Panel, load_features, load_panel
 from vantage.learn.features import compute_features
@@ -66,8 +66,8 @@ def features_of(critic: Path) -> Path:
 
     Raises VantageError where it cannot be told.
     """
-    if not (critic / "critic.safetensors").is_file():
-        raise VantageError(f"{critic} holds no critic; name the 3-critic folder of a round")
+    if not (critic / CRITIC_WEIGHTS).is_file():
+        raise VantageError(f"{critic} holds no critic; name a run or a round that has one, or its 3-critic")
     entered = entering_actor(critic.resolve().parent)
     if entered is None or not (entered / "config.json").is_file():
         raise VantageError(

@@ -26,12 +26,10 @@ from vantage.data.v3.meta import Info
 from vantage.data.v3.meta import fingerprint as fingerprint_of_files
 from vantage.data.v3.schema import FINGERPRINT, INDEX
 from vantage.data.viability import Viability, stored_viability
-from vantage.disk.layout import Round
+from vantage.disk.layout import CRITIC_WEIGHTS, critic_in
 from vantage.disk.tables import write_parquet
 from vantage.progress import say
 from vantage.types import VantageError
-
-WEIGHTS = "critic.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,13 +182,6 @@ def compute(question: Question, out: Path) -> None:
         say(f"p_v is on the page now, and could not be kept for the next time ({error})")
 
 
-def critic_in(path: Path) -> Path | None:
-    """The folder of a critic: `path` itself, a round's, or of the last round of a run that has one."""
-    rounds = sorted(path.glob("round-*"), reverse=True) if path.is_dir() else []
-    folders = [path, *(Round(folder).critic for folder in (path, *rounds))]
-    return next((folder for folder in folders if (folder / WEIGHTS).is_file()), None)
-
-
 def cache_folder() -> Path:
     """Where computed values are kept."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -207,6 +198,6 @@ def _known(path: Path, fingerprints: Int64[np.ndarray, "M"], lengths: Int64[np.n
 
 def _key(critic: Path, info: Info) -> str:
     """Of a critic's values of a dataset: of the critic's weights, and of the dataset's files."""
-    digest = hashlib.blake2b((critic / WEIGHTS).read_bytes(), digest_size=16)
+    digest = hashlib.blake2b((critic / CRITIC_WEIGHTS).read_bytes(), digest_size=16)
     digest.update(fingerprint_of_files(info).encode())
     return digest.hexdigest()

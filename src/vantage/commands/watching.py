@@ -39,7 +39,7 @@ def watch(
 
     Args:
         dataset: Folder of a LeRobotDataset v3: episodes of the policy, with outcomes.
-        critic: 3-critic of a round.
+        critic: A run, a round or its 3-critic.
         outcomes: csv with the columns episode_index,success.
         features_of: The checkpoint whose features the critic reads, if it was moved.
         lost: Share of the successes that may be lost to false alarms.
@@ -52,10 +52,12 @@ def watch(
     """
     from vantage.algorithms import watch as watching
     from vantage.disk.files import check_writable
+    from vantage.disk.layout import critic_in
     from vantage.types import Reading, VantageError
 
     if not 0 <= lost <= 1:
         raise VantageError(f"--lost is {lost:g} and must be a share of the successes, from 0 to 1")
+    critic = critic_in(critic) or critic
     kept = critic.parent / watching.NAME
     checkpoint = policy or critic.parent / "5-actor"
     check_writable(kept)

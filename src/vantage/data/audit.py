@@ -193,7 +193,7 @@ def audit(
         credit=credit,
         weighing=weighing,
         unlearnable=tuple(finding.text for finding in lacks),
-        advice=() if unread else tuple(advice(facts, credit)),
+        advice=() if unread or described is None else tuple(advice(facts, credit)),
     )
 
 

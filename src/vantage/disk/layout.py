@@ -128,3 +128,14 @@ def round_folders(run: Path) -> list[Path]:
     """Folders of a run in which something is made, in the order in which they are."""
     names = ("start", "round-[0-9][0-9]*", "control-sft", "more")
     return [path for name in names for path in sorted(run.glob(name)) if path.is_dir()]
+
+
+CRITIC_WEIGHTS = "critic.safetensors"
+"""In the folder of a critic."""
+
+
+def critic_in(path: Path) -> Path | None:
+    """The folder of a critic: `path` itself, a round's, or of the last round of a run that has one."""
+    rounds = sorted(path.glob("round-*"), reverse=True) if path.is_dir() else []
+    folders = [path, *(Round(folder).critic for folder in (path, *rounds))]
+    return next((folder for folder in folders if (folder / CRITIC_WEIGHTS).is_file()), None)

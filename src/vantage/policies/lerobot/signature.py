@@ -301,9 +301,11 @@ def _refuse_unknown_renames(rename_map: Mapping[str, str], signature: Signature,
     known = {*signature.cameras, STATE, ENVIRONMENT_STATE}
     unknown = [theirs for theirs in rename_map.values() if theirs not in known]
     if unknown:
+        states = {STATE: signature.state_dim, ENVIRONMENT_STATE: signature.environment_dim}
+        seen = [*signature.cameras, *(key for key, dim in states.items() if dim is not None)]
         raise VantageError(
-            f"the rename map leads to {unknown[0]}, which {name} does not look at; "
-            f"it looks at {', '.join(sorted(known))}"
+            f"the rename map leads to {unknown[0]}, which {name} does not look at; it looks at "
+            f"{', '.join(sorted(seen))} (on the left stands the key of the data, on the right the policy's)"
         )
 
 
