@@ -340,10 +340,10 @@ class Bounded:
         ("count", "3", "Bounded.count is '3'; it must be a whole number"),
         ("ratio", 0.0, r"Bounded.ratio is 0.0; it must be above 0 and below 1"),
         ("ratio", 1, "above 0 and below 1"),
-        ("ratio", math.nan, "Bounded.ratio is nan; it must be above 0 and below 1"),
+        ("ratio", math.nan, "Bounded.ratio is nan; it must be a finite number, above 0 and below 1"),
         ("maybe", 1.5, "at least 0 and at most 1"),
         ("pair", (1, 0), "Bounded.pair is 0; it must be at least 1"),
-        ("free", math.inf, "Bounded.free is inf; it must be finite"),
+        ("free", math.inf, "Bounded.free is inf; it must be a finite number$"),
     ],
 )
 def test_numbers_out_of_bounds_are_refused(name: str, value: object, says: str) -> None:

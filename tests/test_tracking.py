@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vantage import tracking
-from vantage.errors import missing_extra
+from vantage.errors import VantageError, missing_extra
 from vantage.tracking import Tracker, record, tracked
 
 
@@ -70,6 +70,24 @@ def test_a_tracker_that_fails_ends_the_curves_and_not_the_run(
         record("evaluation", 1, {"success": 0.5})
     assert tracker.told == 1
     assert "no route to the server" in capfd.readouterr().err
+
+
+def test_a_tracker_that_does_not_begin_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, run: Path, settings: object) -> Tracker:
+        (run / tracking.FOLDER).mkdir(parents=True)
+        raise RuntimeError("No API key configured.\nLong advice.")
+
+    monkeypatch.setattr(tracking, "_begin", refuse)
+    with (
+        pytest.raises(
+            VantageError, match=r"^the tracker wandb does not begin \(No API key configured\.\); mend"
+        ),
+        tracked("wandb", tmp_path / "arm", {}),
+    ):
+        pytest.fail("the run began")
+    assert not list((tmp_path / "arm").iterdir())
 
 
 def test_what_is_not_installed_is_named() -> None:

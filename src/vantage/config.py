@@ -96,8 +96,11 @@ def _check_number(name: str, value: Any, hint: type[Any], bounds: Bounds) -> Non
         raise VantageError(
             f"{name} is {_short(value)}; it must be {'a whole' if hint is int else 'a'} number"
         )
-    if not math.isfinite(value) or not bounds.allow(value):
-        raise VantageError(f"{name} is {_short(value)}; it must be {bounds if str(bounds) else 'finite'}")
+    if not math.isfinite(value):
+        wanted = f"a finite number, {bounds}" if str(bounds) else "a finite number"
+        raise VantageError(f"{name} is {_short(value)}; it must be {wanted}")
+    if not bounds.allow(value):
+        raise VantageError(f"{name} is {_short(value)}; it must be {bounds}")
 
 
 @functools.cache

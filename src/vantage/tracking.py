@@ -9,6 +9,7 @@ that a run is the same with a tracker and without.
 import hashlib
 import importlib
 import math
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from vantage import ranks
+from vantage.errors import VantageError
 from vantage.progress import say
 
 TrackerName = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -122,13 +124,26 @@ _OPEN = ContextVar[Tracker | None]("tracker", default=None)
 def tracked(name: TrackerName, run: Path, settings: object) -> Generator[None]:
     """While open, what stages record goes to the tracker of that name; of several processes, the first's.
 
-    `settings`: of the run, in JSON's types. Raises ModuleNotFoundError where the tracker is not installed.
+    `settings`: of the run, in JSON's types. Raises ModuleNotFoundError where the tracker is not installed,
+    and VantageError where it does not begin (nobody is logged in, its server does not answer).
     """
     if name == "none" or not ranks.is_first():
         yield
         return
 
-    tracker = _begin(name, run, settings)
+    known = (run / FOLDER).exists()
+    try:
+        tracker = _begin(name, run, settings)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # whatever a tracker raises, before anything of the run is made
+        if not known:
+            shutil.rmtree(run / FOLDER, ignore_errors=True)
+        words = str(error).strip().partition("\n")[0]
+        raise VantageError(
+            f"the tracker {name} does not begin ({words or type(error).__name__}); mend that, or leave "
+            "--tracker out: metrics.jsonl has all of it"
+        ) from error
     token = _OPEN.set(tracker)
     try:
         yield

@@ -493,8 +493,15 @@ def test_what_was_changed_since_a_run_was_made_is_found(
     assert ended.value.code == 1
     assert "3-critic: changed since it was made" in told and "5-actor: gone" in told
     assert "round-01/3-critic and what stands behind it there" in told
-    with pytest.raises(VantageError, match="holds no finished round"):
-        dispatch(["verify", str(tmp_path)])
+    part = run / "round-01"
+    for command in ("verify", "report"):
+        with pytest.raises(VantageError, match=re.escape(f"it is a part of the run {run.resolve()}; name")):
+            dispatch([command, str(part)])
+        with pytest.raises(VantageError, match="name the folder that `vantage run` or"):
+            dispatch([command, str(tmp_path / "nothing" / "at" / "all")])
+    (tmp_path / "begun/round-00").mkdir(parents=True)
+    with pytest.raises(VantageError, match="no round of .*begun is finished, so there are no checksums yet"):
+        dispatch(["verify", str(tmp_path / "begun")])
 
 
 def test_the_record_of_a_fine_tuning_names_the_policy_that_entered(tuned: Path) -> None:

@@ -104,3 +104,44 @@ def test_other_starts_are_refused(tmp_path: Path) -> None:
     old = read_trials(write(tmp_path / "old.csv", ["start,success", "a,1", "a,1"]))
     with pytest.raises(VantageError, match="did not begin on the same starts"):
         judge(new, old)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\xfe\x00success", "is not text in UTF-8"),
+        (b"success\n1,2,3\n", "line 2 of .* has 3 cells and the file 1 columns"),
+        (b"note,success\nslow, then stuck,0\n", "line 2 of .*; put text that holds a comma into quotes"),
+        (b'success,note\n1,"never closed', None),
+        (b"success,note\n1\n", None),
+        (b"Success , note\n1,x\n", None),
+        (b"success\n1" + b"0" * 200_000, "is not text in UTF-8 with commas"),
+        (b"success;start\n1;a, b\n", "its separator is `;`"),
+    ],
+)
+def test_a_csv_that_is_none_is_one_sentence(content: bytes, says: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_bytes(content)
+    if says is None:
+        assert read_trials(path).success == (True,)
+        return
+    with pytest.raises(VantageError, match=says):
+        read_trials(path)
+
+
+def test_a_page_never_takes_the_place_of_what_is_compared(tmp_path: Path) -> None:
+    before = write(tmp_path / "before.csv", ["success", "1", "0"])
+    after = write(tmp_path / "after.csv", ["success", "1", "1"])
+    with pytest.raises(VantageError, match=r"after.csv is there already and is no page; name another file"):
+        dispatch(["compare", str(before), str(after), "--html", str(after)])
+    assert after.read_text() == "success\n1\n1\n"
+    for _ in range(2):
+        dispatch(["compare", str(before), str(after), "--html", str(tmp_path / "page.html")])
+    assert "after" in (tmp_path / "page.html").read_text()
+
+
+def test_a_policy_is_not_compared_with_itself(tmp_path: Path) -> None:
+    trials = write(tmp_path / "trials.csv", ["success", "1"])
+    (tmp_path / "again.csv").symlink_to(trials)
+    with pytest.raises(VantageError, match="are the same file; name the trials of two policies"):
+        dispatch(["compare", str(trials), str(tmp_path / "again.csv")])

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from vantage.disk.files import check_writable, whole_file, whole_folder, write_whole
+from vantage.disk.files import (
+    OUTCOMES,
+    PAGE,
+    PARQUET,
+    RECORDING,
+    check_replaces,
+    check_writable,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 from vantage.errors import VantageError
 
 
@@ -117,3 +127,27 @@ def test_training_state_on_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
     assert done.stdout.startswith("the disk is full: "), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_takes_the_place_of_its_own_kind_only(tmp_path: Path) -> None:
+    kinds = {
+        PAGE: b"<!DOCTYPE html>",
+        PARQUET: b"PAR1...",
+        OUTCOMES: b"episode_index,success",
+        RECORDING: b"RRF2",
+    }
+    for kind, content in kinds.items():
+        path = tmp_path / "out"
+        path.write_bytes(content)
+        check_replaces(path, kind)
+        for other in kinds.keys() - {kind}:
+            with pytest.raises(
+                VantageError, match=f"out is there already and is no {other.name}; name another"
+            ):
+                check_replaces(path, other)
+        path.write_bytes(b"")
+        check_replaces(path, kind)
+        path.unlink()
+        check_replaces(path, kind)
+    with pytest.raises(VantageError, match="is a folder; name a file"):
+        check_replaces(tmp_path, PAGE)

@@ -729,6 +729,14 @@ PRACTICE_MUTANTS = (
         BUFFER,
         TRAINER,
         led_trials_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(trials.success)"),
+        episodes_drawn_alike=(
+            "at = first[which] + (rng.random(size) * count[which]).astype(np.int64)",
+            "at = first[which] + ((rng.random(size) > 0.5) * (count[which] - 1)).astype(np.int64)",
+        ),
+        own_windows_counted_as_episodes=(
+            "own = sum(len(episode.state) for episode in episodes if episode.own)",
+            "own = sum(episode.own for episode in episodes)",
+        ),
         failures_cloned=("np.flatnonzero(trials.success & ~trials.led)", "np.flatnonzero(~trials.led)"),
         the_shortest_leaves=("episodes.remove(max(episodes", "episodes.remove(min(episodes"),
         own_padding_cloned=("mask=trials.executed[rows],", "mask=np.ones_like(trials.executed[rows]),"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,41 @@ def test_a_buffer_survives_its_file():
         and (ours.mask == theirs.mask).all()
         and (ours.row == theirs.row).all()
     )
+
+
+def test_own_windows_are_drawn_by_the_window_and_the_share_of_them_is_logged():
+    """One demonstration and one trial of 60 steps: half of the episodes are its own, and a fourth of what is
+    drawn where the demonstration has three windows for each of the trial's."""
+    buffer = DemoBuffer(BufferRule(admission=ShorterThanLongest()), ("a", "b"))
+    demonstration = demo(60)
+    buffer.start(
+        0,
+        replace(
+            demonstration,
+            own=False,
+            **{
+                name: np.concatenate([getattr(demonstration, name)] * 3)
+                for name in ("state", "environment_state", "action", "mask")
+            },
+        ),
+    )
+    buffer.offer(trials_of((0, True, 60)))
+    assert buffer.own_share == 0.5 and buffer.own_drawn == pytest.approx(0.25)
+
+    _, own = drawn_own(buffer)
+    assert own == pytest.approx(0.25, abs=0.02)
+
+    # A task is drawn as often as another, however few windows it has.
+    buffer.offer(trials_of((1, True, 3)))
+    assert buffer.own_share == pytest.approx(2 / 3) and buffer.own_drawn == pytest.approx((0.25 + 1) / 2)
+    _, own = drawn_own(buffer)
+    assert own == pytest.approx(0.625, abs=0.02)
+    assert DemoBuffer(BufferRule(), ("a",)).own_drawn == 0.0
+
+
+def drawn_own(buffer):
+    """Some windows, and the share of them that is the policy's own."""
+    batch, _ = buffer.draw(8000, np.random.default_rng(0))
+    flat = [episode for episodes in buffer.kept for episode in episodes]
+    own = np.concatenate([np.full(len(episode.state), episode.own) for episode in flat])
+    return batch, own[batch.row].mean()

@@ -137,6 +137,21 @@ def test_the_video_stays_in_sight_of_every_curve(browser, toy_page, width, heigh
     assert len(spots) >= 6 and all(spots)
 
 
+@pytest.mark.parametrize("width", [1400, 420, 360])
+def test_names_and_numbers_beside_the_video_keep_apart(browser, toy_page, width):
+    browser.open(toy_page, width)
+    browser.wait(READY)
+    gaps = browser.evaluate(
+        "(() => { const gaps = [], words = (e) => { const r = document.createRange();"
+        " r.selectNodeContents(e); return r.getBoundingClientRect(); };"
+        f" const all = [...{VIEWER}.querySelectorAll('.readout dt, .readout dd')].map(words);"
+        " for (const a of all) for (const b of all)"
+        "   if (b.left > a.left && b.top < a.bottom - 1 && b.bottom > a.top + 1) gaps.push(b.left - a.right);"
+        " return gaps; })()"
+    )
+    assert gaps and min(gaps) >= 6
+
+
 def test_playing_moves_the_cursor_and_stops_at_the_end(browser, toy_page):
     browser.open(toy_page)
     browser.wait(READY)

@@ -413,6 +413,9 @@ def test_exhibits_replay_what_was_recorded(done: tuple[Path, Results], tmp_path:
     exhibits = read_exhibits(tmp_path)
     assert {exhibit.name for exhibit in exhibits} == names
     assert all(film_strip(exhibit).count("<image") == 8 for exhibit in exhibits)
+    for exhibit in exhibits:
+        strip, helped = film_strip(exhibit), bool(exhibit.human.any())
+        assert ("Faint: not used." in strip) == helped and ("stroke-opacity: 0.45" in strip) == helped
     with pytest.raises(VantageError, match="plays no rollouts"):
         make_exhibits(results.study, work, tmp_path, TASK, 0, arm="sft-more")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generators import dispatch
 
 from vantage.algorithms import made
 from vantage.config import to_json
@@ -102,8 +103,8 @@ PLAIN = {"sft": "sft", "one": "one", "two": "two"}
 @pytest.mark.parametrize(
     ("two", "verdict"),
     [
-        (0.9, "two solves 40.0 points more of the starts than one (95 % interval"),
-        (0.1, "two solves 40.0 points less of the starts than one (95 % interval"),
+        (0.9, "two solves 40.0 points more of the starts than one (95\u00a0% interval"),
+        (0.1, "two solves 40.0 points less of the starts than one (95\u00a0% interval"),
         (0.52, "two is not shown to solve more or less of the starts than one: "),
     ],
 )
@@ -235,3 +236,22 @@ def test_names_that_are_markup_stay_text(tmp_path: Path) -> None:
     known = (tmp_path / "plain/results.md").read_text()
     assert bars == {len(re.findall(r"(?<!\\)\|", row)) for row in known.split("\n") if row.startswith("|")}
     assert not re.search(r"(?<!\\)<(?=[A-Za-z/!?])", tables.split("\n", 1)[1]) and "](" not in tables
+
+
+def test_numbers_of_a_page_have_a_true_minus_and_keep_their_percent_sign(tmp_path: Path) -> None:
+    study = study_of(PLAIN, answers=(("two", "one"),))
+    folder = write_rows(tmp_path / "rows", study, {"sft": 0.3, "one": 0.5, "two": 0.1})
+    page = write_study(folder, tmp_path / "out").read_text()
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
+    assert any("\u22120.400 [\u2212" in cell for cell in cells)
+    assert not [cell for cell in cells if re.search(r"(^|[\s\[>])-\.?\d", cell)]
+    assert not re.search(r"\d %", re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL))
+    assert "-0.400 [" in (tmp_path / "out/results.md").read_text(), "Markdown stays what other tools read"
+
+
+def test_a_folder_without_a_study_is_said_before_anything_is_drawn(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(VantageError, match="holds no study"):
+        dispatch(["study-report", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert capfd.readouterr() == ("", "") and not (tmp_path / "out").exists()

@@ -83,7 +83,19 @@ class HABCRun:
         if self.rounds:
             operators.append(self.operator)
         check_compatible(self.policy, self.worlds, operators)
+        self._check_dimensions()
         self._check_taught()
+
+    def _check_dimensions(self) -> None:
+        """Raise VantageError for action dimensions that the worlds do not have."""
+        count = self.worlds[0].inputs.action_dim
+        for setting, fit in (("supervised", self.supervision.supervised), ("fit", self.improvement.fit)):
+            strange = [name for name in fit.human_actions if name not in map(str, range(count))]
+            if strange:
+                raise VantageError(
+                    f"{setting}.human_actions names {strange[0]!r}, and the actions of "
+                    f"{self.worlds[0].task} are numbered 0 to {count - 1}; name some of those"
+                )
 
     def _check_taught(self) -> None:
         """Raise VantageError where the policy would be taught actions of a rescue that were its own."""

@@ -11,6 +11,7 @@ read before they are used.
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,7 +147,9 @@ def fit_interleaved(
             if saves:
                 write_whole(resume.with_suffix(".jsonl"), ("\n".join(lines) + "\n").encode())
                 save_state(resume, learner.state())
-            advance(1, f"loss {row['loss']:.3f}, g {row['mean_g']:.2f}")
+            # A rule without a gate has no g.
+            gate = f", g {row['mean_g']:.2f}" if math.isfinite(row["mean_g"]) else ""
+            advance(1, f"loss {row['loss']:.3f}{gate}")
     learner.finish(critic_out, actor_out, lines)
     _forget(resume)
 

@@ -86,7 +86,8 @@ def label_round(current: Round, labelling: Labelling) -> None:
 @ranks.first_alone
 def _label(current: Round, labelling: Labelling) -> None:
     if not current.labels.exists():
-        label(current.episodes, current.labels, demos=current.number == 0, settings=labelling)
+        demos = current.number == 0
+        label(current.episodes, current.labels, demos=demos, settings=labelling, judged_by_world=True)
 
 
 def weigh_demonstrations(current: Round, interface: Interface) -> None:

@@ -25,6 +25,12 @@ def check_compatible(
     if not worlds:
         raise VantageError("there is no world to play in; name at least one with --worlds")
 
+    for number, world in enumerate(worlds):
+        if world in worlds[:number]:
+            raise VantageError(
+                f"{world.task} stands twice among the worlds, and every start of it would be counted twice; "
+                "name it once"
+            )
     _check_one_robot(worlds)
     for world in worlds:
         if world.limit < 1:

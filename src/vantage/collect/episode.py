@@ -92,7 +92,11 @@ def run_episode(
             if proposed is not None:
                 action = np.where(commanded, action, proposed)
         else:
-            assert proposed is not None, "without a policy the operator must drive"
+            if proposed is None:
+                raise VantageError(
+                    f"{type(operator).__name__} does not drive {task} at control step {t}, and there is no "
+                    "policy that could; whoever demonstrates takes over before the first step and stays"
+                )
             action = proposed
 
         action = np.clip(action, world.action_low, world.action_high).astype(np.float32)

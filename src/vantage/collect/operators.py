@@ -273,6 +273,11 @@ class OwnOperator(Protocol):
 ByHand = DemonstrateByHand | RescueByHand
 """A person, who sits in front of this process."""
 
+Demonstrator = Demonstrate | DemonstrateStock | DemonstrateFrom | DemonstrateWith | DemonstrateByHand
+"""Who drives every step of an episode: the policy has no part in it."""
+Bystander = NoOne | Rescue | RescueWith | RescueByHand
+"""Who stands by while the policy drives."""
+
 OperatorSpec = (
     NoOne
     | Demonstrate

@@ -101,10 +101,10 @@ def report(
         episodes: Episodes shown with video and values.
     """
     from vantage.commands.numbers import run_numbers
-    from vantage.disk.files import check_writable
+    from vantage.disk.files import PAGE, check_replaces
     from vantage.report.page import write_report
 
-    check_writable(out or run / "report.html")
+    check_replaces(out or run / "report.html", PAGE)
     page = write_report(run, out, episodes=episodes)
     if json:
         print_json({"page": page, **run_numbers(run)})
@@ -133,9 +133,12 @@ def explain(
         rerun: Also write cameras, state, action, driver, credit, p_v, advantages and weight over time to this
             file (extra `viewer`; `rerun FILE.rrd` shows it).
     """
+    from vantage.disk.files import RECORDING, check_replaces
     from vantage.report.explain import explain as explain_episode
     from vantage.report.folder import read_run
 
+    if rerun is not None:
+        check_replaces(rerun, RECORDING)
     files = read_run(run)
     told = explain_episode(files, episode, round)
     if rerun is not None:
@@ -179,12 +182,12 @@ def metaworld(
     from vantage.commands import metaworld_score as protocol
     from vantage.commands.numbers import protocol_numbers
     from vantage.commands.runs import processes
-    from vantage.disk.files import check_writable
+    from vantage.disk.files import PARQUET, check_replaces
     from vantage.policies.small.network import read_config
     from vantage.progress import print_table
     from vantage.stages.evaluate import Evaluation
 
-    check_writable(out)
+    check_replaces(out, PARQUET)
     read_config(checkpoint)  # a checkpoint that is none is said before the first trial
     settings = Evaluation(per_world=per_task, suite=starts)
     worlds = protocol.worlds_of(suite)
@@ -216,15 +219,17 @@ def verify(run: Folder, /, json: AsJson = False) -> None:
     Args:
         run: Folder of the run.
     """
-    from vantage.disk.layout import round_folders
+    from vantage.disk.layout import round_folders, run_wanted
     from vantage.disk.record import verify as verify_round
     from vantage.errors import VantageError
 
     verified = [result for folder in round_folders(run) if (result := verify_round(folder)) is not None]
     if not verified:
-        raise VantageError(
-            f"{run} holds no finished round; name the folder that `vantage run` or `vantage finetune` wrote"
-        )
+        if round_folders(run):
+            raise VantageError(
+                f"no round of {run} is finished, so there are no checksums yet; go on with the run"
+            )
+        raise VantageError(f"{run} holds no round-00, round-01 ...; {run_wanted(run)}")
     if json:
         print_json(verified)
     else:

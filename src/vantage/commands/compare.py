@@ -91,9 +91,11 @@ def study_report(
     from vantage.disk.files import check_writable
     from vantage.progress import say
     from vantage.study.page import write_study
+    from vantage.study.rows import check_study
 
     out = out or Path("runs") / f"{results.resolve().name}-report"
     check_writable(out, folder=True)
+    check_study(results)
     say(f"drawing into {out}; a study of a thousand cells takes a minute")
     own = classes_of(named_study(recipe).value) if recipe else {}
     page = write_study(results, out, own)

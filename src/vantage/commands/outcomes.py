@@ -90,9 +90,9 @@ def _started(address: str, journal: Path, no_browser: bool) -> None:
 def _export(dataset: Path, out: Path) -> None:
     """Write the csv of what the journals say of a dataset."""
     from vantage.data.outcomes import journal_as_csv
-    from vantage.disk.files import check_writable, write_whole
+    from vantage.disk.files import OUTCOMES, check_replaces, write_whole
 
-    check_writable(out)
+    check_replaces(out, OUTCOMES)
     text, judged = journal_as_csv(dataset)
     write_whole(out, text.encode())
     print_line(f"{out}: {judged:,} episodes judged")

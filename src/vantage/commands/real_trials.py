@@ -28,12 +28,15 @@ def compare(
         html: A page to hand around.
     """
     from vantage.data.real_trials import read_trials
-    from vantage.disk.files import check_writable
+    from vantage.disk.files import PAGE, check_replaces
     from vantage.report.real_trials import judge, write_page
     from vantage.report.words import bracket, percent
+    from vantage.types import VantageError
 
     if html is not None:
-        check_writable(html, folder=False)
+        check_replaces(html, PAGE)
+    if ours.exists() and theirs.exists() and ours.samefile(theirs):
+        raise VantageError(f"{ours} and {theirs} are the same file; name the trials of two policies")
     verdict = judge(read_trials(ours), read_trials(theirs))
     if html is not None:
         write_page(verdict, html)

@@ -76,13 +76,13 @@ def audit(
         html: A page to hand around.
     """
     from vantage.data import audit as auditing
-    from vantage.disk.files import check_writable
+    from vantage.disk.files import PAGE, check_replaces
     from vantage.progress import print_table
     from vantage.report.audit_view import render_audit, write_audit_page
     from vantage.types import Reading
 
     if html is not None:
-        check_writable(html, folder=False)
+        check_replaces(html, PAGE)
     audited = auditing.audit(
         dataset,
         outcomes,
@@ -127,6 +127,7 @@ def label(
             such column).
         intervention_column: The column that says who drove, if it is not called intervention.
     """
+    from vantage.disk.files import PARQUET, check_replaces
     from vantage.disk.layout import Round
     from vantage.stages.label import Labelling
     from vantage.stages.label import label as label_stage
@@ -142,12 +143,13 @@ def label(
             raise VantageError(
                 f"{out} is there already; delete it (and what was made from it) to make it again"
             )
-        episodes = round.episodes
+        episodes, judged_by_world = round.episodes, outcomes is None
     elif out is None:
         raise VantageError("where should the labels go? Say --out LABELS.parquet")
     else:
-        episodes, settings = what, Labelling()
+        episodes, settings, judged_by_world = what, Labelling(), False
 
+    check_replaces(out, PARQUET)
     reading = Reading(driver, intervention_column)
     labels = label_stage(
         episodes,
@@ -156,6 +158,7 @@ def label(
         demos=episodes_named(demos),
         settings=settings,
         reading=reading,
+        judged_by_world=judged_by_world,
     )
     if (out.parent / "1-episodes").is_dir():
         from vantage.algorithms.made import note_made

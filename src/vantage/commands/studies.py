@@ -7,7 +7,7 @@ import numpy as np
 
 from vantage.commands.names import Named, find
 from vantage.commands.runs import processes
-from vantage.core.stats import wilson
+from vantage.core.stats import Interval, wilson
 from vantage.disk.files import check_writable
 from vantage.disk.lock import alone
 from vantage.progress import console
@@ -79,6 +79,8 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
     if isinstance(arm, Gathered):
         raise VantageError(f"arm {cell.arm!r} only gathers rollouts and is not evaluated; name another")
 
+    before = None if results is None else _stored(study, cell, results)
+
     # The cell's ancestors first; the last one is the cell itself.
     trials: Table = {}
     with working_in(out):
@@ -90,10 +92,16 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
             console.print(f"{ancestor.name:<20} {rows.seconds:5.0f} s")
     wins, n = int(trials["success"].sum()), len(trials["success"])
     console.print(f"again:  {wilson(wins, n)}")
-    if results is None:
+    if before is None:
         return True
+    inside = before.low <= wins / n <= before.high
+    console.print(f"stored: {before}\n{'inside' if inside else 'OUTSIDE'} its 95 % interval")
+    return inside
 
-    stored = Results.open(results, study).tables["trials"]
+
+def _stored(study: Study, cell: Cell, results: Path) -> Interval:
+    """The success rate of a cell's stored trials. Raises VantageError where there are none."""
+    stored = Results.held(results, study).tables["trials"]
     own = np.zeros(0, bool)
     if stored:
         own = (stored["task"] == cell.task) & (stored["arm"] == cell.arm) & (stored["seed"] == cell.seed)
@@ -101,7 +109,4 @@ def check_cell(study: Study, cell: Cell, out: Path, results: Path | None) -> boo
         fault = f"{results} has no rows of {cell.arm!r} on {cell.task} with seed {cell.seed}"
         raise VantageError(f"{fault}; run the study first")
 
-    before = wilson(int(stored["success"][own].sum()), int(own.sum()))
-    inside = before.low <= wins / n <= before.high
-    console.print(f"stored: {before}\n{'inside' if inside else 'OUTSIDE'} its 95 % interval")
-    return inside
+    return wilson(int(stored["success"][own].sum()), int(own.sum()))

@@ -6,17 +6,16 @@
 What the lines mean for a dataset is `data.outcomes`' business.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from vantage.data.fingerprints import fingerprints, from_words
 from vantage.data.judgements import SUFFIX
+from vantage.data.records import read_records
 from vantage.data.v3.meta import INFO_FILE
 from vantage.data.v3.read import Table, read_table
 from vantage.data.v3.schema import EPISODE, FINGERPRINT
@@ -63,22 +62,14 @@ def read_outcomes(path: Path) -> list[Line]:
 
     lines: list[Line] = []
     faults: list[VantageError] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            records = csv.DictReader(file, skipinitialspace=True)
-            records.fieldnames = [name.strip().lower() for name in records.fieldnames or ()]
-            _check_header(path, records.fieldnames)
-            for record in records:
-                try:
-                    line = _line(record, f"line {records.line_num} of {path}")
-                except VantageError as fault:
-                    faults.append(fault)
-                    continue
-                lines += [] if line is None else [line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise VantageError(
-            f"{path} is not text in UTF-8 with commas ({error}); save it as CSV UTF-8."
-        ) from error
+    _, records = read_records(path, lambda names: _check_header(path, names))
+    for number, record in records:
+        try:
+            line = _line(record, f"line {number} of {path}")
+        except VantageError as fault:
+            faults.append(fault)
+            continue
+        lines += [] if line is None else [line]
 
     if len(faults) > 1:
         raise VantageError(
@@ -107,10 +98,10 @@ def _check_header(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def _line(record: dict[str, Any], where: str) -> Line | None:
+def _line(record: dict[str, str], where: str) -> Line | None:
     """A line of a csv; None for an empty one. Raises VantageError for what it cannot mean."""
     name, word, first, last, fingerprint = (
-        (record.get(column) or "").strip() for column in (EPISODE, "success", "from", "to", FINGERPRINT)
+        record.get(column, "").strip() for column in (EPISODE, "success", "from", "to", FINGERPRINT)
     )
     if not (name or word or first or last):
         return None

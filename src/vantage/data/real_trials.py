@@ -7,10 +7,11 @@
 Further columns are left alone.
 """
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vantage.data.records import read_records
 from vantage.types import VantageError
 
 _MEANING = {
@@ -37,30 +38,29 @@ def read_trials(path: Path) -> RealTrials:
     if not path.is_file():
         fault = "is a folder" if path.is_dir() else "does not exist"
         raise VantageError(f"{path} {fault}; write a csv with a column success (and start, to pair trials)")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.DictReader(file, skipinitialspace=True)
-        columns = lines.fieldnames or ()
-        if "success" not in columns:
-            semicolons = any(";" in name for name in columns)
-            hint = "; its separator is `;`, and must be a comma" if semicolons else ""
-            raise VantageError(f"{path} has no column success{hint}; it needs one, with 1 or 0 in every line")
-        rows = [
-            (lines.line_num, line) for line in lines if any((value or "").strip() for value in line.values())
-        ]
-
+    columns, records = read_records(path, lambda names: _check_columns(path, names))
+    rows = [(number, line) for number, line in records if any(value.strip() for value in line.values())]
     if not rows:
         raise VantageError(f"{path} holds no trial; write one line for each")
     success: list[bool] = []
     for number, line in rows:
-        word = (line["success"] or "").strip()
+        word = line["success"].strip()
         if word.lower() not in _MEANING:
             raise VantageError(
                 f"line {number} of {path}: the outcome is {word!r}; write 1 or 0 (or success, failure)"
             )
         success.append(_MEANING[word.lower()])
 
-    starts = tuple((line["start"] or "").strip() for _, line in rows) if "start" in columns else None
+    starts = tuple(line["start"].strip() for _, line in rows) if "start" in columns else None
     return RealTrials(name=path.stem, success=tuple(success), starts=starts)
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    """Raise VantageError where there is no column of outcomes."""
+    if "success" not in names:
+        semicolons = any(";" in name for name in names)
+        hint = "; its separator is `;`, and must be a comma" if semicolons else ""
+        raise VantageError(f"{path} has no column success{hint}; it needs one, with 1 or 0 in every line")
 
 
 def paired(ours: RealTrials, theirs: RealTrials) -> tuple[list[bool], list[bool]] | None:

@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,32 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
         raise VantageError(f"{path} is {_kind(mode)}; name a folder")
     if not folder and not stat.S_ISREG(mode):
         raise VantageError(f"{path} is {_kind(mode)}; name a file")
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What a command writes where its user says, told by how such a file begins."""
+
+    name: str
+    begins: tuple[bytes, ...]
+
+
+PAGE = FileKind("page", (b"<!doctype html",))
+PARQUET = FileKind("parquet file", (b"PAR1",))
+OUTCOMES = FileKind("csv of outcomes", (b"episode_index", b"\xef\xbb\xbfepisode_index"))
+RECORDING = FileKind("recording for Rerun's viewer", (b"RRF",))
+
+
+def check_replaces(path: Path, kind: FileKind) -> None:
+    """Raise VantageError where a file that a user named to be written would take the place of one of another
+    kind, such as of what the command reads; and as `check_writable` does."""
+    check_writable(path)
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(max(map(len, kind.begins)))
+    if head and not head.lower().startswith(tuple(begin.lower() for begin in kind.begins)):
+        raise VantageError(f"{path} is there already and is no {kind.name}; name another file, or delete it")
 
 
 def _check_parents(path: Path) -> None:

@@ -124,6 +124,15 @@ class Source:
     """Folder of the frame store; None for a policy that looks at no pictures."""
 
 
+def run_wanted(folder: Path) -> str:
+    """The remedy where a folder is no run, for the end of a sentence: the run around it, where it is a part
+    of one."""
+    for around in folder.resolve().parents[:2]:
+        if any(around.glob("round-[0-9][0-9]*")):
+            return f"it is a part of the run {around}; name that folder"
+    return "name the folder that `vantage run` or `vantage finetune` wrote"
+
+
 def round_folders(run: Path) -> list[Path]:
     """Folders of a run in which something is made, in the order in which they are."""
     names = ("start", "round-[0-9][0-9]*", "control-sft", "more")

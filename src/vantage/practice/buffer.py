@@ -149,10 +149,20 @@ class DemoBuffer:
     def own_share(self) -> float:
         """Share of the episodes that are the policy's own; 0 of an empty buffer.
 
-        Of the windows drawn it is less: a demonstration has one per control step, a trial one per chunk.
+        Of the windows drawn it is less (`own_drawn`): a demonstration has one per control step, a trial one
+        per chunk.
         """
         own = sum(episode.own for episodes in self.kept for episode in episodes)
         return own / max(len(self), 1)
+
+    @property
+    def own_drawn(self) -> float:
+        """Share of the windows drawn by `draw` that are the policy's own; 0 of an empty buffer."""
+        shares: list[float] = []
+        for episodes in filter(None, self.kept):
+            own = sum(len(episode.state) for episode in episodes if episode.own)
+            shares.append(own / sum(len(episode.state) for episode in episodes))
+        return float(np.mean(shares)) if shares else 0.0
 
     @property
     def lengths(self) -> list[float]:

@@ -176,6 +176,7 @@ class Trainer:
             "entered": entered,
             "beta": float(weights[1].mean()),
             "own_share": self.buffer.own_share,
+            "own_drawn": self.buffer.own_drawn,
         }
         self.lines.append(line)
         self.seconds += np.array([played - began, time.perf_counter() - played])

@@ -147,7 +147,7 @@ def _columns(
 
 
 def gate_histogram(statistics: WeightStatistics, width: float, height: float) -> Markup:
-    """Distribution of g by route, as shares of the route's frames; a thin line where g decides nothing."""
+    """Distribution of g by route, as shares of the route's frames; a dotted line where g decides nothing."""
     edges = np.linspace(0, 2, 21)
     present = [route for route in statistics.routes if len(route.g)]
     shares = [_shares(route.g, edges) for route in present]

@@ -21,7 +21,7 @@ from vantage.data.sidecars import read_labels, read_ledger
 from vantage.data.v3.meta import INFO_FILE, Episodes, read_episodes, read_info
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.files import read_json
-from vantage.disk.layout import Round
+from vantage.disk.layout import Round, run_wanted
 from vantage.disk.tables import Column, column_names, read_parquet
 from vantage.types import VantageError
 
@@ -193,8 +193,7 @@ def read_run(folder: Path) -> Run:
     """Read what there is. Raises VantageError where there is no round at all, or where a file is damaged."""
     rounds = [Round.at(path) for path in folder.glob("round-[0-9][0-9]*") if path.is_dir()]
     if not rounds:
-        remedy = "name the folder that `vantage run` or `vantage finetune` wrote"
-        raise VantageError(f"{folder} holds no round-00, round-01 ...; {remedy}")
+        raise VantageError(f"{folder} holds no round-00, round-01 ...; {run_wanted(folder)}")
 
     control = folder / "control-sft/6-eval.parquet"
     return Run(

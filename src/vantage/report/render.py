@@ -18,6 +18,8 @@ from vantage.report.words import bracket, fixed, number, one_line, percent, sign
 
 _SYMBOLS = re.compile(r"\b(?:([pVA])_([ve])|(g))\b")
 _SUBSCRIPTS = {"v": "ᵥ", "e": "ₑ"}
+_MINUS = re.compile(r"(?<![^\s\[(])-(?=\.?\d)")
+_PERCENT = re.compile(r"(?<=\d) %")
 
 
 def symbols(words: str) -> Markup:
@@ -33,6 +35,14 @@ def symbols(words: str) -> Markup:
 def plain_symbols(words: str) -> str:
     """The same where no markup can stand, as in an attribute. Example: "V_e" -> "Vₑ"."""
     return _SYMBOLS.sub(lambda m: m[3] or m[1] + _SUBSCRIPTS[m[2]], words)
+
+
+def true_minus(words: str) -> str:
+    """Numbers of a table with the minus of the rest of the page; names with a hyphen stay as they are.
+
+    Example: "-0.05 [-0.1, +0.2]" -> "−0.05 [−0.1, +0.2]".
+    """
+    return _MINUS.sub("−", words)
 
 
 def _check(value: object) -> object:
@@ -55,7 +65,7 @@ def _environment() -> jinja2.Environment:
     )
 
     filters = cast("dict[str, Callable[..., str]]", environment.filters)
-    for write in (bracket, fixed, number, percent, plain_symbols, signed, symbols):
+    for write in (bracket, fixed, number, percent, plain_symbols, signed, symbols, true_minus):
         filters[write.__name__] = write
 
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
@@ -71,7 +81,11 @@ def render(template: str, values: Mapping[str, object]) -> str:
     style = f"{palette()}{(assets / 'page.css').read_text(encoding='utf-8')}"
     script = (assets / "page.js").read_text(encoding="utf-8")
     page = _ENVIRONMENT.get_template(template)
-    return page.render({**values, "style": Markup(style), "script": Markup(script)})
+    # Marks in the place of style and script, so that what is done to words is not done to them.
+    words = page.render({**values, "style": Markup("\0style\0"), "script": Markup("\0script\0")})
+    # A line never ends between a number and its percent sign.
+    words = _PERCENT.sub("\u00a0%", words)
+    return words.replace("\0style\0", style).replace("\0script\0", script)
 
 
 def render_alone(template: str, values: Mapping[str, object]) -> str:

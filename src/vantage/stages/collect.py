@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vantage import ranks
-from vantage.collect.operators import Demonstrate, DemonstrateFrom, OperatorSpec, Rescue, Rescues, operator_of
+from vantage.collect.operators import (
+    Bystander,
+    Demonstrate,
+    DemonstrateFrom,
+    Demonstrator,
+    OperatorSpec,
+    Rescue,
+    Rescues,
+    operator_of,
+)
 from vantage.collect.pool import Job, Played, Pool
 from vantage.collect.recorded import journal_recorded
 from vantage.config import Count, NotNegative, check, to_json
@@ -41,8 +50,13 @@ class Demonstrations:
     """Give up after this many times `per_world` attempts."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for an operator who only stands by."""
         check(self)
+        if isinstance(self.operator, Bystander):
+            raise VantageError(
+                f"{type(self.operator).__name__} waits for a policy to be in trouble, and demonstrations "
+                "have no policy; name an operator who drives (Demonstrate, DemonstrateStock)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,12 @@ class Rollouts:
             raise VantageError(
                 "recorded episodes rescue nobody; name another operator of the rollouts (NoOne, if nobody "
                 "is to rescue)"
+            )
+        if isinstance(self.operator, Demonstrator):
+            raise VantageError(
+                f"{type(self.operator).__name__} drives from the first step on, so that no rollout would "
+                "show what the policy does; name another operator of the rollouts (Rescue, or NoOne, if "
+                "nobody is to rescue)"
             )
 
 

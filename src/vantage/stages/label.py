@@ -50,16 +50,18 @@ def label(
     demos: bool | Collection[int] = False,
     settings: Labelling = Labelling(),
     reading: Reading = Reading(),
+    judged_by_world: bool = False,
 ) -> Labels:
     """Label every frame of a LeRobotDataset and write the table.
 
     `outcomes`: a csv of outcomes (`data.outcomes`); None: what the data set itself records. `demos`: which
     episodes are demonstrations, all, none, or those with these numbers. `reading`: how the others say who
-    drove. Raises VantageError, and writes nothing, for anything that docs/data.md forbids.
+    drove. `judged_by_world`: a simulated world said how every episode ended, so that nobody can have
+    forgotten to. Raises VantageError, and writes nothing, for anything that docs/data.md forbids.
     """
     table = read_table(episodes, demos=demos, reading=reading)
     attempts = attempts_of(table, outcomes)
-    for doubt in (unproven(table, outcomes), none_succeeded(attempts)):
+    for doubt in (unproven(table, outcomes), "" if judged_by_world else none_succeeded(attempts)):
         if doubt:
             say(f"{table.root}: {doubt}")
     labels = labels_of(

@@ -67,6 +67,13 @@ RECORDED: Mapping[str, tuple[type, ...]] = {
 """Table -> the kinds of arms of which it has rows; the other tables depend on more than the kind."""
 
 
+def check_study(folder: Path) -> None:
+    """Raise VantageError for a folder that no study has written its rows to."""
+    if not (folder / "study.json").exists():
+        fault = f"{folder} holds no study (study.json is missing)"
+        raise VantageError(f"{fault}; name the folder that `vantage study` wrote its rows to")
+
+
 @dataclass(slots=True)
 class Results:
     """All rows of a study, in memory and on disk."""
@@ -78,11 +85,17 @@ class Results:
     @classmethod
     def open(cls, folder: Path, study: Study) -> "Results":
         """Read what is there. Raises VantageError where rows were made by other settings than the study's."""
+        results = cls.held(folder, study)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "study.json", to_json(study))
+        return results
+
+    @classmethod
+    def held(cls, folder: Path, study: Study) -> "Results":
+        """The same, and nothing is written: for those who only look at the rows."""
         results = cls(folder, study, _read_all(folder))
         results._check()
         _check_complete(folder, study, results.tables)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "study.json", to_json(study))
         return results
 
     @classmethod
@@ -91,10 +104,7 @@ class Results:
 
         `own`: classes from outside Vantage that the plan holds.
         """
-        if not (folder / "study.json").exists():
-            fault = f"{folder} holds no study (study.json is missing)"
-            raise VantageError(f"{fault}; name the folder that `vantage study` wrote its rows to")
-
+        check_study(folder)
         study = from_json(Study, read_json(folder / "study.json"), "study.json", own)
         tables = _read_all(folder)
         _check_complete(folder, study, tables)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vantage.study.exhibit_rows import Exhibit
-from vantage.study.figures.card import LIGHT, MARGIN, bare, card
+from vantage.study.figures.card import LIGHT, MARGIN, NOTE, bare, card, note_lines
 from vantage.study.figures.forest import WIDTH
 
 TRACKS = (
@@ -20,6 +20,8 @@ TRACKS = (
 """Value, words, colour of the lines under the pictures."""
 TRACK, GAP = 74.0, 4.0
 """Height of a track with the space over it, and the space between two pictures."""
+UNUSED = "Faint: not used. HABC imitates the human as is, and the policy before a rescue not at all."
+"""Why the gate of a rescued episode is only there to look at."""
 LEFT, STRIP = 168.0, 44.0
 """Where pictures and tracks begin, and the top of the pictures."""
 
@@ -28,10 +30,15 @@ def film_strip(exhibit: Exhibit) -> str:
     """Pictures over the tracks of p_v, the advantages, -V_e and g; where a human drives, the ground is
     orange."""
     length, right = len(exhibit.p_v), WIDTH - MARGIN
+    helped = bool(exhibit.human.any())
     side = (right - LEFT + GAP) / max(len(exhibit.pictures), 1) - GAP
     top = STRIP + side + 34
 
-    with card(WIDTH, top + TRACK * len(TRACKS) + 26) as sheet:
+    notes = [f"{length} control steps, left to right.{' Orange: a human drives.' if helped else ''}"]
+    if helped:
+        notes += note_lines(UNUSED, WIDTH)
+
+    with card(WIDTH, top + TRACK * len(TRACKS) + 26 + NOTE * (len(notes) - 1)) as sheet:
         sheet.title(exhibit.words)
         for number, (step, jpeg) in enumerate(sorted(exhibit.pictures.items())):
             x = LEFT + number * (side + GAP)
@@ -50,12 +57,13 @@ def film_strip(exhibit: Exhibit) -> str:
 
             for begin, end in _stretches(exhibit.human):
                 axes.axvspan(begin, end - 1, color=LIGHT["orange"], alpha=0.18, linewidth=0)
-            axes.plot(np.arange(length), values, color=LIGHT[colour])
+            # In a rescued episode the gate weighs no frame, so it is drawn as something to look at only.
+            faint = value == "g" and helped
+            axes.plot(np.arange(length), values, color=LIGHT[colour], alpha=0.45 if faint else 1.0)
             sheet.text(MARGIN, top + TRACK / 2 - 4, words, colour=colour, bold=True)
             top += TRACK
 
-        helped = bool(exhibit.human.any())
-        sheet.note([f"{length} control steps, left to right.{' Orange: a human drives.' if helped else ''}"])
+        sheet.note(notes)
         return sheet.svg(
             f"{exhibit.words}. p_v from {exhibit.p_v[0]:.2f} to {exhibit.p_v[-1]:.2f} over {length} steps."
             f"{' A human drives part of it.' if helped else ''}"
