@@ -187,6 +187,27 @@ def test_what_was_learned_from_is_not_named_again(
     )
 
 
+@pytest.mark.parametrize(
+    ("says", "missing", "other"), [("0", "success", "failure"), ("1", "failure", "success")]
+)
+def test_outcomes_of_one_kind_are_doubted(
+    says: str, missing: str, other: str, recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A critic was trained on failures alone, and nobody was told."""
+    csv, rollouts = tmp_path / "o.csv", recorded / "round-01"
+    csv.write_text("episode_index,success\n" + "".join(f"{number},{says}\n" for number in range(15)))
+    given = words(recorded, tmp_path / "run", "--plan")
+    given[given.index(str(rollouts / "outcomes.csv"))] = str(csv)
+    doubt = f"no frame of a {missing} is credited in any data set: the critic cannot learn what leads to"
+    dispatch(given)
+    assert f"{doubt} {missing}, and will expect {other} everywhere" in capfd.readouterr().out
+    dispatch([*given, "--weighing.rule", "ImitDAgger"])
+    assert doubt not in capfd.readouterr().out, "there is no critic"
+    if says == "0":
+        dispatch([word for word in given if word != "--plan"])
+        assert doubt in " ".join(capfd.readouterr().err.split())
+
+
 def planned(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
     capfd.readouterr()
     dispatch(words(recorded, tmp_path / "run", "--plan", "--json", *more))

@@ -1000,6 +1000,13 @@ POLICY_MUTANTS = (
         pictures_of_any_kind=("if pictures.dtype != torch.uint8:", "if False:"),
     ),
     *_in(
+        "algorithms/finetune.py",
+        FINETUNE,
+        one_kind_of_outcome_undoubted=("if not (outcome == value).any():", "if False:"),
+        copies_among_data_sets_unsaid=("        if earlier != number:", "        if False:"),
+        recordings_of_before_named_again=("if path.resolve() in past:", "if False:"),
+    ),
+    *_in(
         "algorithms/plan.py",
         FINETUNE,
         plan_without_features=("+ features * per_feature", ""),

@@ -267,7 +267,7 @@ def prepare(run: Path, settings: FineTune) -> tuple[Recordings, Improver]:
 
     experience = load_experience(recordings.sources({}))
     check_credit(experience, settings)
-    for remark in copies_among(experience, recordings):
+    for remark in doubts_about(experience, recordings, settings):
         say(remark)
     interface = interface_of(settings.policy, facts_of_recordings(recordings, experience, settings.cameras))
     keep_pictures(recordings, interface, settings.storage)
@@ -359,6 +359,22 @@ def check_credit(experience: Experience, settings: FineTune) -> None:
             "how episodes ended (vantage outcomes), or imitate corrections alone with "
             "--weighing.rule ImitDAgger"
         )
+
+
+def doubts_about(experience: Experience, recordings: Recordings, settings: FineTune) -> list[str]:
+    """What these recordings can be learned from, and somebody probably did not mean."""
+    doubts = copies_among(experience, recordings)
+    if not settings.improvement.weighing.reads_values:
+        return doubts
+
+    outcome = experience.labels.viability_target[experience.labels.viability_mask]
+    for missing, other, value in (("success", "failure", 1), ("failure", "success", 0)):
+        if not (outcome == value).any():
+            doubts.append(
+                f"no frame of a {missing} is credited in any data set: the critic cannot learn what leads to "
+                f"{missing}, and will expect {other} everywhere; `vantage audit` says what to record"
+            )
+    return doubts
 
 
 def copies_among(experience: Experience, recordings: Recordings) -> list[str]:

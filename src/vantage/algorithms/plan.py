@@ -22,7 +22,7 @@ from vantage.algorithms.finetune import (
     FineTune,
     Recordings,
     check_credit,
-    copies_among,
+    doubts_about,
     facts_of_recordings,
     label_here,
     recordings_of,
@@ -169,7 +169,7 @@ def plan_finetune(settings: FineTune) -> Plan:
         label_here(run, recordings, settings)
         experience = load_experience(recordings.sources({}))
         check_credit(experience, settings)
-        copies = copies_among(experience, recordings)
+        doubts = doubts_about(experience, recordings, settings)
         facts = facts_of_recordings(recordings, experience, settings.cameras)
         policy = build_policy(settings.policy, settings.seed, facts)
 
@@ -205,7 +205,7 @@ def plan_finetune(settings: FineTune) -> Plan:
         seconds=fit.steps * per_step + supervised * supervised_per_step + features * per_feature,
         memory=memory,
         pictures=tuple(pictures),
-        remarks=(*copies, *policy.remarks),
+        remarks=(*doubts, *policy.remarks),
     )
 
 
