@@ -21,6 +21,7 @@ from vantage.types import VantageError
 CONFIGS = {
     "flow from pixels": FlowConfig(),
     "flow from true state": FlowConfig(net=NetConfig(sight=TrueState(), width=64)),
+    "flow of relative actions": FlowConfig(net=NetConfig(sight=TrueState(), width=64), relative=(0, 2)),
     "gaussian from pixels": GaussianConfig(),
     "gaussian from true state": GaussianConfig(net=NetConfig(sight=TrueState(), width=64)),
 }
@@ -76,6 +77,42 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
     actor.save(tmp_path)
     chunk = load_policy(tmp_path).act(batch().observation, torch.Generator().manual_seed(0))
     assert (chunk - 3).abs().max() < 1.5, "an untrained policy acts around the data's mean, in its units"
+
+
+def test_relative_actions_are_scaled_step_by_step_within_trajectories(tmp_path: Path) -> None:
+    """Means and deviations of what two trajectories do beyond where they are, counted by hand."""
+    net = NetConfig(sight=TrueState(), width=64, chunk=3, execute=2)
+    actor = FlowPolicy(FlowConfig(net=net, relative=(0, 2)))
+    rng = np.random.default_rng(0)
+    state, actions = (rng.normal(size=(9, 4)).astype(np.float32) for _ in range(2))
+    last = np.array([5] * 6 + [8] * 3)
+    actor.fit_normaliser(state, actions, rng.normal(size=(9, 39)).astype(np.float32), last)
+
+    for step in range(3):
+        pairs = [(row, row + step) for row in range(9) if row + step <= last[row]]
+        for dim in range(4):
+            beyond = [actions[b, dim] - (state[a, dim] if dim in (0, 2) else 0.0) for a, b in pairs]
+            assert actor.actions.mean[step, dim].item() == pytest.approx(np.mean(beyond), abs=1e-6)
+            assert actor.actions.std[step, dim].item() == pytest.approx(np.std(beyond), abs=1e-6)
+
+    # Moved aside by a third, the robot is sent aside by a third in those dimensions.
+    seen = batch().observation
+    aside = replace(seen, state=seen.state + 1 / 3)
+    still = torch.zeros(4, 3, 4)
+    moved = actor.in_units(still, aside) - actor.in_units(still, seen)
+    torch.testing.assert_close(moved, torch.tensor([1 / 3, 0.0, 1 / 3, 0.0]).expand(4, 3, 4))
+    chunk = torch.randn(4, 3, 4)
+    torch.testing.assert_close(actor.standardised(actor.in_units(chunk, aside), aside), chunk)
+
+    actor.save(tmp_path)
+    acted = [one.with_noise(0.0).act(aside, torch.Generator()) for one in (actor, load_policy(tmp_path))]
+    assert torch.equal(*acted)
+
+
+@pytest.mark.parametrize("relative", [(4,), (0, 0)])
+def test_relative_actions_have_a_proprioception(relative: tuple[int, ...]) -> None:
+    with pytest.raises(VantageError, match="name each dimension once, all below 4"):
+        FlowConfig(relative=relative)
 
 
 def test_zero_noise_is_the_same_policy_without_its_noise() -> None:

@@ -54,7 +54,9 @@ def begin(start: Start, experience: Experience) -> Policy:
         return load_policy(start.folder)
 
     policy = build_policy(start.spec, start.seed, facts_of(experience))
-    policy.fit_normaliser(experience.state, experience.action, experience.environment_state)
+    policy.fit_normaliser(
+        experience.state, experience.action, experience.environment_state, experience.segment_end
+    )
 
     for remark in policy.remarks:
         say(remark)

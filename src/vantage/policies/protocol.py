@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from vantage.batch import Batch, Observation
@@ -200,10 +200,12 @@ class Policy(nn.Module, ABC):
         state: Float[np.ndarray, "N S"],
         actions: Float[np.ndarray, "N A"],
         environment_state: Float[np.ndarray, "N E"] | None,
+        last: Int64[np.ndarray, "N"] | None = None,
     ) -> None:
         """Take the scales of inputs and actions from data.
 
-        A policy whose checkpoint brought scales of its own keeps them: do nothing.
+        `last`: the row with which each frame's trajectory ends; None: all are one trajectory. A policy whose
+        checkpoint brought scales of its own keeps them: do nothing.
         """
 
 

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vantage.batch import Batch, Observation
-from vantage.config import NotNegative, Passes, check
+from vantage.config import NotNegative, Passes, Whole, check
 from vantage.core.flow import draw_time, integrate_euler, path_point
+from vantage.errors import VantageError
+from vantage.nets.blocks import Standardise
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss
 from vantage.policies.small.network import SmallPolicy, load_small
@@ -25,10 +28,21 @@ class FlowConfig:
     noise: NotNegative = 1.0
     """Scale of the noise that acting starts from: 1 samples a chunk; 0 is zero-noise inference (beyond the
     paper)."""
+    relative: tuple[Whole, ...] = ()
+    """Action dimensions that are predicted as what they are beyond the measured proprioception of the same
+    number at the chunk's start, such as joint positions; empty: all are predicted as they are. A chunk then
+    says where to go from here, which needs less precision and follows an arm that was pushed aside."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for relative actions of which there is no
+        proprioception."""
         check(self)
+        least = min(self.net.state_dim, self.net.action_dim)
+        if len(set(self.relative)) < len(self.relative) or any(dim >= least for dim in self.relative):
+            raise VantageError(
+                f"FlowConfig.relative is {self.relative}; name each dimension once, all below {least}: of "
+                f"{self.net.action_dim} actions and {self.net.state_dim} numbers of proprioception"
+            )
 
 
 class SmallFlow(SmallPolicy):
@@ -47,7 +61,8 @@ class SmallFlow(SmallPolicy):
     def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
         """|v(x_t, t, s) - (a - noise)|^2 per step and dimension (Eq. 1), in standardised action units."""
         features = self.backbone(batch.observation)
-        point, target = path_point(self.actions(batch.actions), draw.noise, draw.time)
+        chunk = self.standardised(batch.actions, batch.observation)
+        point, target = path_point(chunk, draw.noise, draw.time)
         velocity = self.head(features, point, draw.time)
         return PolicyLoss((velocity - target).square(), features.detach())
 
@@ -60,6 +75,16 @@ class SmallFlow(SmallPolicy):
         chunk = integrate_euler(
             lambda x, t: self.head(features, x, t), noise.to(features.device), self.euler_steps
         )
+        return self.in_units(chunk, observation)
+
+    def standardised(
+        self, actions: Float[Tensor, "B H A"], observation: Observation
+    ) -> Float[Tensor, "B H A"]:
+        """A chunk in the world's units, as the head learns it."""
+        return self.actions(actions)
+
+    def in_units(self, chunk: Float[Tensor, "B H A"], observation: Observation) -> Float[Tensor, "B H A"]:
+        """The inverse of `standardised`."""
         return self.actions.inverse(chunk)
 
 
@@ -70,6 +95,59 @@ class FlowPolicy(SmallFlow):
         """Random weights, a pure function of `seed`."""
         super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
         self.config = config
+        if config.relative:
+            # Further from the chunk's start, relative actions are larger: every step has a scale of its own.
+            self.actions = Standardise((self.chunk, self.action_dim))
+
+    def fit_normaliser(
+        self,
+        state: Float[np.ndarray, "N S"],
+        actions: Float[np.ndarray, "N A"],
+        environment_state: Float[np.ndarray, "N E"] | None,
+        last: Int64[np.ndarray, "N"] | None = None,
+    ) -> None:
+        """As every small policy; of relative actions, from the chunks that begin at each frame."""
+        super().fit_normaliser(state, actions, environment_state, last)
+        if self.config.relative:
+            self._fit_relative(state, actions, last)
+
+    def _fit_relative(
+        self,
+        state: Float[np.ndarray, "N S"],
+        actions: Float[np.ndarray, "N A"],
+        last: Int64[np.ndarray, "N"] | None,
+    ) -> None:
+        count, relative = len(actions), list(self.config.relative)
+        ends = np.full(count, count - 1) if last is None else last
+        mean, std = torch.zeros_like(self.actions.mean), torch.ones_like(self.actions.std)
+        here = np.zeros_like(actions)
+        here[:, relative] = state[:, relative]
+
+        scale = Standardise(self.action_dim)
+        for step in range(self.chunk):
+            rows = np.flatnonzero(np.arange(count) + step <= ends)
+            if len(rows):  # no episode is as long as a chunk: the last step that one reaches says it
+                scale.fit(torch.from_numpy(actions[rows + step] - here[rows]).float())
+            mean[step], std[step] = scale.mean, scale.std
+        self.actions.mean.copy_(mean)
+        self.actions.std.copy_(std)
+
+    def standardised(
+        self, actions: Float[Tensor, "B H A"], observation: Observation
+    ) -> Float[Tensor, "B H A"]:
+        """Relative dimensions less where the robot is."""
+        return self.actions(actions - self._here(observation))
+
+    def in_units(self, chunk: Float[Tensor, "B H A"], observation: Observation) -> Float[Tensor, "B H A"]:
+        """The inverse of `standardised`."""
+        return self.actions.inverse(chunk) + self._here(observation)
+
+    def _here(self, observation: Observation) -> Float[Tensor, "B 1 A"]:
+        """The proprioception in relative dimensions, 0 in the others."""
+        relative = list(self.config.relative)
+        here = observation.state.new_zeros(len(observation.state), self.action_dim)
+        here[:, relative] = observation.state[:, relative]
+        return here[:, None]
 
     def with_noise(self, scale: float) -> "FlowPolicy":
         """The same policy, acting from noise of another scale; 0 is zero-noise inference."""

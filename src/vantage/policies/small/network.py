@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -73,10 +73,12 @@ class SmallPolicy(Policy):
         state: Float[np.ndarray, "N S"],
         actions: Float[np.ndarray, "N A"],
         environment_state: Float[np.ndarray, "N E"] | None,
+        last: Int64[np.ndarray, "N"] | None = None,
     ) -> None:
         """Take the scales of inputs and actions from data: once, from demonstrations.
 
-        They stay with the checkpoint. Raises VantageError where a policy on true state is given data without
+        They stay with the checkpoint. `last`: the row with which each frame's trajectory ends; None: all are
+        one trajectory. Raises VantageError where a policy on true state is given data without
         it.
         """
         self.backbone.state.standardise.fit(torch.from_numpy(state).float())
