@@ -79,7 +79,7 @@ def test_scales_come_from_the_data_and_stay_with_the_checkpoint(tmp_path: Path) 
     assert (chunk - 3).abs().max() < 1.5, "an untrained policy acts around the data's mean, in its units"
 
 
-def test_relative_actions_are_scaled_step_by_step_within_trajectories(tmp_path: Path) -> None:
+def test_relative_actions_are_scaled_within_trajectories(tmp_path: Path) -> None:
     """Means and deviations of what two trajectories do beyond where they are, counted by hand."""
     net = NetConfig(sight=TrueState(), width=64, chunk=3, execute=2)
     actor = FlowPolicy(FlowConfig(net=net, relative=(0, 2)))
@@ -88,12 +88,11 @@ def test_relative_actions_are_scaled_step_by_step_within_trajectories(tmp_path: 
     last = np.array([5] * 6 + [8] * 3)
     actor.fit_normaliser(state, actions, rng.normal(size=(9, 39)).astype(np.float32), last)
 
-    for step in range(3):
-        pairs = [(row, row + step) for row in range(9) if row + step <= last[row]]
-        for dim in range(4):
-            beyond = [actions[b, dim] - (state[a, dim] if dim in (0, 2) else 0.0) for a, b in pairs]
-            assert actor.actions.mean[step, dim].item() == pytest.approx(np.mean(beyond), abs=1e-6)
-            assert actor.actions.std[step, dim].item() == pytest.approx(np.std(beyond), abs=1e-6)
+    pairs = [(row, row + step) for step in range(3) for row in range(9) if row + step <= last[row]]
+    for dim in range(4):
+        beyond = [actions[b, dim] - (state[a, dim] if dim in (0, 2) else 0.0) for a, b in pairs]
+        assert actor.actions.mean[dim].item() == pytest.approx(np.mean(beyond), abs=1e-6)
+        assert actor.actions.std[dim].item() == pytest.approx(np.std(beyond), abs=1e-6)
 
     # Moved aside by a third, the robot is sent aside by a third in those dimensions.
     seen = batch().observation

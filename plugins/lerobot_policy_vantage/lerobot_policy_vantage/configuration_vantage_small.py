@@ -48,6 +48,9 @@ class VantageSmallConfig(PreTrainedConfig):
     """Integration steps when acting."""
     noise: float = 1.0
     """Scale of the noise that acting starts from; 0 is zero-noise inference, always the same."""
+    relative: list[int] = field(default_factory=list)
+    """Action dimensions of a flow that are predicted relative to the state of the same number; of policies
+    that `vantage` has trained."""
     optimizer_lr: float = 1e-3
     optimizer_weight_decay: float = 1e-4
     normalization_mapping: dict[str, NormalizationMode] = field(default_factory=_unscaled)
@@ -79,7 +82,9 @@ class VantageSmallConfig(PreTrainedConfig):
         )
         if self.gaussian:
             return GaussianConfig(net=net)
-        return FlowConfig(net=net, euler_steps=self.euler_steps, noise=self.noise)
+        return FlowConfig(
+            net=net, euler_steps=self.euler_steps, noise=self.noise, relative=tuple(self.relative)
+        )
 
     def validate_features(self) -> None:
         """Raise VantageError where something is missing that the network looks at."""

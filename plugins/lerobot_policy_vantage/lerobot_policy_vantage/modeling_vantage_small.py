@@ -41,6 +41,11 @@ class VantageSmallPolicy(PreTrainedPolicy):
 
     def _take_scales(self, statistics: dict[str, dict[str, Any]]) -> None:
         """Mean and deviation of what goes in and out; a dimension that never moves keeps unit scale."""
+        if self.config.relative:
+            raise VantageError(
+                "a dataset's statistics say nothing of relative actions; train them by `vantage finetune`, "
+                "or leave --policy.relative out"
+            )
         backbone = self.policy.backbone
         scales = {STATE: backbone.state.standardise, "action": self.policy.actions}
         if self.config.true_state:

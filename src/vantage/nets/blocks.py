@@ -14,9 +14,8 @@ class Standardise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int | tuple[int, ...], clip: float | None = None) -> None:
-        """`dim`: the shape of what has one scale each. `clip` bounds the result on both sides; None leaves
-        it."""
+    def __init__(self, dim: int, clip: float | None = None) -> None:
+        """`clip` bounds the result on both sides; None leaves it."""
         super().__init__()
         self.clip = clip
         self.register_buffer("mean", torch.zeros(dim))

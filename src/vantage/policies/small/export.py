@@ -81,6 +81,8 @@ def export(policy: SmallFlow | GaussianPolicy, out: Path, image_size: int = 96) 
     }
     if isinstance(policy, SmallFlow):
         config |= {"euler_steps": policy.euler_steps, "noise": policy.noise}
+    if isinstance(policy, FlowPolicy):
+        config["relative"] = list(policy.config.relative)
     device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}
     scaled = {name: "IDENTITY" for name in ("VISUAL", "STATE", "ENV", "ACTION")}
     outputs = cast(dict[str, Any], config["output_features"])
@@ -143,4 +145,9 @@ def small_of(config: Mapping[str, Any]) -> FlowConfig | GaussianConfig:
     )
     if config.get("gaussian"):
         return GaussianConfig(net=net)
-    return FlowConfig(net=net, euler_steps=config["euler_steps"], noise=config["noise"])
+    return FlowConfig(
+        net=net,
+        euler_steps=config["euler_steps"],
+        noise=config["noise"],
+        relative=tuple(config.get("relative", ())),
+    )

@@ -12,7 +12,6 @@ from vantage.batch import Batch, Observation
 from vantage.config import NotNegative, Passes, Whole, check
 from vantage.core.flow import draw_time, integrate_euler, path_point
 from vantage.errors import VantageError
-from vantage.nets.blocks import Standardise
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss
 from vantage.policies.small.network import SmallPolicy, load_small
@@ -95,9 +94,6 @@ class FlowPolicy(SmallFlow):
         """Random weights, a pure function of `seed`."""
         super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
         self.config = config
-        if config.relative:
-            # Further from the chunk's start, relative actions are larger: every step has a scale of its own.
-            self.actions = Standardise((self.chunk, self.action_dim))
 
     def fit_normaliser(
         self,
@@ -117,20 +113,19 @@ class FlowPolicy(SmallFlow):
         actions: Float[np.ndarray, "N A"],
         last: Int64[np.ndarray, "N"] | None,
     ) -> None:
-        count, relative = len(actions), list(self.config.relative)
-        ends = np.full(count, count - 1) if last is None else last
-        mean, std = torch.zeros_like(self.actions.mean), torch.ones_like(self.actions.std)
+        """One scale a dimension for all steps of a chunk: with one for each, the small moves of the first
+        steps, which are mostly a hand's tremor, would weigh as much as where the chunk leads."""
+        rows = np.arange(len(actions))
+        ends = np.full(len(actions), len(actions) - 1) if last is None else last
+        relative = list(self.config.relative)
         here = np.zeros_like(actions)
         here[:, relative] = state[:, relative]
 
-        scale = Standardise(self.action_dim)
+        beyond: list[np.ndarray] = []
         for step in range(self.chunk):
-            rows = np.flatnonzero(np.arange(count) + step <= ends)
-            if len(rows):  # no episode is as long as a chunk: the last step that one reaches says it
-                scale.fit(torch.from_numpy(actions[rows + step] - here[rows]).float())
-            mean[step], std[step] = scale.mean, scale.std
-        self.actions.mean.copy_(mean)
-        self.actions.std.copy_(std)
+            begun = rows[rows + step <= ends]
+            beyond.append(actions[begun + step] - here[begun])
+        self.actions.fit(torch.from_numpy(np.concatenate(beyond)).float())
 
     def standardised(
         self, actions: Float[Tensor, "B H A"], observation: Observation
