@@ -10,7 +10,7 @@ from vantage.policies.small.flow import FlowConfig
 from vantage.stages.collect import Demonstrations, Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
-from vantage.worlds.bimanual.spec import BimanualSpec
+from vantage.worlds.bimanual.spec import JOINTS, BimanualSpec
 
 
 def bimanual_bag() -> HABCRun:
@@ -33,10 +33,10 @@ def bimanual_sack() -> HABCRun:
 
 def _from_true_state(world: BimanualSpec) -> HABCRun:
     sight = TrueState(dim=world.environment_dim)
-    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim)
+    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim, chunk=8, execute=8)
     return HABCRun(
         worlds=(world,),
-        policy=FlowConfig(net=net),
+        policy=FlowConfig(net=net, relative=JOINTS),
         supervision=Supervision(
             demonstrations=Demonstrations(per_world=50), supervised=PolicyFit(steps=3000)
         ),

@@ -16,7 +16,7 @@ from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Arm, MoreSupervised, Online, Study, StudyTask, Supervised
-from vantage.worlds.bimanual.spec import LIMITS, TASKS, BimanualSpec
+from vantage.worlds.bimanual.spec import JOINTS, LIMITS, TASKS, BimanualSpec
 
 DEMONSTRATIONS = {"bag-bottle": 50, "pouch-zip": 50, "sack-draw": 50}
 """Task -> demonstrations of the supervised policy."""
@@ -95,8 +95,13 @@ def bimanual_arms() -> tuple[Arm, ...]:
 
 
 def _policy_of(world: BimanualSpec) -> FlowConfig:
-    """A flow that sees the true state of a world."""
+    """A flow that sees the true state of a world, and says where its joints go from here."""
     sight = TrueState(dim=world.environment_dim)
-    return FlowConfig(
-        net=NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim, width=128)
+    net = NetConfig(
+        sight=sight,
+        state_dim=world.state_dim,
+        action_dim=world.action_dim,
+        chunk=8,
+        execute=8,
     )
+    return FlowConfig(net=net, relative=JOINTS)

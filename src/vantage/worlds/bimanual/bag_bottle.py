@@ -11,7 +11,7 @@ so that a bottle does not fit through the shut mouth and a careless push tips th
 import numpy as np
 from jaxtyping import Float64
 
-from vantage.worlds.bimanual.world import BimanualWorld
+from vantage.worlds.bimanual.world import BimanualWorld, environment_dim
 
 WIDTH, DEPTH, HEIGHT = 0.13, 0.11, 0.105
 """Metres; of the bag, without its lip."""
@@ -25,7 +25,9 @@ NECK_RADIUS = 0.012
 OPEN_ANGLE = 0.06
 """Radians; where the front stands when it is fully opened: a little past upright."""
 CREASES = ("front", "lip", "back", "left_side", "right_side")
-ENVIRONMENT_DIM = 28 + 7 + len(CREASES) + 7 + 2
+MARKS = ("lip", "neck", "bottle", "bag")
+"""What a hand finds its way by."""
+ENVIRONMENT_DIM = environment_dim(7 + len(CREASES) + 7 + 2, len(MARKS))
 
 _FRONT_STIFFNESS = 0.03
 """N m / rad. Held upright, the front pulls back with about 0.1 N at its edge."""
@@ -39,6 +41,7 @@ class BagBottle(BimanualWorld):
 
     task: str = "bag-bottle"
     prompt: str = "open the paper bag and put the bottle in it"
+    marks: tuple[str, ...] = MARKS
 
     def __init__(self, *, image_size: int = 96) -> None:
         """Build the scene; `image_size`: side of the pictures in pixels."""

@@ -97,7 +97,7 @@ class Expert(BimanualExpert[View]):
 
     stages = STAGES
 
-    def view(self, state: Float32[np.ndarray, "49"]) -> View:
+    def view(self, state: Float32[np.ndarray, "91"]) -> View:
         """Take a true state apart."""
         wide = state.astype(np.float64)
         hands, objects = self._arms(wide), wide[28:]

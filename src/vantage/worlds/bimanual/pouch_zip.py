@@ -12,7 +12,7 @@ lip is near, and opens when the zip is drawn back over it.
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from vantage.worlds.bimanual.world import BimanualWorld
+from vantage.worlds.bimanual.world import BimanualWorld, environment_dim
 
 WIDTH, HEIGHT = 0.20, 0.10
 """Metres; of the pouch's front, along x and upwards."""
@@ -37,7 +37,9 @@ MARKER_RADIUS, MARKER_HALF = 0.007, 0.025
 """Metres; half of the marker's length without its round ends."""
 TAB = np.array([0.0, 0.002 - BULGE - 0.004, FLOOR + HEIGHT + 0.022])
 """Where the tab is when the lip is pulled tight, in the pouch's frame (m)."""
-ENVIRONMENT_DIM = 28 + 7 + 3 + 1 + TEETH + 7 + 4
+MARKS = ("tab", "zip_pull", "marker", "pouch")
+"""What a hand finds its way by."""
+ENVIRONMENT_DIM = environment_dim(7 + 3 + 1 + TEETH + 7 + 4, len(MARKS))
 
 
 class PouchZip(BimanualWorld):
@@ -45,6 +47,7 @@ class PouchZip(BimanualWorld):
 
     task: str = "pouch-zip"
     prompt: str = "put the marker into the pouch and zip it"
+    marks: tuple[str, ...] = MARKS
 
     def __init__(self, *, image_size: int = 96) -> None:
         """Build the scene; `image_size`: side of the pictures in pixels."""

@@ -107,7 +107,7 @@ class Expert(BimanualExpert[View]):
 
     stages = STAGES
 
-    def view(self, state: Float32[np.ndarray, "53"]) -> View:
+    def view(self, state: Float32[np.ndarray, "95"]) -> View:
         """Take a true state apart."""
         wide = state.astype(np.float64)
         hands, objects = self._arms(wide), wide[28:]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from vantage.worlds.bimanual import arms
-from vantage.worlds.bimanual.world import BimanualWorld
+from vantage.worlds.bimanual.world import BimanualWorld, environment_dim
 
 RADIUS, HEIGHT = 0.058, 0.10
 """Metres; of the ring that the staves stand on, and of the staves."""
@@ -36,7 +36,9 @@ PULL = 0.13
 """Metres that the bead can be pulled."""
 SHUT = 0.024
 """Mean distance of the staves' tops from the sack's axis (m) below which the mouth is shut."""
-ENVIRONMENT_DIM = 28 + 7 + STAVES + 1 + 7 * ITEMS + 2 * (1 + ITEMS)
+MARKS = ("handle", "bead", *(f"item_{k}" for k in range(ITEMS)), "sack")
+"""What a hand finds its way by."""
+ENVIRONMENT_DIM = environment_dim(7 + STAVES + 1 + 7 * ITEMS + 2 * (1 + ITEMS), len(MARKS))
 
 _COLOURS = ("0.85 0.25 0.2 1", "0.95 0.75 0.15 1", "0.25 0.5 0.85 1")
 
@@ -46,6 +48,7 @@ class SackDraw(BimanualWorld):
 
     task: str = "sack-draw"
     prompt: str = "put the three snacks into the sack and draw it shut"
+    marks: tuple[str, ...] = MARKS
 
     def __init__(self, *, image_size: int = 96) -> None:
         """Build the scene; `image_size`: side of the pictures in pixels."""

@@ -133,13 +133,13 @@ class Expert(BimanualExpert[View]):
 
     stages = STAGES
 
-    def view(self, state: Float32[np.ndarray, "73"]) -> View:
+    def view(self, state: Float32[np.ndarray, "127"]) -> View:
         """Take a true state apart."""
         wide = state.astype(np.float64)
         hands, objects = self._arms(wide), wide[28:]
         leans, rest = objects[7 : 7 + sack.STAVES], objects[7 + sack.STAVES :]
         items = rest[1 : 1 + 7 * sack.ITEMS].reshape(sack.ITEMS, 7)
-        held = (rest[1 + 7 * sack.ITEMS :] > 0.5).reshape(2, 1 + sack.ITEMS).tolist()
+        held = (rest[1 + 7 * sack.ITEMS :][: 2 * (1 + sack.ITEMS)] > 0.5).reshape(2, 1 + sack.ITEMS).tolist()
         return View(
             targets=hands.targets,
             left=hands.left,

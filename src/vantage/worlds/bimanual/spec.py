@@ -12,7 +12,9 @@ LIMITS: Final = MappingProxyType({"bag-bottle": 400, "pouch-zip": 500, "sack-dra
 """Task -> control steps that its episodes usually have; 25 a second."""
 TASKS: Final = tuple(LIMITS)
 """Tasks of two arms."""
-_ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 49, "pouch-zip": 53, "sack-draw": 73})
+JOINTS: Final = (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12)
+"""Action dimensions that are joint angles; the other two are grippers."""
+_ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 91, "pouch-zip": 95, "sack-draw": 127})
 """Task -> numbers of its true state."""
 
 
