@@ -29,7 +29,12 @@ from vantage.worlds.bimanual.spec import BimanualSpec
 LEFT = tuple(range(7))
 AT_ONCE = Rescue(permission=1.0, stuck_after=1, reaction=(0, 0), hand_back=0.0, extension=0, actions=LEFT)
 """An operator who takes the left arm as soon as he may, and keeps it."""
-NET = NetConfig(sight=TrueState(dim=49, width=16), state_dim=14, action_dim=14, width=16)
+NET = NetConfig(
+    sight=TrueState(dim=BimanualSpec("bag-bottle").environment_dim, width=16),
+    state_dim=14,
+    action_dim=14,
+    width=16,
+)
 
 
 def test_the_policy_keeps_the_arm_that_the_operator_does_not_hold() -> None:

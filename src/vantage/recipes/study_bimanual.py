@@ -18,7 +18,7 @@ from vantage.stages.weigh import Weighing
 from vantage.study.plan import Arm, MoreSupervised, Online, Study, StudyTask, Supervised
 from vantage.worlds.bimanual.spec import JOINTS, LIMITS, TASKS, BimanualSpec
 
-DEMONSTRATIONS = {"bag-bottle": 50, "pouch-zip": 50, "sack-draw": 50}
+DEMONSTRATIONS = {"bag-bottle": 200, "pouch-zip": 200, "sack-draw": 200}
 """Task -> demonstrations of the supervised policy."""
 RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
 """An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""
@@ -35,7 +35,7 @@ def study_bimanual() -> Study:
         base=HABCRun(
             worlds=(),
             policy=_policy_of(BimanualSpec(TASKS[0])),
-            supervision=Supervision(supervised=PolicyFit(steps=3000, save_every=1_000_000)),
+            supervision=Supervision(supervised=PolicyFit(steps=4000, save_every=1_000_000)),
             rollouts=Rollouts(per_world=50, operator=RESCUE),
             improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
             evaluation=Evaluation(per_world=100),
