@@ -146,6 +146,15 @@ def main() -> None:
             raise
         _complain_of(sentence)
         raise SystemExit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        words = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        _complain_of(
+            f"there is not enough memory ({words[-1][:200]}); make the network, the batch or the number of "
+            "workers smaller"
+        )
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         _complain(Text("interrupted; run the same command again to go on"))
         raise SystemExit(130) from None
@@ -158,6 +167,12 @@ def main() -> None:
             raise
         _complain(Text.assemble(("vantage:", "bold red"), " ", printable(sentence)))
         raise SystemExit(2) from None
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether an allocation failed, on the CPU or on an accelerator: torch says it in words."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "can't allocate memory" in words or "out of memory" in words
 
 
 def _surroundings(error: OSError | UnicodeEncodeError) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne, Rescue
+from vantage.core.distributional import Bins
 from vantage.errors import VantageError
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.stages.collect import Demonstrations, Rollouts
@@ -49,3 +50,11 @@ def test_action_dimensions_that_are_none_are_named() -> None:
         replace(settings, improvement=replace(settings.improvement, fit=fit)).check_compatible()
     fit = replace(fit, human_actions=tuple(map(str, np.arange(4))))
     replace(settings, improvement=replace(settings.improvement, fit=fit)).check_compatible()
+
+
+def test_ranges_whose_ends_are_exchanged_are_refused() -> None:
+    with pytest.raises(VantageError, match="reaction is 15 to 5; name the shorter delay first"):
+        Rescue(reaction=(15, 5))
+    for low, high in ((5.0, 1.0), (1.0, 1.0)):
+        with pytest.raises(VantageError, match="low must be below high"):
+            Bins(low=low, high=high)

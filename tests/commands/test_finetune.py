@@ -521,7 +521,7 @@ def test_what_was_changed_since_a_run_was_made_is_found(
         with pytest.raises(VantageError, match="name the folder that `vantage run` or"):
             dispatch([command, str(tmp_path / "nothing" / "at" / "all")])
     (tmp_path / "begun/round-00").mkdir(parents=True)
-    with pytest.raises(VantageError, match="no round of .*begun is finished, so there are no checksums yet"):
+    with pytest.raises(VantageError, match=r"no round of .*begun is finished, so there are no checksums yet"):
         dispatch(["verify", str(tmp_path / "begun")])
 
 

@@ -430,3 +430,10 @@ def test_what_a_dataset_says_is_shown_as_text(episode: Make, dataset: Write, tmp
     page = (tmp_path / "audit.html").read_text()
     assert "camera [bold] &lt;b&gt; is stuck" in page and "one thing deserves a look" in page
     assert "<script" not in page and "\x1b" not in page
+
+
+def test_recordings_that_lerobot_cannot_open_are_named(episode: Make, dataset: Write) -> None:
+    root = dataset([episode(6, seed=seed) for seed in range(2)])
+    assert not any("cannot open them" in finding.text for finding in audit(root).findings)
+    (root / META).unlink()
+    said(audit(root), "meta/episodes is missing")

@@ -112,9 +112,13 @@ def _server(application: Starlette, port: int) -> Generator[tuple[Any, socket.so
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((ADDRESS, port))
-        except (OSError, OverflowError) as error:
+        except OverflowError as error:
             raise VantageError(
-                f"port {port} is taken; name another one with --port, or leave it out"
+                f"port {port} is none; name one from 1024 to 65535 with --port, or leave it out"
+            ) from error
+        except OSError as error:
+            raise VantageError(
+                f"port {port} cannot be had ({error.strerror}); name another one with --port, or leave it out"
             ) from error
         listener.listen(64)
 

@@ -230,6 +230,9 @@ class Rescue:
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds, and for an action dimension named twice."""
         check(self)
+        if self.reaction[0] > self.reaction[1]:
+            fastest, slowest = self.reaction
+            raise VantageError(f"Rescue.reaction is {fastest} to {slowest}; name the shorter delay first")
         if twice := [number for number in self.actions if self.actions.count(number) > 1]:
             raise VantageError(f"Rescue.actions names action dimension {twice[0]} twice; name it once")
 

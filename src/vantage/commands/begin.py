@@ -102,8 +102,11 @@ def report(
     """
     from vantage.commands.numbers import run_numbers
     from vantage.disk.files import PAGE, check_replaces
+    from vantage.errors import VantageError
     from vantage.report.page import write_report
 
+    if episodes < 0:
+        raise VantageError(f"--episodes is {episodes}; name a number of episodes to show, or 0 for none")
     check_replaces(out or run / "report.html", PAGE)
     page = write_report(run, out, episodes=episodes)
     if json:

@@ -124,9 +124,10 @@ def study_merge(
     from vantage.study.rows import Results
 
     plan, _, rows = _plan_and_folders(study, None, results, None)
+    finished = [Results.read(other, classes_of(plan)) for other in others]
     with Results.alone(rows, plan) as growing:
-        for other in others:
-            cells = growing.merge(Results.read(other, classes_of(plan)))
+        for other, theirs in zip(others, finished, strict=True):
+            cells = growing.merge(theirs)
             print_line(f"{cells} cells from {other}")
 
 

@@ -66,7 +66,7 @@ def watch(
         if out.exists():
             raise VantageError(f"{out} is there already; name another folder, or delete it")
 
-    shown = episodes_named(episodes) if episodes else True
+    shown = episodes_named(episodes, "--episodes") if episodes else True
     calibrated = watching.watch(
         dataset,
         critic,

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vantage.config import Bounds, Positive, check
+from vantage.errors import VantageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +28,12 @@ class Bins:
     """K, at least 2."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds."""
+        """Raise `VantageError` for numbers out of their bounds, and for ends that are exchanged."""
         check(self)
+        if self.low >= self.high:
+            raise VantageError(
+                f"Bins.low is {self.low:g} and Bins.high {self.high:g}; low must be below high"
+            )
 
     @property
     def width(self) -> float:

@@ -185,7 +185,12 @@ def _read_record(path: Path, missing: Any) -> Any:
     record = read_json(path)
     if type(record) is not type(missing):
         kind = "an object" if isinstance(missing, dict) else "a list"
-        raise VantageError(f"{path} does not hold {kind}; delete it and run its stage again")
+        remedies = {
+            "recipe.json": "start the run again with its own settings, and it is written again",
+            "round.json": "delete it, and the run, started again, writes it again",
+        }
+        remedy = remedies.get(path.name, f"delete {path.parent} and run its stage again")
+        raise VantageError(f"{path} does not hold {kind}; {remedy}")
     return record
 
 

@@ -64,12 +64,14 @@ def make_exhibits(study: Study, work: Path, results: Path, task: str, seed: int,
             f"arm {arm!r} plays no rollouts of its own, so there is nothing to show; name an online arm",
         )
 
+    single = study.task(task)  # a task that is none is said before its folder is missed
     folder = Cell(task=task, arm=arm, seed=seed).folder(work)
     last = Round.of(folder, study.first_round(chosen) + chosen.rounds - 1)
     if not last.weights.exists():
-        raise VantageError(f"{last.folder} is not there; run `vantage study` with --tasks {task} first")
+        raise VantageError(
+            f"{last.folder} is not there; run `vantage study` with --tasks {task} and that seed first"
+        )
 
-    single = study.task(task)
     if not isinstance(single, StudyTask):
         fault = f"task {task!r} is a suite of worlds, of which no episodes are shown"
         raise VantageError(f"{fault}; name a task that is one world")

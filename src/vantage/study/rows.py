@@ -105,7 +105,7 @@ class Results:
         `own`: classes from outside Vantage that the plan holds.
         """
         check_study(folder)
-        study = from_json(Study, read_json(folder / "study.json"), "study.json", own)
+        study = from_json(Study, read_json(folder / "study.json"), str(folder / "study.json"), own)
         tables = _read_all(folder)
         _check_complete(folder, study, tables)
         return cls(folder, study, tables)
@@ -267,7 +267,8 @@ def _read(path: Path, columns: Iterable[str]) -> Table:
     try:
         table = read_parquet(path)
     except VantageError as error:
-        raise VantageError(f"{error}; {_remedy(path.parent)}") from error
+        fault = str(error).removesuffix(".").removesuffix("; write it again")
+        raise VantageError(f"{fault}; {_remedy(path.parent)}") from error
     missing = [name for name in (*KEY, *columns) if name not in table]
     if missing:
         raise VantageError(

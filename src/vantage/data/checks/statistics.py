@@ -66,7 +66,12 @@ def _whole(table: Table, record: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _by_episode(table: Table) -> Iterator[Finding]:
-    """Statistics of every episode, kept in meta/episodes."""
+    """Statistics of every episode, kept in meta/episodes; and whether that is there at all."""
+    if not list(visible_files(table.root, EPISODES_FOLDER)):
+        yield warning(
+            f"{EPISODES_FOLDER} is missing: Vantage learns from these recordings without it, and LeRobot's "
+            "own tools cannot open them; restore it from where the dataset came from"
+        )
     slices = table.slices
     for column, values, _ in _columns(table):
         wrong: list[int] = []

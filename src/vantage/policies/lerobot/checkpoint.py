@@ -10,6 +10,7 @@ vantage.json: what the policy was trained on, which LeRobot does not keep. Stock
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,11 @@ def open_checkpoint(path: str) -> Checkpoint:
     """
     folder, name = _locate(path)
     config = _read(folder / CONFIG)
+    if "is" in config and "type" not in config:
+        raise VantageError(
+            f"{name} is a policy of `vantage run`, not of LeRobot's; write it as one with "
+            f"`vantage export {shlex.quote(name)} --out FOLDER`"
+        )
     if not (folder / PREPROCESSOR).is_file() or not (folder / POSTPROCESSOR).is_file():
         raise VantageError(
             f"{name} lacks {PREPROCESSOR} or {POSTPROCESSOR}, so its scales are unknown; a checkpoint of an "

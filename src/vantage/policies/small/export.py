@@ -53,8 +53,14 @@ def export(policy: SmallFlow | GaussianPolicy, out: Path, image_size: int = 96) 
     """Write a flow, or the mean of a Gaussian, on the small network as LeRobot's `vantage_small`.
 
     `image_size`: side in pixels of the pictures that it will be shown; they shrink to what it looks at.
+    Raises VantageError for a side that is no multiple of that.
     """
     net, sight = policy.net, policy.net.sight
+    if isinstance(sight, Pixels) and (image_size < 1 or image_size % sight.size):
+        raise VantageError(
+            f"pictures of {image_size} px cannot be shrunk to the {sight.size} px that the policy looks at; "
+            f"name a multiple of {sight.size} with --image-size"
+        )
     features: dict[str, Any] = {STATE: {"type": "STATE", "shape": [net.state_dim]}}
     match sight:
         case Pixels():
