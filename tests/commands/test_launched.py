@@ -1,9 +1,10 @@
-"""`vantage finetune` where a launcher starts several processes of it: torchrun itself, and its plan."""
+"""`vantage finetune` where a launcher starts several processes of it: accelerate; torchrun with a plan."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +13,10 @@ from safetensors.torch import load_file
 from vantage.cli import dispatch
 
 TORCHRUN = (str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "-m", "vantage")
+ACCELERATE = (
+    *(str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_processes", "2"),
+    *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "vantage"),
+)
 SMALL = (
     *("--policy", "FlowConfig", "--policy.net.sight", "TrueState", "--policy.net.sight.dim", "7"),
     *("--policy.net.width", "16", "--policy.net.chunk", "8", "--policy.net.execute", "4"),
@@ -29,15 +34,15 @@ def finetune(run: Path, out: Path, *more: str) -> list[str]:
     return ["finetune", *SMALL, *data, *outcomes, "--out", str(out), *more]
 
 
-def launched(*words: str) -> subprocess.CompletedProcess[str]:
+def launched(launcher: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
     """Start a command in two processes, as a user does."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run([*TORCHRUN, *words], env=environment, capture_output=True, text=True)
+    return subprocess.run([*launcher, *words], env=environment, capture_output=True, text=True)
 
 
 def test_two_processes_make_the_policy_of_one(recorded: Path, tmp_path: Path) -> None:
     dispatch(finetune(recorded, tmp_path / "one"))
-    done = launched(*finetune(recorded, tmp_path / "two"))
+    done = launched(ACCELERATE, *finetune(recorded, tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the fine-tuned policy is") == 1, "one of them talks"
 
@@ -50,7 +55,7 @@ def test_two_processes_make_the_policy_of_one(recorded: Path, tmp_path: Path) ->
 
 
 def test_a_plan_of_two_processes_is_said_once(recorded: Path, tmp_path: Path) -> None:
-    done = launched(*finetune(recorded, tmp_path / "run", "--plan", "--json"))
+    done = launched(TORCHRUN, *finetune(recorded, tmp_path / "run", "--plan", "--json"))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["feature_frames"] == 602 and told["seconds"] > 0
