@@ -21,9 +21,10 @@ SMALL = (
     *("--policy", "FlowConfig", "--policy.net.sight", "TrueState", "--policy.net.sight.dim", "7"),
     *("--policy.net.width", "16", "--policy.net.chunk", "8", "--policy.net.execute", "4"),
     *("--policy.net.action-dim", "3", "--steps=6", "--batch_size=8", "--supervised.steps=5"),
-    "--critic.steps=10",
+    *("--critic.steps=10", "--weighing.stale-after=1"),
 )
-"""A policy that imports nothing of LeRobot's, which takes every process ten seconds."""
+"""A policy that imports nothing of LeRobot's, which takes every process ten seconds. Recordings count no
+policy updates: one that was counted would make all of them too old to learn from."""
 
 
 def finetune(run: Path, out: Path, *more: str) -> list[str]:

@@ -1015,6 +1015,11 @@ POLICY_MUTANTS = (
     ),
     *_in(
         "algorithms/finetune.py",
+        "tests/commands/test_launched.py",
+        recordings_go_stale=("version=0,  #", "version=recordings.last.number * 10,  #"),
+    ),
+    *_in(
+        "algorithms/finetune.py",
         FINETUNE,
         next_round_is_numbered_from_0=("first = len(past.rounds)", "first = 0"),
         next_round_forgets_rollouts=("(*past.rollouts, *own[count:])", "(*own[count:],)"),
