@@ -69,7 +69,7 @@ def export(policy: SmallFlow | GaussianPolicy, out: Path, image_size: int = 96) 
         case TrueState():
             features[TRUTH] = {"type": "ENV", "shape": [sight.dim]}
 
-    config = {
+    config: dict[str, Any] = {
         "type": TYPE,
         "input_features": features,
         "output_features": {"action": {"type": "ACTION", "shape": [net.action_dim]}},
