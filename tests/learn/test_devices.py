@@ -38,6 +38,7 @@ PIXELS = NetConfig(sight=Pixels(size=16, width=16), width=16, chunk=4, execute=4
 POLICIES: dict[str, SmallConfig] = {
     "flow from pixels": FlowConfig(net=PIXELS, noise=0.5),
     "flow from true state": FlowConfig(net=STATE),
+    "flow of relative actions": FlowConfig(net=STATE, relative=(0, 2)),
     "gaussian from pixels": GaussianConfig(net=PIXELS, correlation=0.3),
     "gaussian that samples": GaussianConfig(net=STATE, mean_only=False),
     "flow-sde": FlowSDEConfig(net=STATE, noise=1.0),

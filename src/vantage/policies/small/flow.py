@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from vantage.batch import Batch, Observation
 from vantage.config import NotNegative, Passes, Whole, check
@@ -90,10 +90,15 @@ class SmallFlow(SmallPolicy):
 class FlowPolicy(SmallFlow):
     """The small VLA (or its true-state form) with a flow-matching head."""
 
+    _relative: Tensor
+
     def __init__(self, config: FlowConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
         super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
         self.config = config
+        relative = torch.zeros(self.action_dim)
+        relative[list(config.relative)] = 1.0
+        self.register_buffer("_relative", relative, persistent=False)
 
     def fit_normaliser(
         self,
@@ -131,18 +136,18 @@ class FlowPolicy(SmallFlow):
         self, actions: Float[Tensor, "B H A"], observation: Observation
     ) -> Float[Tensor, "B H A"]:
         """Relative dimensions less where the robot is."""
-        return self.actions(actions - self._here(observation))
+        return self.actions(actions - self._here(observation) if self.config.relative else actions)
 
     def in_units(self, chunk: Float[Tensor, "B H A"], observation: Observation) -> Float[Tensor, "B H A"]:
         """The inverse of `standardised`."""
-        return self.actions.inverse(chunk) + self._here(observation)
+        actions = self.actions.inverse(chunk)
+        return actions + self._here(observation) if self.config.relative else actions
 
     def _here(self, observation: Observation) -> Float[Tensor, "B 1 A"]:
         """The proprioception in relative dimensions, 0 in the others."""
-        relative = list(self.config.relative)
-        here = observation.state.new_zeros(len(observation.state), self.action_dim)
-        here[:, relative] = observation.state[:, relative]
-        return here[:, None]
+        known = min(self.net.state_dim, self.action_dim)
+        here = nn.functional.pad(observation.state[:, :known], (0, self.action_dim - known))
+        return (self._relative * here)[:, None]
 
     def with_noise(self, scale: float) -> "FlowPolicy":
         """The same policy, acting from noise of another scale; 0 is zero-noise inference."""
