@@ -9,6 +9,7 @@ import pytest
 import ray
 from line_world import LineSpec, line_actor
 from ray.cluster_utils import Cluster as Machines
+from two_machines import two_machines
 
 from vantage.collect.cluster import Ray
 from vantage.collect.operators import NoOne
@@ -23,10 +24,7 @@ COUNT = 12
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """Two nodes of one processor; the second one may be taken away."""
-    started = Machines(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}, connect=False
-    )
-    started.add_node(num_cpus=1, wait=True)
+    started = two_machines()
     yield started
     started.shutdown()
 

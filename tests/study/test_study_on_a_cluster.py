@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster as Machines
+from two_machines import two_machines
 
 from vantage.collect.cluster import Ray
 from vantage.collect.operators import Rescue
@@ -53,10 +54,7 @@ def little_study() -> Study:
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
     """Two nodes of one processor; the second one may be taken away."""
-    started = Machines(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}, connect=False
-    )
-    started.add_node(num_cpus=1, wait=True)
+    started = two_machines()
     yield started
     started.shutdown()
 

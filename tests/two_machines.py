@@ -1,0 +1,19 @@
+"""A Ray cluster of two nodes of one processor, on this machine."""
+
+from ray.cluster_utils import Cluster
+
+QUICK = {
+    "health_check_initial_delay_ms": 500,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 3,
+}
+"""By what Ray notices in seconds that a node is gone; by default it takes half a minute."""
+
+
+def two_machines() -> Cluster:
+    """Started; the second node, the only one of its `worker_nodes`, may be taken away."""
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": QUICK}
+    started = Cluster(initialize_head=True, head_node_args=head, connect=False)
+    started.add_node(num_cpus=1, wait=True)
+    return started
