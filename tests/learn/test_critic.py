@@ -90,7 +90,7 @@ def test_monte_carlo_and_chunk_td_agree_where_the_world_is_simple() -> None:
     values = []
     for share in (1.0, 0.0):
         settings = CriticFit(
-            steps=1500, patience=100, polyak=0.05, target=EfficiencyTarget(stride=K, mc_share=share)
+            steps=800, patience=100, polyak=0.05, target=EfficiencyTarget(stride=K, mc_share=share)
         )
         problem, _ = corridor(settings)
         torch.manual_seed(0)
