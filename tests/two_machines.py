@@ -2,18 +2,20 @@
 
 from ray.cluster_utils import Cluster
 
-QUICK = {
+SETTINGS = {
+    "worker_niceness": 0,
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 2000,
     "health_check_failure_threshold": 3,
 }
-"""By what Ray notices in seconds that a node is gone; by default it takes half a minute."""
+"""By default Ray's workers yield to everything else on the machine (niceness 15), and it takes half a minute
+to notice that a node is gone."""
 
 
 def two_machines() -> Cluster:
     """Started; the second node, the only one of its `worker_nodes`, may be taken away."""
-    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": QUICK}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SETTINGS}
     started = Cluster(initialize_head=True, head_node_args=head, connect=False)
     started.add_node(num_cpus=1, wait=True)
     return started

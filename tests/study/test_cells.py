@@ -18,18 +18,16 @@ import pyarrow.compute as pc
 import pytest
 import torch
 from PIL import Image
+from tiny_base import OPERATOR, tiny_base
 
 from vantage.algorithms.made import meanings
-from vantage.collect.operators import Rescue
 from vantage.commands.compare import study_merge, study_report
 from vantage.commands.studies import check_cell, find_study, start_study, working_in
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
 from vantage.disk.files import sha256_file, sha256_folder
 from vantage.disk.tables import read_arrow, read_parquet
-from vantage.learn.critic.fit import CriticFit
 from vantage.stages.collect import Rollouts
-from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.arms import title
@@ -52,23 +50,12 @@ from vantage.study.tables import estimate
 from vantage.types import VantageError
 
 TASK = "push-v3"
-OPERATOR = Rescue(permission=0.8, stuck_after=15, late_at=0.5, extension=60)
 
 
 def tiny_study() -> Study:
-    shared = find_study("debug").base
-    base = replace(
-        shared,
-        supervision=replace(shared.supervision, supervised=PolicyFit(steps=60, batch=32)),
-        improvement=replace(
-            shared.improvement, fit=PolicyFit(steps=20, batch=32), critic=CriticFit(steps=20, folds=2)
-        ),
-        rollouts=Rollouts(per_world=8, operator=OPERATOR),
-        evaluation=Evaluation(per_world=4),
-    )
     debug = find_study("debug")
     return Study(
-        base=base,
+        base=tiny_base(),
         tasks=(replace(debug.tasks[0], demonstrations=3),),
         arms=(
             Supervised(),

@@ -8,38 +8,25 @@ from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster as Machines
+from tiny_base import tiny_base
 from two_machines import two_machines
 
-from vantage.collect.cluster import Ray
-from vantage.collect.operators import Rescue
+from vantage.collect.cluster import Ray, open_cluster
 from vantage.commands.studies import find_study
 from vantage.learn.critic.fit import CriticFit
-from vantage.stages.collect import Rollouts
-from vantage.stages.evaluate import Evaluation
-from vantage.stages.fit_policy import PolicyFit
 from vantage.study.cells import Cell, CellRows
+from vantage.study.places import _Machines
 from vantage.study.plan import Online, Study, Supervised
 from vantage.study.rows import TABLES, Results
 from vantage.study.run import run_study
 
-OPERATOR = Rescue(permission=0.8, stuck_after=15, late_at=0.5, extension=60)
-
 
 def little_study() -> Study:
     """A supervised policy, one that stands on it, and one that stands on that."""
-    debug = find_study("debug")
-    shared = debug.shared
-    base = replace(
-        shared,
-        supervision=replace(shared.supervision, supervised=PolicyFit(steps=40, batch=32)),
-        improvement=replace(
-            shared.improvement, fit=PolicyFit(steps=10, batch=32), critic=CriticFit(steps=10, folds=1)
-        ),
-        rollouts=Rollouts(per_world=4, operator=OPERATOR),
-        evaluation=Evaluation(per_world=3),
-    )
+    debug, base = find_study("debug"), tiny_base()
+    one_fold = replace(base.improvement, critic=CriticFit(steps=20, folds=1))
     return Study(
-        base=base,
+        base=replace(base, improvement=one_fold),
         tasks=(replace(debug.tasks[0], demonstrations=3),),
         arms=(
             Supervised(),
@@ -82,6 +69,16 @@ def rows_of(results: Results) -> dict[str, dict[Cell, list[tuple]]]:
     return found
 
 
+def test_a_cell_goes_to_the_machine_that_made_its_parent(machines: Machines, tmp_path: Path) -> None:
+    study, task = little_study(), little_study().tasks[0].name
+    with open_cluster(Ray(str(machines.address))) as cluster:
+        places = _Machines(study, tmp_path, cluster)
+        for arm in study.order:
+            places.submit(Cell(task=task, arm=arm, seed=0)).result(timeout=200)
+        assert len(places._node) == 3 and len(set(places._node.values())) == 1
+        places.close()
+
+
 def test_a_study_on_a_cluster_has_the_rows_of_one_machine_though_a_node_dies(
     here: Results, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,5 +108,4 @@ def test_what_a_cell_stands_on_is_made_again_where_it_is_not(
     wanted, study = rows_of(here), here.study
     here.drop([Cell(task=study.tasks[0].name, arm="habc-more", seed=0)])
     run_study(study, here, tmp_path / "nothing", seeds=[0], workers=Ray(str(machines.address)))
-    # The rows that were made last stand last.
     assert rows_of(here) == wanted

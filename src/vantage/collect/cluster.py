@@ -150,10 +150,9 @@ class Cluster:
         """Processors of the cluster."""
         return max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
 
-    def call[**P, A](
-        self, near: str, function: Callable[P, A], *args: P.args, **named: P.kwargs
-    ) -> Future[A]:
-        """Have a function called on the node `near` where that has room and lives, else on any.
+    def call[*A, B](self, near: str, function: Callable[[*A], B], *args: *A) -> Future[B]:
+        """Have a function called on the node `near` (its identifier; empty: none) where that has room and
+        lives, else on any.
 
         The future raises `LostProcess` where its machine was lost again and again, and what the function
         raised.
@@ -164,9 +163,9 @@ class Cluster:
         if near:
             where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(near, soft=True)
         remote = self._ray.remote(max_retries=RETRIES, num_cpus=1, scheduling_strategy=where)(function)
-        theirs, ours = remote.remote(*args, **named).future(), Future[A]()
+        theirs, ours = remote.remote(*args).future(), Future[B]()
 
-        def settle(ended: Future[A]) -> None:
+        def settle(ended: Future[B]) -> None:
             error = ended.exception()
             if error is None:
                 ours.set_result(ended.result())

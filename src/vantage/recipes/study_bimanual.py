@@ -18,8 +18,8 @@ from vantage.stages.weigh import Weighing
 from vantage.study.plan import Arm, MoreSupervised, Online, Study, StudyTask, Supervised
 from vantage.worlds.bimanual.spec import JOINTS, LIMITS, TASKS, BimanualSpec
 
-DEMONSTRATIONS = {"bag-bottle": 200, "pouch-zip": 200, "sack-draw": 200}
-"""Task -> demonstrations of the supervised policy."""
+DEMONSTRATIONS = 200
+"""Of the supervised policy, of each task."""
 RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
 """An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""
 
@@ -30,7 +30,7 @@ def study_bimanual() -> Study:
     tasks: list[StudyTask] = []
     for name in TASKS:
         world = BimanualSpec(name, limit=LIMITS[name])
-        tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS[name], policy=_policy_of(world)))
+        tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS, policy=_policy_of(world)))
     return Study(
         base=HABCRun(
             worlds=(),
@@ -97,11 +97,5 @@ def bimanual_arms() -> tuple[Arm, ...]:
 def _policy_of(world: BimanualSpec) -> FlowConfig:
     """A flow that sees the true state of a world, and says where its joints go from here."""
     sight = TrueState(dim=world.environment_dim)
-    net = NetConfig(
-        sight=sight,
-        state_dim=world.state_dim,
-        action_dim=world.action_dim,
-        chunk=8,
-        execute=8,
-    )
+    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim, chunk=8, execute=8)
     return FlowConfig(net=net, relative=JOINTS)

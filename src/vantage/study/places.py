@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -92,14 +93,14 @@ class _Machines:
         self._study, self._cluster = study, cluster
         # The same command, given again from here, finds on each machine what it had made there.
         self._name = hashlib.sha256(f"{socket.gethostname()}:{work.resolve()}".encode()).hexdigest()[:16]
-        self._node = dict[tuple[str, int], str]()
+        self._node = dict[Cell, str]()
 
     def made(self, cell: Cell, done: set[Cell]) -> bool:
         return cell in done
 
     def submit(self, cell: Cell) -> Future[CellRows]:
-        family = (cell.task, cell.seed)
-        near = self._node.get(family, "")
+        parent = replace(cell, arm=self._study.arm(cell.arm).after)
+        near = self._node.get(parent, "")
         theirs, ours = self._cluster.call(near, _run_there, self._study, cell, self._name), Future[CellRows]()
 
         def settle(ended: Future[tuple[CellRows, str]]) -> None:
@@ -107,7 +108,7 @@ class _Machines:
             if error is not None:
                 ours.set_exception(error)
                 return
-            rows, self._node[family] = ended.result()
+            rows, self._node[cell] = ended.result()
             ours.set_result(rows)
 
         theirs.add_done_callback(settle)
