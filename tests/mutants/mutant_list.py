@@ -1014,6 +1014,23 @@ POLICY_MUTANTS = (
         plan_counts_features_of_rules_without_critic=("int(weighing.reads_values) +", "1 +"),
     ),
     *_in(
+        "worlds/bimanual/world.py",
+        "tests/worlds/test_bimanual.py",
+        ways_from_nowhere=("(marks - point).ravel()", "marks.ravel()"),
+    ),
+    *_in(
+        "policies/small/flow.py",
+        "tests/policies/test_small_policies.py",
+        trained_relative_to_nothing=("actions - self._here(observation) if", "actions if"),
+        acts_relative_to_nothing=("actions + self._here(observation) if", "actions if"),
+        chunks_run_into_the_next_episode=("rows[rows + step <= ends]", "rows[rows + step < len(actions)]"),
+    ),
+    *_in(
+        "study/places.py",
+        "tests/study/test_study_on_a_cluster.py",
+        cells_go_anywhere=('self._node.get(parent, "")', '""'),
+    ),
+    *_in(
         "algorithms/finetune.py",
         "tests/commands/test_launched.py",
         recordings_go_stale=("version=0,  #", "version=recordings.last.number * 10,  #"),

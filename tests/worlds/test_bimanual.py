@@ -13,7 +13,7 @@ from vantage.worlds.bimanual import arms
 from vantage.worlds.bimanual.bag_bottle import ENVIRONMENT_DIM, FLOOR, BagBottle
 from vantage.worlds.bimanual.bag_bottle_expert import STAGES, Expert
 from vantage.worlds.bimanual.kinematics import Kinematics, Pose, pointing, rotation_between
-from vantage.worlds.bimanual.spec import BimanualSpec
+from vantage.worlds.bimanual.spec import TASKS, BimanualSpec
 from vantage.worlds.metaworld.experts.style import RESCUER
 from vantage.worlds.protocol import World
 
@@ -60,6 +60,30 @@ def test_the_value_says_what_the_world_is(world: BagBottle) -> None:
         VantageError, match="there is no bimanual task 'pouch'; there is bag-bottle, pouch-zip"
     ):
         BimanualSpec("pouch")()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_state_ends_with_the_hands_and_their_ways(task: str) -> None:
+    """The hands by the arms' own kinematics, from measured joints; the ways to things by their places."""
+    world = BimanualSpec(task)()
+    world.reset(3)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        world.step(bimanual.random_target(world, rng))
+    state = world.environment_state().astype(np.float64)
+
+    for side, joints, told in zip(
+        arms.SIDES,
+        (state[:6], state[7:13]),
+        state[-2 * (9 + 3 * len(world.marks)) :].reshape(2, -1),
+        strict=True,
+    ):
+        pose = Kinematics(side).pose(joints)
+        np.testing.assert_allclose(told[:9], [*pose.point, *pose.axes[:, 0], *pose.axes[:, 1]], atol=1e-5)
+        ways = told[9:].reshape(-1, 3)
+        np.testing.assert_allclose(ways[-1], state[28:31] - pose.point, atol=1e-5)
+        for mark, way in list(zip(world.marks, ways, strict=True))[:-1]:
+            np.testing.assert_allclose(way, world.data.geom(mark).xpos - pose.point, atol=1e-5)
 
 
 def test_pictures_show_the_scene_and_change_nothing() -> None:
