@@ -1,4 +1,6 @@
-"""A Ray cluster of two nodes of one processor, on this machine."""
+"""A Ray cluster of two nodes of one processor, on this machine, each with a temporary folder of its own."""
+
+from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
@@ -13,9 +15,19 @@ SETTINGS = {
 to notice that a node is gone."""
 
 
-def two_machines() -> Cluster:
-    """Started; the second node, the only one of its `worker_nodes`, may be taken away."""
+def two_machines(folder: Path) -> Cluster:
+    """Started; the second node, the only one of its `worker_nodes`, may be taken away.
+
+    Their temporary folders are `folder/first` and `folder/second`.
+    """
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SETTINGS}
+    head["env_vars"] = _temporary(folder / "first")
     started = Cluster(initialize_head=True, head_node_args=head, connect=False)
-    started.add_node(num_cpus=1, wait=True)
+    started.add_node(num_cpus=1, env_vars=_temporary(folder / "second"), wait=True)
     return started
+
+
+def _temporary(folder: Path) -> dict[str, str]:
+    """The variables of a node whose processes keep what is temporary there."""
+    folder.mkdir()
+    return {"TMPDIR": str(folder)}

@@ -24,7 +24,7 @@ COUNT = 12
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """Two nodes of one processor; the second one may be taken away."""
-    started = two_machines()
+    started = two_machines(tmp_path_factory.mktemp("machines"))
     yield started
     started.shutdown()
 

@@ -1,6 +1,5 @@
 """Cells of a study on a Ray cluster of two nodes have the rows of this machine, also where a node dies."""
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,9 +38,15 @@ def little_study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the temporary folders of the two machines, `first` and `second`."""
+    return tmp_path_factory.mktemp("machines")
+
+
+@pytest.fixture(scope="module")
+def machines(folders: Path) -> Iterator[Machines]:
     """Two nodes of one processor; the second one may be taken away."""
-    started = two_machines()
+    started = two_machines(folders)
     yield started
     started.shutdown()
 
@@ -69,18 +74,21 @@ def rows_of(results: Results) -> dict[str, dict[Cell, list[tuple]]]:
     return found
 
 
-def test_a_cell_goes_to_the_machine_that_made_its_parent(machines: Machines, tmp_path: Path) -> None:
+def test_a_cell_goes_to_the_machine_that_made_its_parent(
+    machines: Machines, folders: Path, tmp_path: Path
+) -> None:
     study, task = little_study(), little_study().tasks[0].name
     with open_cluster(Ray(str(machines.address))) as cluster:
         places = _Machines(study, tmp_path, cluster)
         for arm in study.order:
             places.submit(Cell(task=task, arm=arm, seed=0)).result(timeout=200)
         assert len(places._node) == 3 and len(set(places._node.values())) == 1
+        assert len(list(folders.glob("*/vantage-study-*"))) == 1, "in one machine's temporary folder"
         places.close()
 
 
 def test_a_study_on_a_cluster_has_the_rows_of_one_machine_though_a_node_dies(
-    here: Results, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Results, machines: Machines, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = here.study
     there = Results.open(tmp_path / "there", study)
@@ -99,7 +107,8 @@ def test_a_study_on_a_cluster_has_the_rows_of_one_machine_though_a_node_dies(
     assert rows_of(there) == rows_of(here)
 
     assert not (tmp_path / "nothing").exists(), "a cluster keeps nothing here"
-    assert not list(Path(tempfile.gettempdir()).glob("vantage-study-*")), "nor there, when it is through"
+    # What a lost machine made stays with it: its processes may live on and still write.
+    assert not list((folders / "first").glob("vantage-study-*")), "nor there, when it is through"
 
 
 def test_what_a_cell_stands_on_is_made_again_where_it_is_not(
