@@ -9,6 +9,7 @@ from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate
 from vantage.worlds.bimanual.sack_draw import (
     ENVIRONMENT_DIM,
+    ITEMS,
     HEIGHT,
     ITEM,
     PULL,
@@ -60,11 +61,23 @@ def test_starts_vary_and_stand_still(world: SackDraw) -> None:
         world.reset(seed)
         starts.append(world.environment_state())
     spread = np.std(starts, axis=0)[28:]
-    snacks = spread[16:37].reshape(3, 7)[:, :2]
-    assert (spread[:2] > 0.01).all() and (snacks > 0.05).all(), "any snack may lie on any side"
+    snacks = spread[16:37].reshape(3, 7)
+    assert (spread[:2] > 0.01).all() and (snacks[:, :2] > 0.012).all() and (snacks[:, 6] > 0.15).all()
     held_still(world, 25)
     moved = np.abs(world.environment_state() - starts[-1])[28:]
     assert moved[:7].max() < 2e-3 and moved[15:37].max() < 2e-3 and moved[7:15].max() < 0.02
+
+
+def test_any_snack_may_have_any_colour_by_the_seed_alone(world: SackDraw) -> None:
+    other, seen = SackDraw(), set[tuple[float, ...]]()
+    for seed in range(12):
+        world.reset(seed)
+        world.reset(seed)
+        other.reset(seed)
+        red = world.model.geom_rgba[[world.model.geom(f"item_{k}").id for k in range(ITEMS)], 0]
+        seen.add(tuple(red))
+        np.testing.assert_array_equal(world.images()["top"], other.images()["top"])
+    assert len(seen) > 3
 
 
 def test_the_value_says_what_the_world_is(world: SackDraw) -> None:

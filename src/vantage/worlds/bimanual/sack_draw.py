@@ -40,7 +40,8 @@ MARKS = ("handle", "bead", *(f"item_{k}" for k in range(ITEMS)), "sack")
 """What a hand finds its way by."""
 ENVIRONMENT_DIM = environment_dim(7 + STAVES + 1 + 7 * ITEMS + 2 * (1 + ITEMS), len(MARKS))
 
-_COLOURS = ("0.85 0.25 0.2 1", "0.95 0.75 0.15 1", "0.25 0.5 0.85 1")
+_COLOURS = np.array([(0.85, 0.25, 0.2, 1.0), (0.95, 0.75, 0.15, 1.0), (0.25, 0.5, 0.85, 1.0)])
+"""Of the snacks (red, green, blue, opacity)."""
 
 
 class SackDraw(BimanualWorld):
@@ -60,7 +61,8 @@ class SackDraw(BimanualWorld):
         self._items = [model.joint(f"item_{k}").qposadr[0] for k in range(ITEMS)]
         self._sack_body = model.body("sack").id
         self._item_bodies = [model.body(f"item_{k}").id for k in range(ITEMS)]
-        items = [frozenset((model.geom(f"item_{k}").id,)) for k in range(ITEMS)]
+        self._item_geoms = [model.geom(f"item_{k}").id for k in range(ITEMS)]
+        items = [frozenset((geom,)) for geom in self._item_geoms]
         self._graspable = {
             "left": [frozenset((model.geom("handle").id,)), *items],
             "right": [frozenset((model.geom("bead").id,)), *items],
@@ -108,9 +110,8 @@ class SackDraw(BimanualWorld):
 
         items = "".join(
             f'<body name="item_{k}"><freejoint name="item_{k}"/><geom name="item_{k}" type="box" '
-            f'size="{ITEM} {ITEM} {ITEM}" mass="0.03" rgba="{colour}" contype="1" conaffinity="15" {grip}/>'
-            "</body>"
-            for k, colour in enumerate(_COLOURS)
+            f'size="{ITEM} {ITEM} {ITEM}" mass="0.03" contype="1" conaffinity="15" {grip}/></body>'
+            for k in range(ITEMS)
         )
         return sack + items
 
@@ -135,14 +136,15 @@ class SackDraw(BimanualWorld):
         qpos[self._sack : self._sack + 7] = (*place, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         qpos[self._staves] = REST
 
-        # Two to the right of the sack, one behind the other, and one to the left.
+        # Two to the right of the sack, one behind the other, and one to the left. The true state names them in
+        # this order, and turned by less than an eighth, since a cube looks alike from all its sides: what is
+        # the same for the hands is the same in numbers. Their colours are drawn for the pictures.
         low = np.array([[0.17, 0.40], [0.17, 0.55], [-0.26, 0.42]])
         high = np.array([[0.24, 0.46], [0.24, 0.61], [-0.20, 0.58]])
-        order = rng.permutation(ITEMS)
-        for k, (x, y) in zip(order, rng.uniform(low, high), strict=True):
-            turn = rng.uniform(-np.pi, np.pi)
-            where = self._items[k]
+        turns = rng.uniform(-np.pi / 4, np.pi / 4, ITEMS)
+        for where, (x, y), turn in zip(self._items, rng.uniform(low, high), turns, strict=True):
             qpos[where : where + 7] = (x, y, ITEM, np.cos(turn / 2), 0.0, 0.0, np.sin(turn / 2))
+        self.model.geom_rgba[self._item_geoms] = _COLOURS[rng.permutation(ITEMS)]
 
     def _truth(self) -> Float64[np.ndarray, "_O"]:
         """Sack pose (3 + 4), staves (8), bead (1), poses of the snacks (3 x 7), what is held (2 x 4):
