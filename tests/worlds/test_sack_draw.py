@@ -9,9 +9,9 @@ from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate
 from vantage.worlds.bimanual.sack_draw import (
     ENVIRONMENT_DIM,
-    ITEMS,
     HEIGHT,
     ITEM,
+    ITEMS,
     PULL,
     RADIUS,
     REST,

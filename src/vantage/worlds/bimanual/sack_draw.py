@@ -136,9 +136,9 @@ class SackDraw(BimanualWorld):
         qpos[self._sack : self._sack + 7] = (*place, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         qpos[self._staves] = REST
 
-        # Two to the right of the sack, one behind the other, and one to the left. The true state names them in
-        # this order, and turned by less than an eighth, since a cube looks alike from all its sides: what is
-        # the same for the hands is the same in numbers. Their colours are drawn for the pictures.
+        # Two to the right of the sack, one behind the other, and one to the left. The true state names them
+        # in this order, and turned by less than an eighth, since a cube looks alike from all its sides: what
+        # is the same for the hands is the same in numbers. Their colours are drawn for the pictures.
         low = np.array([[0.17, 0.40], [0.17, 0.55], [-0.26, 0.42]])
         high = np.array([[0.24, 0.46], [0.24, 0.61], [-0.20, 0.58]])
         turns = rng.uniform(-np.pi / 4, np.pi / 4, ITEMS)
