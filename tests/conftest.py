@@ -7,6 +7,7 @@ pytest tests/core` looks for new counterexamples, twenty times as many and other
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ import pytest
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Tests start many commands and workers. Where the environment forbids bytecode beside the sources, each would
+# compile torch again, for five seconds: theirs is kept in a folder of its own, as `run_faults.py` does.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    bytecode = Path(__file__).parents[1] / ".pytest_cache/bytecode"
+    sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(bytecode))
+    sys.dont_write_bytecode = False
 
 import random
 from types import SimpleNamespace
