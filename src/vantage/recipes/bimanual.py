@@ -38,7 +38,7 @@ def _from_true_state(world: BimanualSpec) -> HABCRun:
         worlds=(world,),
         policy=FlowConfig(net=net, relative=JOINTS),
         supervision=Supervision(
-            demonstrations=Demonstrations(per_world=50), supervised=PolicyFit(steps=3000)
+            demonstrations=Demonstrations(per_world=200), supervised=PolicyFit(steps=10_000)
         ),
         rounds=2,
         rollouts=Rollouts(per_world=100, operator=Rescue(extension=200)),

@@ -35,7 +35,7 @@ def study_bimanual() -> Study:
         base=HABCRun(
             worlds=(),
             policy=_policy_of(BimanualSpec(TASKS[0])),
-            supervision=Supervision(supervised=PolicyFit(steps=4000, save_every=1_000_000)),
+            supervision=Supervision(supervised=PolicyFit(steps=10_000, save_every=1_000_000)),
             rollouts=Rollouts(per_world=50, operator=RESCUE),
             improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
             evaluation=Evaluation(per_world=100),

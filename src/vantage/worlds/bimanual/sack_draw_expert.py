@@ -118,14 +118,17 @@ class View(ArmsView):
         return None
 
     def wanted(self, arm: int) -> int | None:
-        """Which snack an arm should bring next: the nearest of those that lie on its side."""
-        nearest, least = None, np.inf
+        """Which snack an arm should bring next: of those that lie on its side, the one furthest in front.
+
+        Not the nearest one: where two are about as near, a hair decides, and whoever learns from such
+        demonstrations stops between the two.
+        """
+        first, least = None, np.inf
         for k, item in enumerate(self.items):
             side = (item - self.sack_point)[0] * _SIDES[arm] > 0.0
-            distance = float(np.linalg.norm(item - self.hand(arm).point))
-            if side and not self.inside[k] and not self.items_held[1 - arm][k] and distance < least:
-                nearest, least = k, distance
-        return nearest
+            if side and not self.inside[k] and not self.items_held[1 - arm][k] and item[1] < least:
+                first, least = k, item[1]
+        return first
 
 
 class Expert(BimanualExpert[View]):
