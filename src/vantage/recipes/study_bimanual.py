@@ -5,10 +5,8 @@ from dataclasses import replace
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.supervised import Supervision
-from vantage.collect.operators import Rescue
 from vantage.core.weights import HABC
-from vantage.nets.vla import NetConfig, TrueState
-from vantage.policies.small.flow import FlowConfig
+from vantage.recipes.bimanual import DEMONSTRATIONS, RESCUE, policy_of
 from vantage.recipes.study import RULES, at_zero_noise, weighing_of
 from vantage.recipes.vantage import CRITIC, WEIGHING
 from vantage.stages.collect import Rollouts
@@ -16,12 +14,7 @@ from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Arm, MoreSupervised, Online, Study, StudyTask, Supervised
-from vantage.worlds.bimanual.spec import JOINTS, LIMITS, TASKS, BimanualSpec
-
-DEMONSTRATIONS = 200
-"""Of the supervised policy, of each task."""
-RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
-"""An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""
+from vantage.worlds.bimanual.spec import LIMITS, TASKS, BimanualSpec
 
 
 def study_bimanual() -> Study:
@@ -30,11 +23,11 @@ def study_bimanual() -> Study:
     tasks: list[StudyTask] = []
     for name in TASKS:
         world = BimanualSpec(name, limit=LIMITS[name])
-        tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS, policy=_policy_of(world)))
+        tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS[name], policy=policy_of(world)))
     return Study(
         base=HABCRun(
             worlds=(),
-            policy=_policy_of(BimanualSpec(TASKS[0])),
+            policy=policy_of(BimanualSpec(TASKS[0])),
             supervision=Supervision(supervised=PolicyFit(steps=10_000, save_every=1_000_000)),
             rollouts=Rollouts(per_world=50, operator=RESCUE),
             improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
@@ -92,10 +85,3 @@ def bimanual_arms() -> tuple[Arm, ...]:
         replace(recipe, name="vantage-6", after="vantage", rounds=3),
         *at_zero_noise("sft", "filtered-bc", "habc", "vantage", "habc+ir-3", "vantage-6"),
     )
-
-
-def _policy_of(world: BimanualSpec) -> FlowConfig:
-    """A flow that sees the true state of a world, and says where its joints go from here."""
-    sight = TrueState(dim=world.environment_dim)
-    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim, chunk=8, execute=8)
-    return FlowConfig(net=net, relative=JOINTS)
