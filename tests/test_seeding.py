@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import recorded as run_of
+import torch
 from generators import global_generators_stay
 from line_world import Line, LineSpec, line_actor
 
 import vantage
 from vantage.disk.layout import Round
-from vantage.seeding import seed_for
+from vantage.seeding import global_generator_kept, seed_for, seed_global_generators
 
 SOURCE = Path(vantage.__file__).parent
 
@@ -52,9 +53,22 @@ def test_no_module_names_a_global_generator_but_where_it_is_put_back() -> None:
                     known = ("default_rng", "Generator", "SeedSequence")
                     assert words.removeprefix("np.random.").startswith(known), f"{path}: {words}"
                 assert not words.startswith("random.") or "import random\n" not in path.read_text(), path
-                if words == "torch.manual_seed":
+                if words in ("torch.manual_seed", "torch.default_generator.manual_seed"):
                     kept = ("global_generator_kept", "torch.random.fork_rng")
                     assert any(way in path.read_text() for way in kept), path
+            if isinstance(node, ast.Name) and node.id == "seed_global_generators":
+                assert "with global_generator_kept(" in path.read_text(), path
+
+
+def test_a_step_is_seeded_as_torch_seeds() -> None:
+    """The fast way draws what `torch.manual_seed` draws."""
+    with global_generator_kept():
+        torch.manual_seed(7)
+        slow = torch.rand(5)
+        seed_global_generators(7, torch.device("cpu"))
+        assert torch.equal(torch.rand(5), slow)
+        seed_global_generators(8, torch.device("cpu"))
+        assert not torch.equal(torch.rand(5), slow)
 
 
 def test_public_functions_leave_the_global_generators_alone(recorded: Path, tmp_path: Path) -> None:

@@ -7,14 +7,33 @@ evaluation seeds do not depend on the run's seed, so that every policy anywhere 
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_for(purpose: str, *numbers: int) -> int:
     """A 31-bit seed for a purpose and any numbers: ``seed_for("rollout", run_seed, round, number)``."""
     entropy = [zlib.crc32(purpose.encode()), *numbers]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+def seed_global_generators(seed: int, device: "torch.device") -> None:
+    """Begin torch's global generators at `seed`: the processor's and those of `device`.
+
+    They draw as after ``torch.manual_seed``, which also formats a stack trace for GPUs that are not in use:
+    0.35 ms a call, and a training calls it at every step. Without real values (the meta device) only the
+    processor's is seeded.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    if device.type not in ("cpu", "meta"):
+        module = torch.get_device_module(device)
+        getattr(module, "manual_seed_all", module.manual_seed)(seed)
 
 
 @contextmanager

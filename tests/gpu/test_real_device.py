@@ -23,6 +23,7 @@ from vantage.learn.optim import constant_rate
 from vantage.learn.step import Compute, Learner, Part
 from vantage.policies.build import build_policy
 from vantage.policies.protocol import Policy
+from vantage.seeding import global_generator_kept, seed_global_generators
 
 PRESENT = [
     name
@@ -60,6 +61,15 @@ def test_loss_features_and_actions_are_the_cpus(kind: str, device: str) -> None:
     torch.testing.assert_close(
         acted, policy.act(batch.observation, torch.Generator().manual_seed(1)), rtol=1e-2, atol=1e-2
     )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_device_draws_as_torch_seeds_it(device: str) -> None:
+    with global_generator_kept():
+        torch.manual_seed(7)
+        slow = torch.rand(5, device=device)
+        seed_global_generators(7, torch.device(device))
+        assert torch.equal(torch.rand(5, device=device), slow)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -47,7 +47,7 @@ from vantage.learn.step import Compute, Learner, under, whole
 from vantage.nets.critic import DualCritic
 from vantage.policies.protocol import Policy
 from vantage.progress import bar
-from vantage.seeding import global_generator_kept, seed_for
+from vantage.seeding import global_generator_kept, seed_for, seed_global_generators
 from vantage.stages.fit_policy import PolicyFit, lines_up_to
 from vantage.stages.weigh import Weighing, anchors, sampling_of
 from vantage.tracking import curve_of, record
@@ -136,7 +136,7 @@ def fit_interleaved(
     with global_generator_kept(), bar("actor and critic", fit.steps, "steps") as advance:
         advance(first)
         for step, batch in enumerate(batches, start=first):
-            torch.manual_seed(seed_for("dropout", seed, step, 0))  # of the one process
+            seed_global_generators(seed_for("dropout", seed, step, 0), learner.device)  # of the one process
             row = learner.update(step, *batch)
             if step % fit.log_every == 0 or step + 1 == fit.steps:
                 lines.append(json.dumps(row))

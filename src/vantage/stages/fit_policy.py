@@ -37,7 +37,7 @@ from vantage.learn.start import Start, begin
 from vantage.learn.step import Compute, Learner, Part, Step
 from vantage.policies.protocol import Draw, Policy
 from vantage.progress import bar
-from vantage.seeding import global_generator_kept, seed_for
+from vantage.seeding import global_generator_kept, seed_for, seed_global_generators
 from vantage.tracking import curve_of, record
 from vantage.types import VantageError
 
@@ -131,7 +131,7 @@ def fit_policy(
     with global_generator_kept(), bar(title, settings.steps, "steps") as advance:
         advance(first)
         for step, batch in enumerate(batches, start=first):
-            torch.manual_seed(seed_for("dropout", seed, step, ranks.number()))
+            seed_global_generators(seed_for("dropout", seed, step, ranks.number()), learner.device)
             draw = policy.draw(settings.batch, torch.Generator().manual_seed(step * 1_000_003 + seed))
             if verdict is not None:
                 batch = relabelled(batch, verdict)
