@@ -633,19 +633,27 @@ def test_an_audit_of_demonstrations(vantage: Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def supervised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Round 0 of the debug recipe, with its recipe.json."""
+    """Round 0 of the debug recipe, with its recipe.json, smaller where nothing is asserted of the size."""
     from vantage.algorithms.habc import run_habc
     from vantage.commands.runs import claim
+    from vantage.learn.critic.fit import CriticFit
     from vantage.stages.fit_policy import PolicyFit
 
     run = tmp_path_factory.mktemp("run") / "run"
-    settings = RECIPES["debug"]()
-    claim(run, "debug", settings)
-    run_habc(
-        run,
-        replace(settings, rounds=0, supervision=replace(settings.supervision, supervised=PolicyFit(steps=5))),
-        workers=1,
+    debug = RECIPES["debug"]()
+    settings = replace(
+        debug,
+        supervision=replace(
+            debug.supervision,
+            demonstrations=replace(debug.supervision.demonstrations, per_world=3),
+            supervised=PolicyFit(steps=5),
+        ),
+        rollouts=replace(debug.rollouts, per_world=8),
+        improvement=replace(debug.improvement, critic=CriticFit(steps=30)),
+        evaluation=replace(debug.evaluation, per_world=2),
     )
+    claim(run, "debug", settings)
+    run_habc(run, replace(settings, rounds=0), workers=1)
     return run
 
 
