@@ -14,14 +14,15 @@ import vantage
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 
 PUBLIC = """
-AWR Batch BimanualSpec ChunkedPPORun Controller CriticFit Demonstrate DemonstrateFrom DemonstrateStock
-DemonstrateWith Demonstrations Evaluation Experience ExponentialWeights FilteredBC FlowConfig
-FromCheckpoint FromScratch GaussianConfig Gymnasium HABC HABCRun HABCV ImitDAgger ImitRecap Improvement
-InfoKey Interface Labelling Labels LeRobotEnv LeRobotPolicy LeRobotScratch Memory MetaWorldSpec NoOne
-Observation Policy PolicyFit PolicySpec RECIPES RejectionTargets Rescue RescueWith RewardAtLeast Rollouts
-Round Route STUDIES Source Supervision Terminated Trace Uniform VantageError Weighing audit build_policy
-evaluate fit_critic fit_policy label load_experience load_policy observe open_pool prepare_process
-run_chunked_ppo run_habc seed_for weigh write_report
+AWR Batch BimanualSpec ChunkedPPORun Controller Count CriticFit Demonstrate DemonstrateFrom
+DemonstrateStock DemonstrateWith Demonstrations Evaluation Event Experience ExponentialWeights
+FilteredBC FlowConfig FromCheckpoint FromScratch GaussianConfig Gymnasium HABC HABCRun HABCV ImitDAgger
+ImitRecap Improvement InfoKey Interface Labelling Labels LeRobotEnv LeRobotPolicy LeRobotScratch Memory
+MetaWorldSpec NoOne Observation Operator Phase Policy PolicyFit PolicySpec Positive RECIPES
+RejectionTargets Rescue RescueWith RewardAtLeast Rollouts Round Route STUDIES Share Source Supervision
+Terminated Trace Uniform VantageError Weighing Whole audit build_policy evaluate fit_critic fit_policy
+label load_experience load_policy observe open_pool prepare_process run_chunked_ppo run_habc seed_for
+weigh write_report
 """
 """A name that goes from here breaks somebody's script: say so in CHANGELOG.md."""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vantage.algorithms.supervised import Supervision as Supervision
     from vantage.batch import Batch as Batch
     from vantage.batch import Observation as Observation
+    from vantage.collect.handover import Event as Event
+    from vantage.collect.handover import Phase as Phase
     from vantage.collect.observe import Memory as Memory
     from vantage.collect.observe import observe as observe
     from vantage.collect.operators import Demonstrate as Demonstrate
@@ -25,9 +27,14 @@ if TYPE_CHECKING:
     from vantage.collect.operators import DemonstrateStock as DemonstrateStock
     from vantage.collect.operators import DemonstrateWith as DemonstrateWith
     from vantage.collect.operators import NoOne as NoOne
+    from vantage.collect.operators import Operator as Operator
     from vantage.collect.operators import Rescue as Rescue
     from vantage.collect.operators import RescueWith as RescueWith
     from vantage.collect.pool import open_pool as open_pool
+    from vantage.config import Count as Count
+    from vantage.config import Positive as Positive
+    from vantage.config import Share as Share
+    from vantage.config import Whole as Whole
     from vantage.core.weights import AWR as AWR
     from vantage.core.weights import HABC as HABC
     from vantage.core.weights import HABCV as HABCV
@@ -89,6 +96,7 @@ _NAMES = {
     "algorithms.improvement": ("Improvement",),
     "algorithms.supervised": ("Supervision",),
     "batch": ("Batch", "Observation"),
+    "collect.handover": ("Event", "Phase"),
     "collect.observe": ("Memory", "observe"),
     "collect.operators": (
         "Demonstrate",
@@ -96,10 +104,12 @@ _NAMES = {
         "DemonstrateFrom",
         "DemonstrateWith",
         "NoOne",
+        "Operator",
         "Rescue",
         "RescueWith",
     ),
     "collect.pool": ("open_pool",),
+    "config": ("Count", "Positive", "Share", "Whole"),
     "core.weights": (
         "AWR",
         "HABC",

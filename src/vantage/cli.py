@@ -9,7 +9,7 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ from vantage.environment import prepare_process
 from vantage.errors import LostProcess, VantageError, missing_extra
 from vantage.progress import Terminal, console, printable
 
+type OwnClasses = Mapping[str, type[Any]]
+"""Classes of one's own, by their names in a file of settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -44,8 +47,9 @@ class Command:
     group: str
     """Heading in the overview."""
     function: Callable[..., None]
-    settings: Callable[[str], Named[Any]] | None = None
-    """Finds the settings that the first word names; all of them become options of the command."""
+    settings: Callable[[str, OwnClasses], Named[Any]] | None = None
+    """Finds the settings that the first word names, given the classes of one's own that a JSON file may hold;
+    all of them become options of the command."""
     unnamed: Callable[[Sequence[str], Callable[..., None]], Any] | None = None
     """Finds the settings that become options where no word names them, given the words and the command."""
     spelled: Callable[[Sequence[str]], list[str]] | None = None
@@ -66,28 +70,28 @@ class Command:
         return (self.function.__doc__ or "").splitlines()[0]
 
 
-def _recipe(name: str) -> Named[Any]:
+def _recipe(name: str, own: OwnClasses) -> Named[Any]:
     from vantage.commands.runs import named_recipe
 
-    return named_recipe(name)
+    return named_recipe(name, own)
 
 
-def _played(name: str) -> Named[Any]:
+def _played(name: str, own: OwnClasses) -> Named[Any]:
     from vantage.commands.play import played_recipe
 
-    return played_recipe(name)
+    return played_recipe(name, own)
 
 
-def _study(name: str) -> Named[Any]:
+def _study(name: str, own: OwnClasses) -> Named[Any]:
     from vantage.commands.studies import named_study
 
-    return named_study(name)
+    return named_study(name, own)
 
 
-def _any_settings(name: str) -> Named[Any]:
+def _any_settings(name: str, own: OwnClasses) -> Named[Any]:
     from vantage.commands.listing import named_settings
 
-    return named_settings(name)
+    return named_settings(name, own)
 
 
 START, COMPARE = "Start here", "Which method is better, and by how much"
@@ -217,7 +221,7 @@ def dispatch(words: Sequence[str]) -> None:
         if command.unnamed is not None:
             _run_unnamed(command, command.unnamed, rest)
         elif command.settings is not None and rest and not rest[0].startswith("-"):
-            _run_with_settings(command, command.settings(rest[0]), rest)
+            _run_with_settings(command, command.settings(rest[0], _own_classes(rest)), rest)
         else:
             tyro.cli(
                 command.function,
@@ -269,6 +273,18 @@ def _processes(command: Command) -> Generator[None]:
             yield
         finally:
             console.quiet, sys.stdout = False, sys.__stdout__
+
+
+def _own_classes(words: Sequence[str]) -> OwnClasses:
+    """The classes of one's own that a JSON file of settings, the first of the words, holds; the others name
+    them."""
+    from vantage.commands.names import classes_typed
+    from vantage.commands.settings import typed_options
+
+    if not words[0].endswith(".json"):
+        return {}
+    values = [value for values in typed_options(words[1:]).values() for value in values]
+    return classes_typed(Path(words[0]), values)
 
 
 def _run_with_settings(command: Command, named: Named[Any], words: Sequence[str]) -> None:

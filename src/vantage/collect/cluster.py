@@ -20,7 +20,6 @@ import shutil
 import signal
 import socket
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -32,7 +31,7 @@ from typing import Any, cast
 
 from vantage.disk.files import whole_folder, write_whole
 from vantage.environment import prepare_process
-from vantage.errors import LostProcess, VantageError
+from vantage.errors import LostProcess, VantageError, is_installed
 from vantage.version import __version__
 
 JOURNAL = "journal"
@@ -276,8 +275,7 @@ def _is_own(module: str) -> bool:
     file = getattr(sys.modules[module], "__file__", None)
     if file is None or module.partition(".")[0] == "vantage":
         return False
-    installed = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
-    return not any(Path(file).is_relative_to(folder) for folder in installed)
+    return not is_installed(Path(file))
 
 
 # ------------------------------------------------------------------------------------------ on the other side

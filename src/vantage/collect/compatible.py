@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vantage.collect.observe import facts_of_world, interface_in
-from vantage.collect.operators import ByHand, DemonstrateFrom, OperatorSpec, Rescue
+from vantage.collect.operators import ByHand, Demonstrate, DemonstrateFrom, OperatorSpec, Rescue, begin
 from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
@@ -98,10 +98,10 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
         operator = replace(operator, permission=1.0)
 
     try:
-        operator(world.task, world.limit, np.random.default_rng(0))
+        begin(operator, world.task, world.limit, np.random.default_rng(0))
     except VantageError as error:
-        if isinstance(world, MetaWorldSpec):
-            raise  # all of its tasks can be operated
+        if isinstance(world, MetaWorldSpec) or not isinstance(operator, Demonstrate | Rescue):
+            raise  # all tasks of MetaWorld can be operated, and an operator of one's own says what is wrong
         raise VantageError(
             f"{error}; an expert of one's own demonstrates with DemonstrateWith and rescues with RescueWith, "
             "and with the operator NoOne nobody rescues"

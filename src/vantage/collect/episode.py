@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 from vantage.collect.by_hand import Attendant, Moment
 from vantage.collect.handover import Event, Phase, human_drives, next_phase
 from vantage.collect.observe import Memory, observe
-from vantage.collect.operators import OperatorSpec, commanded_by
+from vantage.collect.operators import OperatorSpec, action_of, begin, commanded_by, noticed_by
 from vantage.data.episodes import Episode
 from vantage.policies.protocol import Policy
 from vantage.types import VantageError
@@ -64,7 +64,7 @@ def run_episode(
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
     world.reset(seed)
-    watcher = operator(task, limit, rng)
+    watcher = begin(operator, task, limit, rng)
     commanded = commanded_by(operator, len(world.action_low))
     driver = None if policy is None else _ChunkedPolicy(policy, generator)
     recorder = _Recorder(pictures)
@@ -77,7 +77,7 @@ def run_episode(
         images = world.images() if pictures else None
         if attendant is not None:
             attendant.see(Moment(world, phase, t, images, action, ends))
-        event = watcher.watch(phase, t, truth)
+        event = noticed_by(watcher, operator, phase, t, truth)
         if event is Event.FAILED and t:  # an episode has one step at least
             break
         before, phase = phase, next_phase(phase, event)
@@ -88,7 +88,7 @@ def run_episode(
         # The policy proposes on human steps too: what it would have done is recorded beside what was done.
         proposed = None if driver is None else driver.next_action(world, images)
         if human:
-            action = watcher.act(truth)
+            action = action_of(watcher, operator, truth, len(world.action_low))
             if proposed is not None:
                 action = np.where(commanded, action, proposed)
         else:

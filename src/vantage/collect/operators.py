@@ -6,9 +6,10 @@ control step, says what it notices, and acts while it drives. Scripted operators
 state; the policy never does. `DemonstrateFrom` drives nothing: it names a data set of demonstrations.
 """
 
+import reprlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -17,7 +18,7 @@ from vantage.collect.by_hand import DemonstrateByHand, RescueByHand
 from vantage.collect.handover import Event, Phase
 from vantage.config import Count, NotNegative, Positive, Share, Whole, check
 from vantage.data.named import episodes_named
-from vantage.errors import VantageError
+from vantage.errors import VantageError, own_code
 from vantage.seeding import seed_for
 from vantage.worlds.experts import Expert, expert_for
 from vantage.worlds.metaworld.experts import CLEAN, DEMONSTRATOR, RESCUER, Style
@@ -313,6 +314,74 @@ def operator_of(operator: OperatorSpec, rescues: Rescues, episode_seed: int) -> 
             return operator if stands_by else NoOne()
         case "none":
             return NoOne()
+
+
+def begin(operator: OperatorSpec, task: str, limit: int, rng: np.random.Generator) -> Operator:
+    """The operator of one episode.
+
+    Raises VantageError where one of one's own is none, or may add no number of steps to an episode.
+    """
+    with own_code():
+        extension = cast(object, operator.extension)
+        begun = cast(object, operator(task, limit, rng))
+    name = type(operator).__name__
+    if isinstance(extension, bool) or not isinstance(extension, int | np.integer) or extension < 0:
+        raise VantageError(
+            f"{name}.extension is {extension!r}; it must be a whole number of control steps, or 0"
+        )
+    if not isinstance(begun, Operator):
+        missing = " and no ".join(method for method in ("watch", "act") if not hasattr(begun, method))
+        raise VantageError(
+            f"{name}, when it was called, returned {_SHORT.repr(begun)}, which has no {missing}; "
+            "return an Operator, with watch(phase, t, state) and act(state)"
+        )
+    return begun
+
+
+def noticed_by(
+    begun: Operator, operator: OperatorSpec, phase: Phase, t: int, state: Float32[np.ndarray, "E"]
+) -> Event | None:
+    """What the operator of an episode notices before control step t.
+
+    Raises VantageError where one of one's own says what is no event.
+    """
+    with own_code():
+        event = cast(object, begun.watch(phase, t, state))
+    if event is not None and not isinstance(event, Event):
+        raise VantageError(
+            f"the operator of {type(operator).__name__} noticed {event!r} at control step {t}; "
+            f"return one of {', '.join(f'Event.{one.name}' for one in Event)}, or None"
+        )
+    return event
+
+
+def action_of(
+    begun: Operator, operator: OperatorSpec, state: Float32[np.ndarray, "E"], action_dim: int
+) -> Float32[np.ndarray, "A"]:
+    """The action of the operator of an episode, which drives.
+
+    Raises VantageError where one of one's own returns what is no action of the world.
+    """
+    with own_code():
+        action = begun.act(state)
+    if not _is_action(action, action_dim):
+        raise VantageError(
+            f"the operator of {type(operator).__name__} acts with {_SHORT.repr(action)}; "
+            f"return an array of {action_dim} finite numbers"
+        )
+    return action
+
+
+def _is_action(value: object, action_dim: int) -> bool:
+    """Whether a value is finite numbers, one for each action dimension."""
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return False
+    return numbers.shape == (action_dim,) and bool(np.isfinite(numbers).all())
+
+
+_SHORT = reprlib.Repr(maxother=80)
 
 
 def commanded_by(operator: OperatorSpec, action_dim: int) -> Bool[np.ndarray, "A"]:

@@ -3,6 +3,7 @@
 Each function is a command (see begin.py).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,7 +76,7 @@ def study_report(
     /,
     out: Annotated[Path | None, usually("runs/STUDY-report")] = None,
     json: AsJson = False,
-    recipe: OwnRecipe = "",
+    recipe: OwnRecipe = (),
 ) -> None:
     """Draw a study again from its stored rows.
 
@@ -84,10 +85,10 @@ def study_report(
     Args:
         results: Folder of the rows (docs/results/study-NAME).
         out: Folder to draw into.
-        recipe: The function that made the study, where it has classes of your own (a world, an operator).
+        recipe: The function that made the study, or a class of your own (a world, an operator) that it was
+            made with; may be given several times.
     """
-    from vantage.commands.studies import named_study
-    from vantage.config import classes_of
+    from vantage.commands.names import own_classes
     from vantage.disk.files import check_writable
     from vantage.progress import say
     from vantage.study.page import write_study
@@ -97,7 +98,7 @@ def study_report(
     check_writable(out, folder=True)
     check_study(results)
     say(f"drawing into {out}; a study of a thousand cells takes a minute")
-    own = classes_of(named_study(recipe).value) if recipe else {}
+    own = own_classes(recipe)
     page = write_study(results, out, own)
     if json:
         _print_study(results, own)
@@ -110,6 +111,7 @@ def study_merge(
     others: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
     /,
     results: Rows = None,
+    recipe: OwnRecipe = (),
 ) -> None:
     """Take over finished cells from other machines.
 
@@ -119,11 +121,12 @@ def study_merge(
         study: Name of a study.
         others: Folders of rows.
         results: Folder of the rows that grows.
+        recipe: A class of your own that the study (a study.json) was made with; may be given several times.
     """
     from vantage.config import classes_of
     from vantage.study.rows import Results
 
-    plan, _, rows = _plan_and_folders(study, None, results, None)
+    plan, _, rows = _plan_and_folders(study, None, results, None, recipe)
     finished = [Results.read(other, classes_of(plan)) for other in others]
     with Results.alone(rows, plan) as growing:
         for other, theirs in zip(others, finished, strict=True):
@@ -138,6 +141,7 @@ def study_exhibits(
     /,
     out: Annotated[Path | None, usually("runs/study-NAME")] = None,
     results: Rows = None,
+    recipe: OwnRecipe = (),
 ) -> None:
     """Keep a few episodes of a cell for the figures that show one.
 
@@ -149,10 +153,11 @@ def study_exhibits(
         seed: The seed.
         out: Folder that the study worked in.
         results: Folder of the rows.
+        recipe: A class of your own that the study (a study.json) was made with; may be given several times.
     """
     from vantage.study.exhibits import make_exhibits
 
-    plan, work, rows = _plan_and_folders(study, out, results, None)
+    plan, work, rows = _plan_and_folders(study, out, results, None, recipe)
     print_line(make_exhibits(plan, work, rows, task, seed))
 
 
@@ -164,6 +169,7 @@ def study_cell(
     /,
     out: Path = Path("runs/study-cell"),
     results: Rows = None,
+    recipe: OwnRecipe = (),
 ) -> None:
     """Run one cell again and hold it against the stored one.
 
@@ -177,22 +183,25 @@ def study_cell(
         seed: The seed.
         out: Folder to work in; what the cell made there before is deleted.
         results: Folder of the rows.
+        recipe: A class of your own that the study (a study.json) was made with; may be given several times.
     """
     from vantage.commands.studies import check_cell
     from vantage.study.cells import Cell
 
-    plan, _, rows = _plan_and_folders(study, out, results, None)
+    plan, _, rows = _plan_and_folders(study, out, results, None, recipe)
     inside = check_cell(plan, Cell(task=task, arm=arm, seed=seed), out, rows)
     raise SystemExit(0 if inside else 1)
 
 
 def _plan_and_folders(
-    name: str, out: Path | None, results: Path | None, settings: Any
+    name: str, out: Path | None, results: Path | None, settings: Any, recipe: Sequence[str] = ()
 ) -> tuple[Any, Path, Path]:
     """The study, the folder to work in and the folder of its rows."""
+    from vantage.commands.names import own_classes
     from vantage.commands.studies import named_study
+    from vantage.config import classes_of
 
-    named = named_study(name)
+    named = named_study(name, own_classes(recipe) | classes_of(settings))
     work = out or Path(f"runs/study-{named.slug}")
     rows = results or Path(f"docs/results/study-{named.slug}")
     return settings or named.value, work, rows

@@ -1,5 +1,6 @@
 """Recipes and studies -> a list with a line about each, or one of them as JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
@@ -38,12 +39,12 @@ def show_recipe(name: str, settings: Any = None) -> None:
     print_json(to_json(settings if settings is not None else named_settings(name).value))
 
 
-def named_settings(name: str) -> Named[Recipe | Study]:
+def named_settings(name: str, own: Mapping[str, type[Any]] | None = None) -> Named[Recipe | Study]:
     """The recipe or the study of that name, of that file's function, or in that JSON file.
 
-    A name that both have is the recipe's.
+    `own`: classes of one's own that a JSON file may hold. A name that both have is the recipe's.
     """
-    return find(name, {**STUDIES, **RECIPES}, (HABCRun, ChunkedPPORun, Study), "recipe")
+    return find(name, {**STUDIES, **RECIPES}, (HABCRun, ChunkedPPORun, Study), "recipe", own)
 
 
 def _line(document: str | None) -> str:

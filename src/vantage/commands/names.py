@@ -4,23 +4,24 @@
     my_recipe.py:make        a function without arguments, or a value, in a file of one's own
     package.module:make      the same in a module that is installed
     runs/a/recipe.json       the settings that another run was made by
+    my_operators.py:Careful  a class of one's own, where settings stand
 
 A Python file named on the command line is trusted and executed. A JSON file is read, and nothing it says is
-ever imported.
+ever imported: classes of one's own that it holds are named on the command line again.
 """
 
 import difflib
 import importlib
 import importlib.util
 import sys
-import traceback
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from vantage.errors import VantageError
+from vantage.config import check_own_class, classes_of, name_of, own_names
+from vantage.errors import VantageError, own_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,43 +56,136 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def find[T](
-    name: str, known: Mapping[str, Callable[[], T]], kinds: tuple[type[T], ...], what: str
+    name: str,
+    known: Mapping[str, Callable[[], T]],
+    kinds: tuple[type[T], ...],
+    what: str,
+    own: Mapping[str, type[Any]] | None = None,
 ) -> Named[T]:
     """What `name` stands for, one of `kinds`; `what` it is called in errors.
 
-    Raises VantageError where there is no such thing.
+    `own`: classes of one's own that a JSON file may hold. Raises VantageError where there is no such thing.
     """
     if ":" in name:
         return _from_python(name, kinds, what)
     if name.endswith(".py"):
         raise VantageError(f"which {what} of {name}? Name the function that returns it: {name}:FUNCTION")
     if name.endswith(".json"):
-        return _from_json(Path(name), kinds, what)
+        return _from_json(Path(name), kinds, what, own or {})
     make = look_up(known, name, what)
     return Named(name=name, value=make(), about=make.__doc__ or "")
 
 
-def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T]:
+def names_own_code(word: str) -> bool:
+    """Whether a word can only be meant as something in a Python file or module of one's own."""
+    return ":" in word or word.endswith(".py")
+
+
+def find_class(name: str, protocol: type[Any]) -> type[Any]:
+    """The class of one's own of that name (my_operators.py:Careful), which has all that `protocol` names.
+
+    Raises VantageError where there is none, or where it cannot stand among settings.
+    """
+    if ":" not in name:
+        raise VantageError(f"which class of {name}? Name it: {name}:CLASS")
+    entry, _ = _entry(name, "a class")
+    return check_own_class(entry, name, protocol)
+
+
+def own_classes(names: Sequence[str]) -> dict[str, type[Any]]:
+    """Name in a file -> class, of every class of one's own that `names` bring.
+
+    A name is that of a class, or of a function that makes settings: it brings the classes of these. Raises
+    VantageError where there is no such thing.
+    """
+    classes: dict[str, type[Any]] = {}
+    for name in names:
+        if not names_own_code(name):
+            raise VantageError(f"{name!r} is no class or function of your own; name it as FILE.py:NAME")
+        if ":" not in name:
+            raise VantageError(f"what of {name}? Name the function or class: {name}:NAME")
+        entry, module = _entry(name, "a function or a class")
+        if isinstance(entry, type):
+            kind = check_own_class(entry, name)
+            classes |= {name_of(kind): kind} | _classes_in_defaults(kind)
+        else:
+            classes |= classes_of(_made_by(entry, module))
+    return classes
+
+
+def classes_typed(path: Path, words: Sequence[str]) -> dict[str, type[Any]]:
+    """Name -> class, of the classes of one's own that a JSON file of settings holds and `words` name.
+
+    The file only says which of the words are meant. Raises VantageError for a class that no word names.
+    """
+    from vantage.disk.files import read_json
+
+    wanted = own_names(read_json(path))
+    classes = own_classes([word for word in words if _as_recorded(word) in wanted])
+    if missing := sorted(wanted - classes.keys()):
+        raise VantageError(
+            f"{path} holds the class {missing[0]!r}, and a file of settings brings no code; name it behind "
+            "its setting, as in --rollouts.operator FILE.py:CLASS, or run the function that made the "
+            "settings (FILE.py:FUNCTION) instead"
+        )
+    return classes
+
+
+def _as_recorded(name: str) -> str:
+    """How a file of settings calls the class of that name."""
+    source, _, attribute = name.rpartition(":")
+    return f"{Path(source).stem if source.endswith('.py') else source}:{attribute}"
+
+
+def shown(kind: type[Any]) -> str:
+    """What a class of one's own is called on the command line: my_operators.py:Careful."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None or "." in kind.__module__:
+        return f"{kind.__module__}:{kind.__qualname__}"
+    return f"{Path(file).name}:{kind.__qualname__}"
+
+
+def _classes_in_defaults(kind: type[Any]) -> dict[str, type[Any]]:
+    """The classes of what stands in a class's fields where nothing else is said."""
+    classes: dict[str, type[Any]] = {}
+    for setting in fields(kind):
+        if setting.default is not MISSING:
+            classes |= classes_of(setting.default)
+        elif setting.default_factory is not MISSING:
+            classes |= classes_of(setting.default_factory())
+    return classes
+
+
+def _entry(name: str, what: str) -> tuple[Any, ModuleType]:
+    """What a Python file or module has by that name, and the module."""
     source, _, attribute = name.rpartition(":")
     module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
     if not hasattr(module, attribute):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        hint = nearest(attribute, known) or "name a function that is in it"
+        hint = nearest(attribute, known) or f"name {what} that is in it"
         raise VantageError(f"{source} has no {attribute!r}; {hint}")
+    return getattr(module, attribute), module
 
-    # A function that makes the settings, or the settings themselves.
-    entry: Any = getattr(module, attribute)
-    is_function = callable(entry) and not is_dataclass(entry)
-    value: Any = entry
-    if is_function:
-        value = _run_own_code(str(module.__file__), cast(Callable[[], Any], entry))
+
+def _made_by(entry: Any, module: ModuleType) -> Any:
+    """What a function makes; anything else is the settings themselves."""
+    if not callable(entry) or is_dataclass(entry):
+        return entry
+    with own_code(str(module.__file__)):
+        return cast(Callable[[], Any], entry)()
+
+
+def _from_python[T](name: str, kinds: tuple[type[T], ...], what: str) -> Named[T]:
+    entry, module = _entry(name, "a function")
+    value = _made_by(entry, module)
     if not isinstance(value, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise VantageError(
             f"{name} is no {what}: it gives a value of type {type(value).__name__}, and {expected} is needed"
         )
 
-    about = entry.__doc__ if is_function else ""
+    source, _, attribute = name.rpartition(":")
+    about = entry.__doc__ if value is not entry else ""
     return Named(name=f"{Path(source).name}:{attribute}", value=value, about=about or "")
 
 
@@ -112,7 +206,8 @@ def _import_file(path: Path) -> ModuleType:
         )
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    return _run_own_code(str(path), lambda: importlib.import_module(name))
+    with own_code(str(path)):
+        return importlib.import_module(name)
 
 
 def _import_module(name: str) -> ModuleType:
@@ -124,23 +219,13 @@ def _import_module(name: str) -> ModuleType:
         raise VantageError(
             f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed"
         )
-    return _run_own_code(name, lambda: importlib.import_module(name))
+    with own_code(name):
+        return importlib.import_module(name)
 
 
-def _run_own_code[R](source: str, call: Callable[[], R]) -> R:
-    """Call into code of the user's; what it raises becomes a sentence with the line in question."""
-    try:
-        return call()
-    except VantageError:
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename == source] or frames[-1:]
-        where = f"{own[-1].filename}, line {own[-1].lineno}"
-        raise VantageError(f"{where} raised {type(error).__name__}: {error}") from error
-
-
-def _from_json[T](path: Path, kinds: tuple[type[T], ...], what: str) -> Named[T]:
+def _from_json[T](
+    path: Path, kinds: tuple[type[T], ...], what: str, own: Mapping[str, type[Any]]
+) -> Named[T]:
     from vantage.config import from_json
     from vantage.disk.files import read_json
 
@@ -151,7 +236,8 @@ def _from_json[T](path: Path, kinds: tuple[type[T], ...], what: str) -> Named[T]
     is_a = cast(dict[str, Any], settings).get("is") if isinstance(settings, dict) else None
     for kind in kinds:
         if kind.__name__ == is_a:
-            return Named(name=name, value=from_json(kind, settings, path.name), about=f"As {path} says.")
+            value = from_json(kind, settings, path.name, own)
+            return Named(name=name, value=value, about=f"As {path} says.")
     raise VantageError(
         f"{path} holds no {what} ({' or '.join(kind.__name__ for kind in kinds)}); name the JSON form of one"
     )

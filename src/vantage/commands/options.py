@@ -41,7 +41,7 @@ def usually(default: str, kind: str = "PATH") -> Any:
     return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
 
 
-OwnRecipe = Annotated[str, usually("none", "FILE.py:FUNCTION")]
+OwnRecipe = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, usually("none", "FILE.py:NAME")]
 
 
 def about(command: Callable[..., Any]) -> str:

@@ -3,9 +3,10 @@
 Each function is a command (see begin.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -70,17 +71,18 @@ def play(
         desk.end({"state": "ended", "sentence": f"The run is done: {out / 'report.html'}"})
 
 
-def played_recipe(name: str) -> "Named[Recipe]":
+def played_recipe(name: str, own: Mapping[str, type[Any]] | None = None) -> "Named[Recipe]":
     """The recipe of that name, with a person as the operator of its rollouts.
 
-    Raises VantageError where there is none, and for one that has no rollouts.
+    `own`: classes of one's own that a JSON file may hold. Raises VantageError where there is none, and for
+    one that has no rollouts.
     """
     from vantage.algorithms.habc import HABCRun
     from vantage.collect.operators import ByHand, RescueByHand
     from vantage.commands.runs import named_recipe
     from vantage.errors import VantageError
 
-    named = named_recipe(name)
+    named = named_recipe(name, own)
     recipe = named.value
     if not isinstance(recipe, HABCRun):
         raise VantageError(f"{name} has no rollouts in which a person could rescue; name a recipe of HABC")

@@ -1,7 +1,7 @@
 """The folder of a round in, one stage of it on disk: the settings come from the recipe.json of its run,
 everything else from files."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.made import check_run, note_made
 from vantage.algorithms.supervised import fit_supervised, weigh_demonstrations
 from vantage.collect.pool import open_pool
-from vantage.commands.runs import REMEDY, named_recipe, processes
-from vantage.config import classes_of, from_json
+from vantage.commands.names import own_classes
+from vantage.commands.runs import REMEDY, processes
+from vantage.config import from_json
 from vantage.disk.files import read_json
 from vantage.disk.layout import Round
 from vantage.disk.lock import alone
@@ -29,7 +30,7 @@ from vantage.stages.fit_chunk_critic import fit_chunk_critic as train_chunk_crit
 from vantage.stages.label import Labelling
 
 
-def collect(folder: Path, *, workers: int | str, recipe: str) -> None:
+def collect(folder: Path, *, workers: int | str, recipe: Sequence[str]) -> None:
     """1-episodes: demonstrations in round 0, rollouts of the policy of the round before in every other."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.episodes)
@@ -44,7 +45,7 @@ def collect(folder: Path, *, workers: int | str, recipe: str) -> None:
                 note_made(current)
 
 
-def fit_critic(folder: Path, *, recipe: str) -> None:
+def fit_critic(folder: Path, *, recipe: Sequence[str]) -> None:
     """3-critic."""
     with _opened(folder, recipe) as (current, settings):
         if current.number == 0:
@@ -56,7 +57,7 @@ def fit_critic(folder: Path, *, recipe: str) -> None:
 
 
 def fit_chunk_critic(
-    folder: Path, *, folds: int, members: int, steps: int, mc_share: float, recipe: str
+    folder: Path, *, folds: int, members: int, steps: int, mc_share: float, recipe: Sequence[str]
 ) -> None:
     """3-chunk-critic, with its calibration drawn and printed."""
     fit = ChunkCriticFit()
@@ -111,7 +112,7 @@ def _calibration(quality: Mapping[str, Any]) -> str:
     return f"{head}\n{Table(['predicted', 'windows', 'mean', 'came true'], rows).markdown()}"
 
 
-def weigh(folder: Path, *, recipe: str) -> None:
+def weigh(folder: Path, *, recipe: Sequence[str]) -> None:
     """4-weights.parquet."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.weights)
@@ -121,7 +122,7 @@ def weigh(folder: Path, *, recipe: str) -> None:
             weigh_demonstrations(current, settings.interface)
 
 
-def fit_policy(folder: Path, *, recipe: str) -> None:
+def fit_policy(folder: Path, *, recipe: Sequence[str]) -> None:
     """5-actor."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.actor)
@@ -138,7 +139,7 @@ def fit_policy(folder: Path, *, recipe: str) -> None:
             )
 
 
-def evaluate(folder: Path, *, workers: int | str, videos: int, recipe: str) -> None:
+def evaluate(folder: Path, *, workers: int | str, videos: int, recipe: Sequence[str]) -> None:
     """6-eval.parquet; `videos`: trials per world whose video is kept beside it."""
     with _opened(folder, recipe) as (current, settings):
         _must_be_new(current.evaluation)
@@ -157,11 +158,12 @@ def labelling_of(run: Path) -> Labelling:
     return Labelling() if labelling is None else from_json(Labelling, labelling, "recipe.json")
 
 
-def settings_of(run: Path, recipe: str = "") -> HABCRun:
+def settings_of(run: Path, recipe: Sequence[str] = ()) -> HABCRun:
     """What made a run of HABC, whose rounds have stages.
 
-    `recipe`: the Python function it came from, for a run with classes of one's own (a world, an operator, a
-    rule): they are taken from there, the settings from recipe.json. Raises VantageError for any other folder.
+    `recipe`: the Python functions it came from and classes that it was made with, for a run with classes of
+    one's own (a world, an operator, a rule): they are taken from there, the settings from recipe.json. Raises
+    VantageError for any other folder.
     """
     path = run / "recipe.json"
     if not path.exists():
@@ -186,12 +188,11 @@ def settings_of(run: Path, recipe: str = "") -> HABCRun:
             "give its own command again"
         )
 
-    own = classes_of(named_recipe(recipe).value) if recipe else {}
-    return from_json(HABCRun, settings, "recipe.json", own)
+    return from_json(HABCRun, settings, "recipe.json", own_classes(recipe))
 
 
 @contextmanager
-def _opened(folder: Path, recipe: str) -> Generator[tuple[Round, HABCRun]]:
+def _opened(folder: Path, recipe: Sequence[str]) -> Generator[tuple[Round, HABCRun]]:
     """The round in a folder, and what made its run, with nobody else writing there meanwhile.
 
     Raises VantageError for a round that comes after one that is not there.

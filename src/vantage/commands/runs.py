@@ -3,10 +3,11 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from vantage.algorithms.run import run_algorithm
 from vantage.collect.cluster import Ray, check_cluster
 from vantage.collect.observe import interface_in
 from vantage.commands.names import Named, find
-from vantage.config import first_difference, to_json
+from vantage.config import classes_of, first_difference, own_names, to_json
 from vantage.disk.files import check_writable, json_bytes, read_json, write_json
 from vantage.disk.layout import round_folders
 from vantage.disk.lock import LOCK, alone
@@ -48,7 +49,7 @@ def start(
     `settings`: the recipe with what was changed in it. `verify`: before going on, hold every byte of what is
     there against its checksum. `tracker`: where curves are shown while they grow.
     """
-    recipe = named_recipe(name)
+    recipe = named_recipe(name, classes_of(settings))
     settings, players = settings or recipe.value, processes(workers)
     settings.check_compatible()
     if isinstance(players, Ray):
@@ -84,12 +85,12 @@ def draw_report(out: Path) -> None:
     console.print(Text.assemble(("done", "bold green"), "  ", printable(str(page))))
 
 
-def named_recipe(name: str) -> Named[Recipe]:
+def named_recipe(name: str, own: Mapping[str, type[Any]] | None = None) -> Named[Recipe]:
     """The recipe of that name, of that file's function, or in that JSON file.
 
-    Raises VantageError where there is none.
+    `own`: classes of one's own that a JSON file may hold. Raises VantageError where there is none.
     """
-    return find(name, RECIPES, (HABCRun, ChunkedPPORun), "recipe")
+    return find(name, RECIPES, (HABCRun, ChunkedPPORun), "recipe", own)
 
 
 REMEDY = "wait for it, or name another folder with --out"
@@ -158,7 +159,10 @@ def check_ours(out: Path, name: str, settings: object) -> bool:
     was = recorded.get("recipe") if isinstance(recorded, dict) else None
     difference = first_difference(recorded, wanted)
     what = f"recipe {was!r}" if was != name else f"other settings of recipe {name!r} ({difference})"
-    raise VantageError(f"{out} was made by {what}; name another folder with --out, or delete this one")
+    remedy = "name another folder with --out, or delete this one"
+    if lacking := sorted(own_names(recorded) - own_names(wanted)):
+        remedy = f"to go on, name {lacking[0]} behind its setting again (FILE.py:CLASS); else {remedy}"
+    raise VantageError(f"{out} was made by {what}; {remedy}")
 
 
 def _recipe_of_rounds(out: Path) -> str | None:

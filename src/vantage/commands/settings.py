@@ -2,6 +2,7 @@
 
     --rounds 1                     a number, text, path, true or false, none, or several of them
     --weighing.rule HABCV          another member of a union, named as in recipe.json
+    --rollouts.operator my_operators.py:Careful    a class of one's own, where one may stand
     --worlds push-v3 reach-v3      the named parts of a list, in place of those of the recipe
     --worlds.limit 80              a setting of every part of a list
     --worlds.push-v3.limit 80      a setting of one part, by name or by number (--worlds.0.limit 80)
@@ -29,8 +30,9 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from vantage.config import is_protocol
-from vantage.errors import VantageError
+from vantage.commands.names import find_class, names_own_code, shown
+from vantage.config import check, check_kept, is_protocol
+from vantage.errors import VantageError, own_code
 
 
 @dataclass(slots=True)
@@ -48,12 +50,35 @@ class Draft:
     """A dataclass that is not built yet, or the None that stands in its place."""
 
     kind: type[Any]
-    """Of what; NoneType for None."""
+    """Of what; NoneType for None, and Unchosen for a class of one's own that must be named."""
     members: tuple[type[Any], ...]
-    """Everything that may stand here."""
+    """Everything that may stand here by its name."""
     parts: "dict[str, Node]" = field(default_factory=dict[str, "Node"])
     unnamed: frozenset[str] = frozenset()
     """Parts whose settings are typed without the part's name."""
+    protocol: type[Any] | None = None
+    """What a class of one's own must have to stand here; None: none may."""
+    typed: bool = False
+    """A word has named a class of one's own."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What may be typed to say which dataclass stands here, but for further classes of one's own."""
+        names = [_name(member) for member in self.members]
+        if self.kind is not Unchosen and self.kind not in self.members:
+            names.append(shown(self.kind))
+        return tuple(names)
+
+    @property
+    def choice(self) -> Any:
+        """The one of `choices` that stands here; MISSING where it must be given."""
+        if self.kind is Unchosen:
+            return MISSING
+        return _name(self.kind) if self.kind in self.members else shown(self.kind)
+
+
+class Unchosen:
+    """Stands where a class of one's own must be named, and is not yet."""
 
 
 @dataclass(slots=True)
@@ -79,10 +104,10 @@ def draft(hint: Any, value: Any) -> Node:
             setting.name: draft(hints[setting.name], getattr(value, setting.name))
             for setting in _fields(kind)
         }
-        return Draft(kind, members if kind in members else (kind,), parts, _unnamed(kind, hints))
+        return Draft(kind, members, parts, _unnamed(kind, hints), _protocol(hint))
 
     if value is None and len(members) > 1:
-        return Draft(types.NoneType, members)
+        return Draft(types.NoneType, members, protocol=_protocol(hint))
 
     if typing.get_origin(hint) is tuple and (inner := _members(typing.get_args(hint)[0])):
         items = [draft(typing.get_args(hint)[0], item) for item in typing.cast(tuple[Any, ...], value)]
@@ -92,13 +117,18 @@ def draft(hint: Any, value: Any) -> Node:
     return Leaf(hint, value)
 
 
-def fresh(kind: type[Any], members: tuple[type[Any], ...], past: Draft | None = None) -> Draft:
+def fresh(
+    kind: type[Any],
+    members: tuple[type[Any], ...],
+    past: Draft | None = None,
+    protocol: type[Any] | None = None,
+) -> Draft:
     """A draft of `kind` at its defaults.
 
     Groups of settings that `past` has too (a policy's `net`, say) stay as they are there.
     """
-    if kind is types.NoneType:
-        return Draft(kind, members)
+    if kind is types.NoneType or kind is Unchosen:
+        return Draft(kind, members, protocol=protocol)
     hints = typing.get_type_hints(kind, include_extras=True)
     parts: dict[str, Node] = {}
 
@@ -109,13 +139,15 @@ def fresh(kind: type[Any], members: tuple[type[Any], ...], past: Draft | None = 
         elif setting.default_factory is not MISSING:
             part = draft(hint, setting.default_factory())
         elif inner := _members(hint):
-            part = fresh(inner[0], inner)
+            part = fresh(inner[0], inner, protocol=_protocol(hint))
+        elif is_protocol(hint):
+            part = fresh(Unchosen, (), protocol=hint)
         else:
             part = Leaf(hint, MISSING)
         earlier = past.parts.get(setting.name) if past else None
         parts[setting.name] = earlier if earlier is not None and _alike(earlier, part) else part
 
-    return Draft(kind, members, parts, _unnamed(kind, hints))
+    return Draft(kind, members, parts, _unnamed(kind, hints), protocol)
 
 
 def build(node: Node) -> Any:
@@ -134,7 +166,16 @@ def build(node: Node) -> Any:
                         f"{kind.__name__} needs {name!r}, which no word can say; write it in a Python file "
                         "(docs/simulator.md)"
                     )
-            return kind(**{name: build(part) for name, part in parts.items()})
+            values = {name: build(part) for name, part in parts.items()}
+            if not node.typed:
+                return kind(**values)
+
+            # What one's own class does not check itself.
+            with own_code(shown(kind)):
+                value = kind(**values)
+            check(value)
+            check_kept(value, shown(kind))
+            return value
 
 
 def _fields(kind: type[Any]) -> Iterator[dataclasses.Field[Any]]:
@@ -152,7 +193,7 @@ def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 def _members(hint: Any) -> tuple[type[Any], ...]:
     """The dataclasses that `hint` allows, with NoneType where it allows None; empty if it allows more.
 
-    A protocol stands for classes of one's own, which cannot be typed by name and are left out.
+    A protocol stands for classes of one's own, and is left out.
     """
     hint, _ = _bare(hint)
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -161,6 +202,13 @@ def _members(hint: Any) -> tuple[type[Any], ...]:
     settings = [option for option in options if dataclasses.is_dataclass(option)]
     known = settings and all(option in settings or option is types.NoneType for option in options)
     return typing.cast(tuple[type[Any], ...], options) if known else ()
+
+
+def _protocol(hint: Any) -> type[Any] | None:
+    """What a class of one's own must have to stand where `hint` is expected; None where none may."""
+    hint, _ = _bare(hint)
+    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return next((option for option in options if is_protocol(option)), None)
 
 
 def _unnamed(kind: type[Any], hints: Mapping[str, Any]) -> frozenset[str]:
@@ -188,7 +236,8 @@ def _copy(node: Node) -> Node:
         case Several(members, items):
             return Several(members, [typing.cast(Draft, _copy(item)) for item in items])
         case Draft(kind, members, parts, unnamed):
-            return Draft(kind, members, {name: _copy(part) for name, part in parts.items()}, unnamed)
+            copies = {name: _copy(part) for name, part in parts.items()}
+            return Draft(kind, members, copies, unnamed, node.protocol, node.typed)
 
 
 def _title(item: Draft) -> Leaf | None:
@@ -289,10 +338,11 @@ class Form:
         if any(node.kind is not drafts[0].kind for node in drafts):
             return
 
-        if len(drafts[0].members) > 1 and option not in self._hidden:
-            names = Literal[tuple(_name(member) for member in drafts[0].members)]
+        first = drafts[0]
+        if (len(first.choices) > 1 or first.protocol) and option not in self._hidden:
             self._own_choices[option] = drafts
-            self._add_option(name, names, _name(drafts[0].kind), document)
+            # Where nothing is chosen yet, every word is a wrong one.
+            self._add_option(name, Literal[first.choices or ("",)], first.choice, document, _metavar(first))
 
         if drafts[0].parts:
             hidden = self._hidden if unnamed else ()
@@ -327,8 +377,11 @@ class Form:
                 form = Form(f"{start}.", items, self._typed)
                 self._add_group(f"{name}_{len(self._fields)}", f"{name}.{key}", form)
 
-    def _add_option(self, name: str, hint: Any, default: Any, document: str) -> None:
-        note = tyro.conf.arg(name=name, help=document)  # an empty help keeps tyro from looking for one
+    def _add_option(
+        self, name: str, hint: Any, default: Any, document: str, metavar: str | None = None
+    ) -> None:
+        # An empty help keeps tyro from looking for one.
+        note = tyro.conf.arg(name=name, help=document, metavar=metavar)
         given = field() if default is MISSING else field(default=default)
         self._fields.append((name, Annotated[hint, note], given))
 
@@ -336,6 +389,14 @@ class Form:
         self._groups[name] = form
         note = tyro.conf.arg(name=shown, help=form.kind.__doc__ or "")
         self._fields.append((name, Annotated[form.kind, note], field()))
+
+
+def _metavar(draft: Draft) -> str | None:
+    """How the choice of a dataclass is shown in help; None: as the list of its names."""
+    if draft.protocol is None:
+        return None
+    names = f"{{{','.join(draft.choices)}}}|" if draft.members else ""
+    return f"{names}FILE.py:CLASS"
 
 
 def _dashed(name: str) -> str:
@@ -480,28 +541,42 @@ def change[T](
 
 
 def _choose(option: str, values: Sequence[str], drafts: Sequence[Draft], words: Sequence[str]) -> list[str]:
-    """Put the named member into the drafts.
+    """Put the named member, or the class of one's own, into the drafts.
 
-    Returns the words with its name spelled as it is; a name that is none is left to tyro.
+    Returns the words with its name spelled as it is; a name that is none is left to tyro. Raises VantageError
+    for a class of one's own that is not there or cannot stand here.
     """
-    plain = "".join(values).lower().replace("-", "").replace("_", "")
-    kind = next((member for member in drafts[0].members if _name(member).lower() == plain), None)
-    if kind is None or len(values) != 1:
+    kind = _named_kind(values, drafts[0])
+    if kind is None:
         return list(words)
 
     for node in drafts:
         if node.kind is not kind:
-            changed = fresh(kind, node.members, node)
+            changed = fresh(kind, node.members, node, node.protocol)
             node.kind, node.parts, node.unnamed = changed.kind, changed.parts, changed.unnamed
+        node.typed = kind not in node.members
 
     spelled: list[str] = []
     for before, word in zip(("", *words), words, strict=False):
         name, equals, _ = word.partition("=")
         if equals and _dashed(name) == f"--{option}":
-            spelled.append(f"{name}={_name(kind)}")
+            spelled.append(f"{name}={drafts[0].choice}")
         else:
-            spelled.append(_name(kind) if _dashed(before) == f"--{option}" else word)
+            spelled.append(drafts[0].choice if _dashed(before) == f"--{option}" else word)
     return spelled
+
+
+def _named_kind(values: Sequence[str], node: Draft) -> type[Any] | None:
+    """The class that is typed for a draft; None for words that name none."""
+    if len(values) != 1:
+        return None
+    word = values[0]
+    if node.kind is not Unchosen and node.kind not in node.members and word == shown(node.kind):
+        return node.kind
+    if node.protocol is not None and names_own_code(word):
+        return find_class(word, node.protocol)
+    plain = word.lower().replace("-", "").replace("_", "")
+    return next((member for member in node.members if _name(member).lower() == plain), None)
 
 
 def _rename(several: Several, names: Sequence[str]) -> None:

@@ -1,7 +1,9 @@
 """A study's name in: its cells run, one of them run again, or its tables and figures drawn."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,12 +30,12 @@ def find_study(name: str) -> Study:
     return named_study(name).value
 
 
-def named_study(name: str) -> Named[Study]:
+def named_study(name: str, own: Mapping[str, type[Any]] | None = None) -> Named[Study]:
     """The study of that name, of that file's function, or in that JSON file.
 
-    Raises VantageError where there is none.
+    `own`: classes of one's own that a JSON file may hold. Raises VantageError where there is none.
     """
-    return find(name, STUDIES, (Study,), "study")
+    return find(name, STUDIES, (Study,), "study", own)
 
 
 def start_study(

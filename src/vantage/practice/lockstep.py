@@ -21,7 +21,7 @@ from jaxtyping import Float32
 
 from vantage.batch import Observation
 from vantage.collect.observe import observe
-from vantage.collect.operators import OperatorSpec
+from vantage.collect.operators import OperatorSpec, action_of, begin
 from vantage.collect.pool import stamp
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
@@ -142,9 +142,9 @@ def _leading(world: World, start: Start) -> Iterator[Float32[np.ndarray, "A"]]:
             yield from actions
 
         case Driven(spec, steps):
-            operator = spec(start.world.task, steps, np.random.default_rng([start.seed, 1]))
+            operator = begin(spec, start.world.task, steps, np.random.default_rng([start.seed, 1]))
             for _ in range(steps):
-                yield operator.act(world.environment_state())
+                yield action_of(operator, spec, world.environment_state(), len(world.action_low))
 
         case None:
             return

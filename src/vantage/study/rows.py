@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from vantage.config import first_difference, from_json, to_json
+from vantage.config import classes_of, first_difference, from_json, to_json
 from vantage.disk.files import read_json, write_json
 from vantage.disk.lock import alone
 from vantage.disk.tables import read_parquet, write_parquet
@@ -217,7 +217,8 @@ class Results:
         Empty where that plan does not say.
         """
         try:
-            stored = from_json(Study, read_json(self.folder / "study.json"), "study.json")
+            plan = read_json(self.folder / "study.json")
+            stored = from_json(Study, plan, "study.json", classes_of(self.study))
             theirs, ours = stored.ancestry(stored.arm(arm)), self.study.ancestry(self.study.arm(arm))
             differences = [
                 first_difference(
