@@ -150,6 +150,17 @@ def test_tasks_of_other_sizes_have_policies_of_their_own() -> None:
     assert plan.settings(plan.arm("habc"), narrow, 0).policy == plan.base.policy
 
 
+def test_a_task_may_say_how_its_supervised_policy_is_trained() -> None:
+    plan = find_study("bimanual")
+    longer = replace(plan.base.supervision.supervised, steps=77)
+    task = replace(plan.tasks[0], supervised=longer)
+    for arm in plan.arms:
+        assert plan.settings(arm, task, 0).supervision.supervised == longer
+        assert plan.fingerprint(arm, task) != plan.fingerprint(arm, plan.tasks[0])
+    habc = plan.arm("habc")
+    assert plan.settings(habc, task, 0).improvement == plan.settings(habc, plan.tasks[0], 0).improvement
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_whole(name: str) -> None:
     plan = find_study(name)

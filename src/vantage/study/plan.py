@@ -149,6 +149,9 @@ class StudyTask:
     policy: PolicySpec | None = None
     """The policy of this task's cells, where its sizes are not those of others; None: that of the arm's run
     (or the study's `base`)."""
+    supervised: PolicyFit | None = None
+    """How the supervised policy of this task is trained, where it takes more or fewer steps than others; None:
+    as the arm's run (or the study's `base`) says."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -390,15 +393,17 @@ class Study:
 def _placed[R: Run](run: R, task: StudyTask | Suite, seed: int) -> R:
     """A run on the worlds of a task, with a seed.
 
-    And with the task's number of demonstrations, its demonstrator and its policy, where it has them.
+    And with the task's number of demonstrations, its demonstrator, its policy and how that is trained, where
+    it has them.
     """
     supervision = run.supervision
+    demonstrations = supervision.demonstrations
     if task.demonstrations is not None:
-        demonstrations = replace(supervision.demonstrations, per_world=task.demonstrations)
-        supervision = replace(supervision, demonstrations=demonstrations)
-    if isinstance(task, StudyTask) and task.demonstrator is not None:
-        demonstrations = replace(supervision.demonstrations, operator=task.demonstrator)
-        supervision = replace(supervision, demonstrations=demonstrations)
+        demonstrations = replace(demonstrations, per_world=task.demonstrations)
+    if isinstance(task, StudyTask):
+        demonstrations = replace(demonstrations, operator=task.demonstrator or demonstrations.operator)
+        supervision = replace(supervision, supervised=task.supervised or supervision.supervised)
+    supervision = replace(supervision, demonstrations=demonstrations)
     return replace(
         run, worlds=task.worlds, seed=seed, supervision=supervision, policy=policy_on(task, run.policy)
     )
