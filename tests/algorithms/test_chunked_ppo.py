@@ -52,9 +52,9 @@ def tiny() -> ChunkedPPORun:
         ),
         practice=replace(
             debug_ppo().practice,
-            steps=5_000,
+            steps=3_000,
             play=Play(episodes=8, limit=100, side_by_side=4),
-            checks=Checks(every=1_500, per_world=2, limit=100),
+            checks=Checks(every=1_000, per_world=2, limit=100),
         ),
         evaluation=Evaluation(per_world=2),
         limit=100,
