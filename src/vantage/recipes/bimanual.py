@@ -12,7 +12,7 @@ from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.worlds.bimanual.spec import JOINTS, BimanualSpec
 
-DEMONSTRATIONS = {"bag-bottle": 45, "pouch-zip": 200, "sack-draw": 200}
+DEMONSTRATIONS = {"bag-bottle": 40, "pouch-zip": 200, "sack-draw": 200}
 """Of the supervised policy: as many as leave it about where the paper's began (docs/bimanual.md)."""
 RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
 """An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""

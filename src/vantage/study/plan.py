@@ -150,8 +150,8 @@ class StudyTask:
     """The policy of this task's cells, where its sizes are not those of others; None: that of the arm's run
     (or the study's `base`)."""
     supervised: PolicyFit | None = None
-    """How the supervised policy of this task is trained, where it takes more or fewer steps than others; None:
-    as the arm's run (or the study's `base`) says."""
+    """How the supervised policy of this task is trained, where it takes more or fewer steps than others;
+    None: as the arm's run (or the study's `base`) says."""
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
