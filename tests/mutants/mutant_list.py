@@ -1019,6 +1019,28 @@ POLICY_MUTANTS = (
         ways_from_nowhere=("(marks - point).ravel()", "marks.ravel()"),
     ),
     *_in(
+        "worlds/bimanual/sack_draw.py",
+        "tests/worlds/test_sack_draw.py",
+        snacks_named_at_random=("in zip(self._items, rng", "in zip(rng.permutation(self._items), rng"),
+        colours_of_the_last_episode=("_COLOURS[rng.permutation(ITEMS)]", "_COLOURS"),
+    ),
+    *_in(
+        "worlds/bimanual/sack_draw_expert.py",
+        "tests/worlds/test_sack_draw.py",
+        the_snack_furthest_back_first=("item[1] < least", "-item[1] < least"),
+    ),
+    *_in(
+        "study/plan.py",
+        "tests/study/test_plan.py",
+        training_of_a_task_ignored=("task.supervised or supervision.supervised", "supervision.supervised"),
+    ),
+    *_in(
+        "collect/operators.py",
+        "tests/commands/test_own_operators.py",
+        any_word_is_an_event=("event is not None and not isinstance(event, Event)", "False"),
+        any_array_is_an_action=("if not _is_action(action, action_dim):", "if False:"),
+    ),
+    *_in(
         "policies/small/flow.py",
         "tests/policies/test_small_policies.py",
         trained_relative_to_nothing=("actions - self._here(observation) if", "actions if"),

@@ -1,5 +1,7 @@
 """A sack, three snacks and a string: seeds, what the string does, the expert, and why it takes two arms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from two_arms import by_the_expert, check_the_seed_alone_decides, held_still
@@ -66,6 +68,30 @@ def test_starts_vary_and_stand_still(world: SackDraw) -> None:
     held_still(world, 25)
     moved = np.abs(world.environment_state() - starts[-1])[28:]
     assert moved[:7].max() < 2e-3 and moved[15:37].max() < 2e-3 and moved[7:15].max() < 0.02
+
+
+def test_the_state_names_snacks_by_their_place_and_turns_them_by_less_than_an_eighth(world: SackDraw) -> None:
+    for seed in range(20):
+        world.reset(seed)
+        view = Expert().view(world.environment_state())
+        away = view.items - view.sack_point
+        assert (np.sign(away[:, 0]) == (1, 1, -1)).all(), "two on the right, then the one on the left"
+        assert view.items[0, 1] < view.items[1, 1], "the one in front first"
+        turns = np.arctan2(view.item_axes[:, 1, 0], view.item_axes[:, 0, 0])
+        assert np.abs(turns).max() <= np.pi / 4 + 1e-6
+
+
+def test_an_arm_fetches_the_snack_furthest_in_front_and_not_the_nearest(world: SackDraw) -> None:
+    for seed in range(8):
+        world.reset(seed)
+        # The right hand is brought over the snack at the back, which is then the nearest.
+        view = Expert().view(world.environment_state())
+        over_the_back = view.items[1] + (0.0, 0.0, 0.05)
+        view = replace(view, right=view.right._replace(point=over_the_back))
+        assert view.wanted(1) == 0 and view.wanted(0) == 2
+        inside = view.items.copy()
+        inside[0] = view.sack_point + (0.0, 0.0, 0.03)
+        assert replace(view, items=inside).wanted(1) == 1
 
 
 def test_any_snack_may_have_any_colour_by_the_seed_alone(world: SackDraw) -> None:
