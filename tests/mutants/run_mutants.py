@@ -34,7 +34,7 @@ SLOW = "finished"
 PATIENCE = 240.0
 """Seconds after which a mutant whose tests hang is given up. It counts as alive: nothing noticed it."""
 TOO_LONG = 124
-COPIED = ("src", "plugins", "tests", "pyproject.toml", "docs/*.md")
+COPIED = ("src", "plugins", "tests", "experiments", "pyproject.toml", "docs/*.md", "docs/results")
 """What tests need of the tree."""
 PRELOAD = (
     "torch",
