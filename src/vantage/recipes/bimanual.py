@@ -37,9 +37,18 @@ def bimanual_sack() -> HABCRun:
 
 
 def policy_of(world: BimanualSpec) -> FlowConfig:
-    """A flow that sees the true state of a world, and says where its joints go from here."""
-    sight = TrueState(dim=world.environment_dim)
-    net = NetConfig(sight=sight, state_dim=world.state_dim, action_dim=world.action_dim, chunk=8, execute=8)
+    """A flow that sees the true state of a world, and says where its joints go from here. That of the sack,
+    whose state and stages are more, is wider."""
+    width, seen = (384, 256) if world.task == "sack-draw" else (256, 128)
+    sight = TrueState(dim=world.environment_dim, width=seen)
+    net = NetConfig(
+        width=width,
+        sight=sight,
+        state_dim=world.state_dim,
+        action_dim=world.action_dim,
+        chunk=8,
+        execute=8,
+    )
     return FlowConfig(net=net, relative=JOINTS)
 
 

@@ -38,7 +38,9 @@ SHUT = 0.024
 """Mean distance of the staves' tops from the sack's axis (m) below which the mouth is shut."""
 MARKS = ("handle", "bead", *(f"item_{k}" for k in range(ITEMS)), "sack")
 """What a hand finds its way by."""
-ENVIRONMENT_DIM = environment_dim(7 + STAVES + 1 + 7 * ITEMS + 2 * (1 + ITEMS), len(MARKS))
+SCALES = (0.04, 0.012)
+"""Metres within which the true state says more finely how far they are: snacks are small, and carried far."""
+ENVIRONMENT_DIM = environment_dim(7 + STAVES + 1 + 7 * ITEMS + 2 * (1 + ITEMS), len(MARKS), len(SCALES))
 
 _COLOURS = np.array([(0.85, 0.25, 0.2, 1.0), (0.95, 0.75, 0.15, 1.0), (0.25, 0.5, 0.85, 1.0)])
 """Of the snacks (red, green, blue, opacity)."""
@@ -50,6 +52,7 @@ class SackDraw(BimanualWorld):
     task: str = "sack-draw"
     prompt: str = "put the three snacks into the sack and draw it shut"
     marks: tuple[str, ...] = MARKS
+    scales: tuple[float, ...] = SCALES
 
     def __init__(self, *, image_size: int = 96) -> None:
         """Build the scene; `image_size`: side of the pictures in pixels."""

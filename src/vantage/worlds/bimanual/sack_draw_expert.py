@@ -22,8 +22,8 @@ from vantage.worlds.bimanual.hands import (
     BimanualExpert,
     Goal,
     axes_of,
+    funnel,
     near,
-    reach,
 )
 from vantage.worlds.bimanual.kinematics import Pose, pointing
 
@@ -135,8 +135,9 @@ class Expert(BimanualExpert[View]):
     """An operator for SackDraw; may take over in any state, at any time."""
 
     stages = STAGES
+    strays = 0.03
 
-    def view(self, state: Float32[np.ndarray, "127"]) -> View:
+    def view(self, state: Float32[np.ndarray, "199"]) -> View:
         """Take a true state apart."""
         wide = state.astype(np.float64)
         hands, objects = self._arms(wide), wide[28:]
@@ -199,7 +200,7 @@ def left_arm(view: View) -> Goal:
     pitch = PITCH if abs(view.yaw) < 0.4 else _STEEP
     axes = pointing(float(np.clip(view.yaw, -1.2, 1.2)), pitch, side="left")
     point = view.in_table(sack.HANDLE)
-    return _around(view, view.left, reach(view.left, point, axes, wide=0.5), point)
+    return _around(view, view.left, funnel(view.left, point, axes, wide=0.5), point)
 
 
 def right_arm(view: View) -> Goal:
@@ -215,7 +216,7 @@ def right_arm(view: View) -> Goal:
     if not (all(view.inside) and view.is_in_place):
         aside = np.array([0.22, 0.5, 0.22])
         return _around(view, view.right, Goal(Pose(aside, axes), 0.5), aside)
-    return _around(view, view.right, reach(view.right, point, axes, wide=0.6), point)
+    return _around(view, view.right, funnel(view.right, point, axes, wide=0.6), point)
 
 
 def _put_in_place(view: View) -> Goal:
@@ -241,7 +242,7 @@ def _snacks(view: View, arm: int) -> Goal | None:
     axes = pointing(_pick_yaw(view.item_axes[wanted], hand, arm), _STEEP, side=side)
     item = view.items[wanted]
     point = np.array([item[0], item[1], max(item[2], _PICK_AT)])
-    return _around(view, hand, reach(hand, point, axes, wide=0.8), point)
+    return _around(view, hand, funnel(hand, point, axes, wide=0.8), point)
 
 
 def _carry(view: View, arm: int, item: Float64[np.ndarray, "3"]) -> Goal:

@@ -14,7 +14,7 @@ TASKS: Final = tuple(LIMITS)
 """Tasks of two arms."""
 JOINTS: Final = (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12)
 """Action dimensions that are joint angles; the other two are grippers."""
-_ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 91, "pouch-zip": 95, "sack-draw": 127})
+_ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 91, "pouch-zip": 95, "sack-draw": 199})
 """Task -> numbers of its true state."""
 
 

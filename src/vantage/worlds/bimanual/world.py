@@ -9,6 +9,7 @@ A task adds objects to the scene, places them by a seed, and says when it is don
 # pyright: reportAttributeAccessIssue=false
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Final
 
 import mujoco
@@ -32,9 +33,10 @@ SETTLED_STEPS: Final = 10
 """Control steps for which a task's final state must last before it counts."""
 
 
-def environment_dim(objects: int, marks: int) -> int:
-    """Numbers in the true state of a task with so many numbers of its objects, and so many marks."""
-    return 4 * ARM + objects + 2 * (9 + 3 * marks)
+def environment_dim(objects: int, marks: int, scales: int = 0) -> int:
+    """Numbers in the true state of a task with so many numbers of its objects, and so many marks, the way to
+    which is said at so many further scales."""
+    return 4 * ARM + objects + 2 * (9 + 3 * marks) + 2 * 3 * marks * scales
 
 
 _SCENE = """<mujoco>
@@ -142,6 +144,8 @@ class BimanualWorld(ABC):
 
     marks: tuple[str, ...]
     """Names of geoms and bodies by whose places a hand finds its way."""
+    scales: tuple[float, ...] = ()
+    """Metres within which the way from a hand to a mark is said once more, finer (`_near`)."""
 
     # What a world is.
 
@@ -211,12 +215,19 @@ class BimanualWorld(ABC):
         return self._joints().astype(np.float32)
 
     def environment_state(self) -> Float32[np.ndarray, "_E"]:
-        """Measured joints (14), servo targets (14), the task's objects, then the hands (`_reaches`)."""
-        return np.concatenate((self._joints(), self._target, self._truth(), self._reaches())).astype(
-            np.float32
-        )
+        """Measured joints (14), servo targets (14), the task's objects, the hands (`_reaches`), and how near
+        they are (`_near`)."""
+        marks = np.array([where[number] for where, number in self._marks])
+        ways = [marks - hand for hand in self._hands()]
+        parts = (self._joints(), self._target, self._truth(), self._reaches(ways), self._near(ways))
+        return np.concatenate(parts).astype(np.float32)
 
-    def _reaches(self) -> Float64[np.ndarray, "_H"]:
+    def _hands(self) -> list[Float64[np.ndarray, "3"]]:
+        """The points between each gripper's pads (m)."""
+        data = self.data
+        return [data.xpos[link] + arms.TOOL * data.xmat[link].reshape(3, 3)[:, 0] for link in self._links]
+
+    def _reaches(self, ways: Sequence[Float64[np.ndarray, "M 3"]]) -> Float64[np.ndarray, "_H"]:
         """Per arm, in the table's frame: the point between the pads (3, m), where the gripper points (3) and
         across its fingers (3), and from that point to each of `marks` (3 each, m).
 
@@ -224,14 +235,20 @@ class BimanualWorld(ABC):
         slowly: with such numbers a policy of BagBottle went from .18 of its trials to .57 (n = 60, one seed;
         docs/log/2026-11-27-two-arms-from-true-state.md).
         """
-        data = self.data
-        marks = np.array([where[number] for where, number in self._marks])
         parts: list[np.ndarray] = []
-        for link in self._links:
-            axes = data.xmat[link].reshape(3, 3)
-            point = data.xpos[link] + arms.TOOL * axes[:, 0]
-            parts += [point, axes[:, 0], axes[:, 1], (marks - point).ravel()]
+        for link, hand, way in zip(self._links, self._hands(), ways, strict=True):
+            axes = self.data.xmat[link].reshape(3, 3)
+            parts += [hand, axes[:, 0], axes[:, 1], way.ravel()]
         return np.concatenate(parts)
+
+    def _near(self, ways: Sequence[Float64[np.ndarray, "M 3"]]) -> Float64[np.ndarray, "_N"]:
+        """Per scale, the ways from both hands to `marks` once more, as tanh(way / scale): far away it is 1 or
+        -1, and close by it changes fast.
+
+        A thing that is carried across the table has a spread of a dozen centimetres, by which a network's
+        inputs are divided; the five millimetres that decide a grasp are lost in it.
+        """
+        return np.concatenate([np.zeros(0), *(np.tanh(np.ravel(ways) / scale) for scale in self.scales)])
 
     def images(self) -> dict[str, UInt8[np.ndarray, "_P _P 3"]]:
         """One picture per camera, rendered now."""
