@@ -1016,18 +1016,28 @@ POLICY_MUTANTS = (
     *_in(
         "worlds/bimanual/world.py",
         "tests/worlds/test_bimanual.py",
-        ways_from_nowhere=("(marks - point).ravel()", "marks.ravel()"),
+        ways_from_nowhere=("[marks - hand for hand in self._hands()]", "[marks for _ in self._hands()]"),
     ),
     *_in(
         "worlds/bimanual/sack_draw.py",
         "tests/worlds/test_sack_draw.py",
         snacks_named_at_random=("in zip(self._items, rng", "in zip(rng.permutation(self._items), rng"),
         colours_of_the_last_episode=("_COLOURS[rng.permutation(ITEMS)]", "_COLOURS"),
+        near_is_said_once=("SCALES = (0.04, 0.012)", "SCALES = (0.04, 0.04)"),
     ),
     *_in(
         "worlds/bimanual/sack_draw_expert.py",
         "tests/worlds/test_sack_draw.py",
         the_snack_furthest_back_first=("item[1] < least", "-item[1] < least"),
+        nobody_strays=("strays = 0.03", "strays = 0.0"),
+    ),
+    *_in(
+        "worlds/bimanual/hands.py",
+        "tests/worlds/test_sack_draw.py",
+        rescuers_stray=("if style == DEMONSTRATOR else 0.0", ""),
+        hands_that_hold_stray=(" and grip > 0.3 and not held", ""),
+        low_hands_go_aside=(" + below * beside", ""),
+        no_cone=("2.5 * (aside - 0.005)", "0.0 * aside"),
     ),
     *_in(
         "study/plan.py",

@@ -9,6 +9,8 @@ from two_arms import by_the_expert, check_the_seed_alone_decides, held_still
 from experiments import bimanual
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate
+from vantage.worlds.bimanual.hands import Goal, funnel
+from vantage.worlds.bimanual.kinematics import Pose, pointing
 from vantage.worlds.bimanual.sack_draw import (
     ENVIRONMENT_DIM,
     HEIGHT,
@@ -24,7 +26,7 @@ from vantage.worlds.bimanual.sack_draw import (
 )
 from vantage.worlds.bimanual.sack_draw_expert import STAGES, Expert
 from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.metaworld.experts.style import RESCUER
+from vantage.worlds.metaworld.experts.style import DEMONSTRATOR, RESCUER
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +195,74 @@ def test_it_plays_in_the_one_loop(world: SackDraw) -> None:
 def test_random_play_is_finite_and_without_warnings() -> None:
     told = bimanual.random_play("sack-draw", episodes=3, steps=60)
     assert "0 with a warning of MuJoCo's, 0 with a number that is not finite" in told
+
+
+def test_the_state_says_finely_how_near_the_hands_are(world: SackDraw) -> None:
+    """The ways from both hands to six things, once more within 40 mm and within 12 mm."""
+    world.reset(3)
+    state = world.environment_state()
+    hands = state[-72 - 54 : -72].reshape(2, 27)
+    ways = hands[:, 9:].reshape(2, 6, 3)
+    snack = world.data.body("item_0").xpos
+    assert np.allclose(hands[1, :3] + ways[1, 2], snack, atol=1e-6), "the right hand's way to the first snack"
+    assert np.allclose(state[-72:-36], np.tanh(ways.ravel() / 0.04), atol=1e-6)
+    assert np.allclose(state[-36:], np.tanh(ways.ravel() / 0.012), atol=1e-6)
+
+
+def test_only_a_demonstrator_strays_and_only_an_empty_open_hand(world: SackDraw) -> None:
+    """Beside the same operator who never strays: a rescuer's steps are the same; a demonstrator's differ, by
+    a hand that is open and holds nothing."""
+
+    class Straight(Expert):
+        strays = 0.0
+
+    world.reset(5)
+    start = world.environment_state()
+    for style, differs in ((RESCUER, False), (DEMONSTRATOR, True)):
+        operators = (Expert(), Straight())
+        for operator in operators:
+            operator.reset(np.random.default_rng(0), style)
+        acted = np.array([[operator.act(start) for _ in range(60)] for operator in operators])
+        assert (np.abs(acted[0] - acted[1]).max() > 0.01) == differs, style
+
+    class Always(Expert):
+        strays = 1.0
+
+    def by(operator: Expert, grip: float, *, held: bool) -> np.ndarray:
+        """Where the right hand is led from the start, in its second step: in the first a stray begins."""
+        operator.reset(np.random.default_rng(0), DEMONSTRATOR)
+        view = operator.view(start)
+        view.targets[1, 6] = grip
+        return [operator._towards(view, 1, Goal(view.right, grip, care=1.0), held) for _ in range(2)][1]
+
+    for grip, held, differs in ((0.8, False, True), (0.8, True, False), (0.1, False, False)):
+        apart = np.abs(by(Always(), grip, held=held) - by(Straight(), grip, held=held)).max()
+        assert (apart > 0.005) == differs, (grip, held)
+
+
+def test_a_hand_comes_down_within_a_cone() -> None:
+    """Steps of a millimetre towards each goal: from anywhere it arrives and shuts, and low it never goes
+    aside by more than its height allows."""
+    axes = pointing(0.0, 1.35, side="right")
+    point, forward = np.array([0.2, 0.43, 0.018]), axes[:, 0]
+    across = axes[:, 1]
+
+    high = funnel(Pose(point - 0.2 * forward + 0.1 * across, axes), point, axes, wide=0.8)
+    assert np.allclose(high.pose.point, point - 0.075 * forward), "far aside: over the point"
+    above = funnel(Pose(point - 0.2 * forward, axes), point, axes, wide=0.8)
+    assert np.allclose(above.pose.point, point) and above.grip == 0.8, "over it: straight down"
+    beside = point + 0.035 * across
+    low = funnel(Pose(beside, axes), point, axes, wide=0.8)
+    assert np.allclose(low.pose.point, beside - 0.075 * forward), "low and aside: straight up first"
+    there = funnel(Pose(point + 0.003 * across, axes), point, axes, wide=0.8)
+    assert there.grip == 0.0 and np.allclose(there.pose.point, point)
+
+    for start in (beside, point - 0.2 * forward + 0.1 * across, point + 0.02 * across - 0.01 * forward):
+        hand = Pose(start, axes)
+        for _ in range(400):
+            goal = funnel(hand, point, axes, wide=0.8)
+            if goal.grip == 0.0:
+                break
+            way = goal.pose.point - hand.point
+            hand = Pose(hand.point + way * min(1.0, 0.001 / max(float(np.linalg.norm(way)), 1e-9)), axes)
+        assert goal.grip == 0.0, start

@@ -1,0 +1,112 @@
+"""The study of two arms beside the paper's own numbers, and its arms beside each other task by task.
+
+    python -m experiments.beside_the_paper      prints both tables, and puts them into docs/bimanual.md
+
+The paper's are of a robot and a VLA of some billion parameters, 50 trials each; ours of three simulated tasks
+after its own, a small network and true state. What can be compared is the order of methods.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from experiments.publish_study import between
+from vantage.core.stats import Interval, paired_difference, wilson
+from vantage.report.table import Table
+from vantage.study.arms import title
+from vantage.study.measure import Table as Rows
+from vantage.study.rows import Results
+from vantage.study.statistics import contrast, grids, pair, rate
+from vantage.study.words import span
+
+ROWS, PAGE = Path("docs/results/study-bimanual"), Path("docs/bimanual.md")
+TASKS: Mapping[str, str] = {"pouch-zip": "Pencil Pouch", "bag-bottle": "Paper Bag", "sack-draw": "Snack Bag"}
+"""Task -> the paper's, after which it is made."""
+PAPER: Mapping[str, tuple[float, float, float]] = {
+    "sft": (0.36, 0.44, 0.12),
+    "habc": (0.60, 0.78, 0.22),
+    "habc+ir-3": (0.92, 0.88, 0.38),
+}
+"""Arm -> success on the paper's tasks, in this order (Figure 3, and the last rounds of HABC+IR)."""
+PAIRS = (
+    ("habc", "sft-more"),
+    ("habc", "filtered-bc"),
+    ("habc", "imit-dagger"),
+    ("filtered-bc", "sft-more"),
+    ("imit-dagger", "sft-more"),
+    ("vantage", "habc"),
+    ("vantage", "filtered-bc"),
+)
+"""Arms that are compared task by task."""
+
+
+def beside(results: Results) -> str:
+    """A line per method: success here and in the paper, task by task, as Markdown."""
+    study, trials = results.study, results.tables["trials"]
+    head = ["method"]
+    for task, theirs in TASKS.items():
+        head += [task, f"{theirs} (paper)"]
+
+    rows: list[tuple[str, ...]] = []
+    for arm in (arm.name for arm in study.arms):
+        measured = rate(trials, arm)
+        if measured is None:
+            continue
+        row = [title(study, arm)]
+        for number, task in enumerate(TASKS):
+            row.append(_success(results, arm, task))
+            row.append(f"{PAPER[arm][number]:.2f}" if arm in PAPER else "–")
+        rows.append(tuple(row))
+    return Table(tuple(head), rows).markdown()
+
+
+def _success(results: Results, arm: str, task: str) -> str:
+    """Success of an arm on a task, with Wilson's interval where it has one seed, and its number of seeds."""
+    trials = results.tables["trials"]
+    mine = (trials["arm"] == arm) & (trials["task"] == task)
+    if not mine.any():
+        return "–"
+    seeds = len(set(trials["seed"][mine].tolist()))
+    if seeds > 1:
+        measured = rate(trials, arm)
+        assert measured is not None, "there are trials"
+        return f"{span(measured.by_task[task])}, {seeds} seeds"
+    return f"{span(wilson(int(trials['success'][mine].sum()), int(mine.sum())))}, 1 seed"
+
+
+def differences(results: Results) -> str:
+    """A line per pair of methods: the difference in success on the same starts, task by task, as Markdown."""
+    study, trials = results.study, results.tables["trials"]
+    rows: list[tuple[str, ...]] = []
+    for ours, theirs in PAIRS:
+        row: list[str] = []
+        for task in TASKS:
+            part = {name: column[trials["task"] == task] for name, column in trials.items()}
+            compared = _compared(part, ours, theirs)
+            row.append("–" if compared is None else span(compared, signed=True))
+        if any(cell != "–" for cell in row):
+            rows.append((f"{title(study, ours)} − {title(study, theirs)}", *row))
+    return Table(("pair", *TASKS), rows).markdown()
+
+
+def _compared(trials: Rows, ours: str, theirs: str) -> Interval | None:
+    """The difference on one task: over seeds and starts, or over starts alone where there is one seed."""
+    paired = list(pair(grids(trials, ours), grids(trials, theirs)).values())
+    if not paired:
+        return None
+    (one, other), *_ = paired
+    if len(one.seeds) == 1:
+        return paired_difference(one.success[0], other.success[0])
+    compared = contrast(trials, ours, theirs)
+    return None if compared is None else compared.difference
+
+
+def main() -> None:
+    """Print both tables, and put them into the page."""
+    results = Results.read(ROWS)
+    drawn = f"{beside(results)}\n\n{differences(results)}"
+    print(drawn)
+    between(PAGE, "bimanual-study", drawn, "## What the study says")
+
+
+if __name__ == "__main__":
+    main()
