@@ -62,6 +62,10 @@ from vantage.threads import one_thread
 STARTS = ".starts"
 """Folder of the rounds 0 that whole runs share, beside the cells of a task and seed."""
 
+MORE = "more"
+"""Folder of what a cell makes besides rounds: a policy that was trained further, trials of one that acts
+otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -149,7 +153,7 @@ def run_cell(study: Study, cell: Cell, work: Path) -> CellRows:
                 practised = measure_practice(folder, settings)
         else:
             made = _make(study, arm, task, cell.seed, folder)
-            evaluation = made[-1].evaluation if made else Round(folder / "more").evaluation
+            evaluation = made[-1].evaluation if made else Round(folder / MORE).evaluation
 
     trials = _trials(evaluation, arm)
     measured = [measure_round(current) for current in made if current.labels.exists()]
@@ -239,15 +243,19 @@ def _make(study: Study, arm: Part, task: StudyTask | Suite, seed: int, folder: P
             return [current]
 
         case MoreSupervised(rounds=rounds):
-            more = Round(folder / "more")
+            more = Round(folder / MORE)
             start, fit = Round.of(folder, 0), settings.improvement.fit
             train_control_policy(start, more.actor, settings.interface, fit, rounds=rounds, seed=seed)
             evaluate(more.actor, more.evaluation, settings.worlds, settings.evaluation, pool=play_here)
             return []
 
-        case Acting(noise=noise):
-            policy, evaluation = Round.of(folder, first - 1).actor, replace(settings.evaluation, noise=noise)
-            evaluate(policy, Round(folder / "more").evaluation, settings.worlds, evaluation, pool=play_here)
+        case Acting(after=after, noise=noise):
+            trained = Round.of(folder, first - 1)
+            if isinstance(study.arm(after), MoreSupervised):  # whose policy is that of no round
+                trained = Round(folder.parent / _folder_name(after) / MORE)
+            evaluation = replace(settings.evaluation, noise=noise)
+            tried = Round(folder / MORE).evaluation
+            evaluate(trained.actor, tried, settings.worlds, evaluation, pool=play_here)
             return []
 
         case Gathered():

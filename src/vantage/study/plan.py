@@ -418,6 +418,8 @@ def _may_follow(arm: Arm, parent: Arm) -> bool:
     """Whether `arm` finds at its parent what it begins with."""
     if isinstance(arm, Offline):
         return isinstance(parent, Gathered)
+    if isinstance(arm, Acting):
+        return isinstance(parent, Supervised | MoreSupervised | Online)
     return isinstance(parent, Supervised | Online)
 
 
