@@ -88,6 +88,15 @@ TESTS = {
         "python -m benchmarks.bench_frames": "test_every_bench_has_a_row",
         "python -m benchmarks.run": "test_every_bench_has_a_row",
     },
+    "tests/experiments/test_machines.py": {
+        "python -m experiments.machines": "test_two_machines_are_measured",
+    },
+    "tests/experiments/test_beside_the_paper.py": {
+        "python -m experiments.beside_the_paper": "test_success_stands_beside_the_papers",
+    },
+    "tests/experiments/test_which_method.py": {
+        "python -m experiments.which_method": "test_the_page_is_drawn_from_the_stored_rows",
+    },
     "tests/experiments/test_toy_experiments.py": {
         "python -m experiments.bimanual": "test_bimanual",
         "python -m experiments.critic_table": "test_critic_table",

@@ -1,7 +1,6 @@
 """The tables beside the paper's numbers, of trials that are put in by hand."""
 
-from types import SimpleNamespace
-from typing import cast
+from pathlib import Path
 
 import numpy as np
 
@@ -13,23 +12,21 @@ from vantage.study.rows import Results
 def by_hand(solved: dict[tuple[str, str, int], int], starts: int = 20) -> Results:
     """Results in which (task, arm, seed) has solved its first so many starts, each in 100 steps of 400."""
     cells = list(solved)
-    return cast(
-        Results,
-        SimpleNamespace(
-            study=study_bimanual(),
-            tables={
-                "trials": {
-                    "task": np.repeat([task for task, _, _ in cells], starts),
-                    "world": np.repeat([task for task, _, _ in cells], starts),
-                    "arm": np.repeat([arm for _, arm, _ in cells], starts),
-                    "seed": np.repeat([seed for *_, seed in cells], starts),
-                    "trial": np.tile(np.arange(starts), len(cells)),
-                    "success": np.concatenate([np.arange(starts) < count for count in solved.values()]),
-                    "steps": np.full(starts * len(cells), 100),
-                    "limit": np.full(starts * len(cells), 400),
-                }
-            },
-        ),
+    return Results(
+        Path("nowhere"),
+        study_bimanual(),
+        {
+            "trials": {
+                "task": np.repeat([task for task, _, _ in cells], starts),
+                "world": np.repeat([task for task, _, _ in cells], starts),
+                "arm": np.repeat([arm for _, arm, _ in cells], starts),
+                "seed": np.repeat([seed for *_, seed in cells], starts),
+                "trial": np.tile(np.arange(starts), len(cells)),
+                "success": np.concatenate([np.arange(starts) < count for count in solved.values()]),
+                "steps": np.full(starts * len(cells), 100),
+                "limit": np.full(starts * len(cells), 400),
+            }
+        },
     )
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from tiny_base import OPERATOR, tiny_base
 
 from vantage.algorithms.made import meanings
+from vantage.collect.pool import play_here
 from vantage.commands.compare import study_merge, study_report
 from vantage.commands.studies import check_cell, find_study, start_study, working_in
 from vantage.core.stats import wilson
@@ -28,10 +29,12 @@ from vantage.core.weights import HABC, FilteredBC
 from vantage.disk.files import sha256_file, sha256_folder
 from vantage.disk.tables import read_arrow, read_parquet
 from vantage.stages.collect import Rollouts
+from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
+from vantage.study import cells
 from vantage.study.arms import title
-from vantage.study.cells import Cell, finished, run_cell
+from vantage.study.cells import Cell, finished, forget, run_cell
 from vantage.study.exhibit_rows import read_exhibits
 from vantage.study.exhibits import make_exhibits
 from vantage.study.figures.card import LIGHT
@@ -68,6 +71,7 @@ def tiny_study() -> Study:
                 weighing=Weighing(rule=HABC(reweight_interventions=True)),
             ),
             Acting(name="habc-zero-noise", after="habc"),
+            Acting(name="sft-more-zero-noise", after="sft-more"),
             Gathered(name="shared", rollouts=Rollouts(per_world=8, operator=OPERATOR)),
             Offline(name="shared-habc", after="shared"),
             Offline(name="shared-filtered-bc", after="shared", weighing=Weighing(rule=FilteredBC())),
@@ -136,6 +140,28 @@ def test_zero_noise_changes_the_noise_and_not_the_policy(done: tuple[Path, Resul
         not (work / "habc-zero-noise/more/5-actor").exists()
         and len(trials_of(done[1], "habc-zero-noise")["steps"]) == 4
     )
+
+
+@pytest.mark.parametrize(
+    ("arm", "policy"),
+    [("habc-zero-noise", "habc/round-02"), ("sft-more-zero-noise", "sft-more/more")],
+)
+def test_zero_noise_tries_the_last_policy_of_its_parent(
+    done: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str, policy: str
+) -> None:
+    work, results = done
+    shutil.copytree(work, tmp_path / "work", symlinks=True)
+    tried: list[tuple[Path, float | None]] = []
+
+    def look(actor: Path, out: Path, worlds: object, settings: Evaluation, *, pool: object) -> None:
+        tried.append((actor.resolve(), settings.noise))
+        evaluate(actor, out, results.study.tasks[0].worlds, settings, pool=play_here)
+
+    monkeypatch.setattr(cells, "evaluate", look)
+    cell = Cell(task=TASK, arm=arm, seed=0)
+    forget(cell, tmp_path / "work")
+    run_cell(results.study, cell, tmp_path / "work")
+    assert tried == [(tmp_path / "work" / TASK / "seed-00" / policy / "5-actor", 0.0)]
 
 
 def test_a_stored_study_has_nothing_left_to_do_and_grows_by_seeds(
@@ -355,7 +381,7 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(
     }
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     words = (tmp_path / "a/results.md").read_text()
-    assert "HABC − SFT, equal steps" in words and "8 cells, 1 seeds, 4 trials a cell" in words
+    assert "HABC − SFT, equal steps" in words and "9 cells, 1 seeds, 4 trials a cell" in words
     assert first.read_text().count("<svg") >= 7 and second.exists()
     cells, trials = (tmp_path / "a/cells.svg").read_text(), done[1].tables["trials"]
     for arm in np.unique(trials["arm"]):

@@ -51,11 +51,12 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
         ((Online(name="ir", after="habc"),), "arm 'ir' comes after 'habc', which is no arm before it"),
         ((Online(name="a"), Online(name="a")), "two arms of the study are called 'a'"),
         (
-            (MoreSupervised(name="more"), Acting(name="zero-noise", after="more")),
-            "'zero-noise' cannot come after 'more'",
+            (MoreSupervised(name="more"), Online(name="rounds", after="more")),
+            "'rounds' cannot come after 'more'",
         ),
         ((Online(name="a"), Offline(name="rule", after="a")), "'rule' cannot come after 'a'"),
         ((Gathered(name="shared"), Online(name="on", after="shared")), "'on' cannot come after 'shared'"),
+        ((Gathered(name="shared"), Acting(name="calm", after="shared")), "'calm' cannot come after 'shared'"),
     ],
 )
 def test_a_plan_that_stands_on_nothing_is_refused(arms: tuple[object, ...], says: str) -> None:

@@ -201,6 +201,7 @@ def test_the_state_says_finely_how_near_the_hands_are(world: SackDraw) -> None:
     """The ways from both hands to six things, once more within 40 mm and within 12 mm."""
     world.reset(3)
     state = world.environment_state()
+    assert BimanualSpec("sack-draw").near_dim == 72
     hands = state[-72 - 54 : -72].reshape(2, 27)
     ways = hands[:, 9:].reshape(2, 6, 3)
     snack = world.data.body("item_0").xpos

@@ -34,6 +34,7 @@ from vantage.study.plan import (
 TITLES = {
     "sft": "SFT",
     "sft-more": "SFT, equal steps",
+    "sft-more-6": "SFT, equal steps, 6 rounds",
     "filtered-bc": "filtered BC",
     "awr": "AWR",
     "imit-dagger": "Imit-DAgger",
@@ -179,7 +180,7 @@ def evaluated(study: Study) -> list[str]:
 
 def _method(study: Study, arm: Arm) -> str:
     """The arm's own title, or that of the first arm which learns by the same settings and trains as the study
-    does; else its name."""
+    does; else that of what it is a variant of by name, or its name."""
     if arm.name in TITLES:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
@@ -188,7 +189,14 @@ def _method(study: Study, arm: Arm) -> str:
                 continue
             if _same_rule(arm, other):
                 return TITLES.get(other.name, other.name)
-    return TITLES.get(arm.name, arm.name)
+
+    # No such arm in the study: the title is that of the run which an arm goes on with, or of its own name.
+    if isinstance(arm, Online):
+        parent = study.arm(arm.after)
+        if isinstance(parent, Online) and _same_rule(arm, parent):
+            return _method(study, parent)
+        return TITLES.get(arm.name.removesuffix("-scratch"), arm.name)
+    return arm.name
 
 
 def _same_rule(arm: Online | Offline, other: Online) -> bool:
