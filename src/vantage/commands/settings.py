@@ -4,6 +4,7 @@
     --weighing.rule HABCV          another member of a union, named as in recipe.json
     --rollouts.operator my_operators.py:Careful    a class of one's own, where one may stand
     --worlds push-v3 reach-v3      the named parts of a list, in place of those of the recipe
+    --worlds Gymnasium             a part of another kind, or a class of one's own (my_worlds.py:Drawer)
     --worlds.limit 80              a setting of every part of a list
     --worlds.push-v3.limit 80      a setting of one part, by name or by number (--worlds.0.limit 80)
 
@@ -87,6 +88,20 @@ class Several:
 
     members: tuple[type[Any], ...]
     items: list[Draft]
+    protocol: type[Any] | None = None
+    """What a class of one's own must have to stand among them; None: none may, and no part is named by its
+    class."""
+
+    @property
+    def pattern(self) -> Draft:
+        """What a part is like that only its name is said of."""
+        return self.items[0] if self.items else fresh(self.members[0], self.members, protocol=self.protocol)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What may be typed for the parts that it has: their titles, and their classes where they have
+        none."""
+        return tuple(_titled(item) or item.choice for item in self.items)
 
 
 Node = Leaf | Draft | Several
@@ -112,7 +127,7 @@ def draft(hint: Any, value: Any) -> Node:
     if typing.get_origin(hint) is tuple and (inner := _members(typing.get_args(hint)[0])):
         items = [draft(typing.get_args(hint)[0], item) for item in typing.cast(tuple[Any, ...], value)]
         if all(isinstance(item, Draft) for item in items):
-            return Several(inner, typing.cast(list[Draft], items))
+            return Several(inner, typing.cast(list[Draft], items), _protocol(typing.get_args(hint)[0]))
 
     return Leaf(hint, value)
 
@@ -233,8 +248,8 @@ def _copy(node: Node) -> Node:
     match node:
         case Leaf(hint, value):
             return Leaf(hint, value)
-        case Several(members, items):
-            return Several(members, [typing.cast(Draft, _copy(item)) for item in items])
+        case Several(members, items, protocol):
+            return Several(members, [typing.cast(Draft, _copy(item)) for item in items], protocol)
         case Draft(kind, members, parts, unnamed):
             copies = {name: _copy(part) for name, part in parts.items()}
             return Draft(kind, members, copies, unnamed, node.protocol, node.typed)
@@ -252,18 +267,43 @@ def _title(item: Draft) -> Leaf | None:
             return None
 
 
+def _titled(item: Draft) -> str:
+    """The text itself; empty where a part has none, or none yet."""
+    title = _title(item)
+    return title.value if title is not None and isinstance(title.value, str) else ""
+
+
+def _incomplete(node: Node) -> bool:
+    """Whether a setting that must be given is missing."""
+    match node:
+        case Leaf(_, value):
+            return value is MISSING
+        case Several(_, items):
+            return any(map(_incomplete, items))
+        case Draft(_, _, parts):
+            return any(map(_incomplete, parts.values()))
+
+
 class Form:
     """Options for some drafts of one kind that are changed together (often just one)."""
 
     def __init__(
-        self, prefix: str, drafts: Sequence[Draft], typed: Iterable[str], hidden: Iterable[str] = ()
+        self,
+        prefix: str,
+        drafts: Sequence[Draft],
+        typed: Iterable[str],
+        hidden: Iterable[str] = (),
+        *,
+        elsewhere: Callable[[str], bool] = lambda option: False,
     ) -> None:
         """`prefix` stands before every option's name.
 
-        `typed`: options of the command line. `hidden`: options left out here.
+        `typed`: options of the command line. `hidden`: options left out here. `elsewhere`: whether another
+        option gives, or asks for, what this one must be given.
         """
         self._typed = tuple(typed)
         self._hidden = frozenset(hidden)
+        self._elsewhere = elsewhere
         self._fields: list[tuple[str, Any, Any]] = []
         self._leaves: dict[str, tuple[str, list[Leaf]]] = {}
         self._groups: dict[str, Form] = {}
@@ -316,8 +356,10 @@ class Form:
 
         match first:
             case Leaf():
-                if option not in self._hidden and _readable(first.hint):
-                    leaves = [node for node in nodes if isinstance(node, Leaf)]
+                leaves = [node for node in nodes if isinstance(node, Leaf)]
+                asked = option in self._typed or not any(map(_incomplete, leaves))
+                offered = option not in self._hidden and (asked or not self._elsewhere(option))
+                if offered and _readable(first.hint):
                     self._leaves[name] = (option, leaves)
                     default = tuple(first.value.items()) if isinstance(first.value, Mapping) else first.value
                     self._add_option(name, _spelled(first.hint), default, document)
@@ -346,36 +388,54 @@ class Form:
 
         if drafts[0].parts:
             hidden = self._hidden if unnamed else ()
-            form = Form(prefix, drafts, self._typed, hidden)
+            form = Form(prefix, drafts, self._typed, hidden, elsewhere=self._elsewhere)
             self._add_group(f"{name}_parts", "" if unnamed else name, form)
 
     def _add_several(self, option: str, name: str, several: Several, document: str) -> None:
         """The names of a list's parts, and their settings: of all parts at once, and of one."""
         kinds = {item.kind for item in several.items} or {several.members[0]}
-        titles = [title.value for item in several.items if (title := _title(item))]
+        titles = [_titled(item) for item in several.items]
 
-        pattern = several.items[0] if several.items else fresh(several.members[0], several.members)
-        named = len(kinds) == 1 and _title(pattern) is not None and len(titles) == len(several.items)
-        if named and option not in self._hidden:
+        named = len(kinds) == 1 and _title(several.pattern) is not None and all(titles)
+        if (named or several.protocol is not None) and option not in self._hidden:
             self._own_lists[option] = several
-            self._add_option(name, tuple[str, ...], tuple(titles), document)
+            self._add_option(name, tuple[str, ...], several.names, document, _metavar_of_several(several))
 
-        # One setting of all parts.
-        if len(kinds) == 1 and several.items:
-            self._add_group(f"{name}_all", name, Form(f"{option}.", several.items, self._typed))
-
-        # Settings of one part: there may be hundreds, so only what is typed becomes an option.
-        keys = [str(number) for number in range(len(several.items))] + list(dict.fromkeys(titles))
-        for key in keys:
+        # Settings of one part: there may be hundreds, so only what is typed becomes an option, and a part of
+        # several that lacks something.
+        asked: dict[str, list[Draft]] = {}
+        for key in (*map(str, range(len(several.items))), *dict.fromkeys(filter(None, titles))):
             start = f"{option}.{_dashed(key)}"
             if any(word == start or word.startswith(f"{start}.") for word in self._typed):
-                items = [
+                asked[key] = [
                     item
                     for number, item in enumerate(several.items)
-                    if key == str(number) or (titles and titles[number] == key)
+                    if key == str(number) or titles[number] == key
                 ]
-                form = Form(f"{start}.", items, self._typed)
-                self._add_group(f"{name}_{len(self._fields)}", f"{name}.{key}", form)
+        alone = len(several.items) == 1 and not asked
+        for number, item in enumerate(several.items):
+            known = any(item is other for items in asked.values() for other in items)
+            if _incomplete(item) and not alone and not known:
+                asked[str(number)] = [item]
+
+        # One setting of all parts.
+        alike = len(kinds) == 1
+        if alike and several.items:
+            form = Form(f"{option}.", several.items, self._typed, elsewhere=lambda _: not alone)
+            self._add_group(f"{name}_all", name, form)
+
+        for key, items in asked.items():
+            start = f"{option}.{_dashed(key)}."
+            given = functools.partial(self._of_all, start, f"{option}.") if alike else self._elsewhere
+            self._add_group(
+                f"{name}_{len(self._fields)}",
+                f"{name}.{key}",
+                Form(start, items, self._typed, elsewhere=given),
+            )
+
+    def _of_all(self, start: str, all_parts: str, option: str) -> bool:
+        """Whether what an option says of one part is typed for all parts."""
+        return option.replace(start, all_parts, 1) in self._typed
 
     def _add_option(
         self, name: str, hint: Any, default: Any, document: str, metavar: str | None = None
@@ -397,6 +457,13 @@ def _metavar(draft: Draft) -> str | None:
         return None
     names = f"{{{','.join(draft.choices)}}}|" if draft.members else ""
     return f"{names}FILE.py:CLASS"
+
+
+def _metavar_of_several(several: Several) -> str | None:
+    """How the names of a list's parts are shown in help; None: as texts."""
+    if several.protocol is None:
+        return None
+    return f"NAME|{{{','.join(map(_name, several.members))}}}|FILE.py:CLASS ..."
 
 
 def _dashed(name: str) -> str:
@@ -570,30 +637,78 @@ def _named_kind(values: Sequence[str], node: Draft) -> type[Any] | None:
     """The class that is typed for a draft; None for words that name none."""
     if len(values) != 1:
         return None
-    word = values[0]
-    if node.kind is not Unchosen and node.kind not in node.members and word == shown(node.kind):
-        return node.kind
-    if node.protocol is not None and names_own_code(word):
-        return find_class(word, node.protocol)
+    present = () if node.kind is Unchosen else (node.kind,)
+    return _kind_of(values[0], node.members, present, node.protocol)
+
+
+def _kind_of(
+    word: str, members: Sequence[type[Any]], present: Sequence[type[Any]], protocol: type[Any] | None
+) -> type[Any] | None:
+    """The class that a word names: a member of a union, or one of one's own; None where it names none.
+
+    `present`: classes that stand there now.
+    """
+    for kind in present:
+        if kind not in members and word == shown(kind):
+            return kind
+    if protocol is not None and names_own_code(word):
+        return find_class(word, protocol)
     plain = word.lower().replace("-", "").replace("_", "")
-    return next((member for member in node.members if _name(member).lower() == plain), None)
+    return next((member for member in members if _name(member).lower() == plain), None)
 
 
 def _rename(several: Several, names: Sequence[str]) -> None:
-    """Make the list hold the named parts: those of that name as they are, others like the first one."""
-    pattern = several.items[0] if several.items else fresh(several.members[0], several.members)
-    by_name = {title.value: item for item in several.items if (title := _title(item))}
+    """Make the list hold the named parts: those of that name as they are, others like the first one.
 
-    items: list[Draft] = []
-    for name in names:
-        item = typing.cast(Draft, _copy(by_name.get(name, pattern)))
-        title = _title(item)
-        if title is None:
-            raise VantageError(f"a {item.kind.__name__} has no name that could be typed; change it in Python")
-        title.value = name
-        items.append(item)
+    A class stands for the parts of it as they are, or, where there are none, for one at its defaults; named
+    several times it stands for one part each time. Names behind it that are new are those of parts of it.
+    """
+    by_name = {title: item for item in several.items if (title := _titled(item))}
+    by_class: dict[type[Any], list[Draft]] = {}
+    for item in several.items:
+        by_class.setdefault(item.kind, []).append(item)
+
+    kinds = [
+        _kind_of(name, several.members, tuple(by_class), several.protocol)
+        if several.protocol is not None and name not in by_name
+        else None
+        for name in names
+    ]
+    pattern, items = several.pattern, list[Draft]()
+    for number, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+        if kind is None:
+            items.append(_called(name, by_name.get(name, pattern), several))
+            continue
+
+        there = by_class.get(kind, [])
+        taken = there if kinds.count(kind) == 1 else there[:1]
+        by_class[kind] = there[len(taken) :]
+        taken = taken or [fresh(kind, several.members, protocol=several.protocol)]
+        for item in taken:
+            item.typed = kind not in several.members
+
+        following = zip(names[number + 1 : number + 2], kinds[number + 1 : number + 2], strict=True)
+        if _title(taken[0]) is not None and any(
+            later not in by_name and other is None for later, other in following
+        ):
+            pattern = taken[0]
+        else:
+            items += [typing.cast(Draft, _copy(item)) for item in taken]
 
     several.items = items
+
+
+def _called(name: str, like: Draft, several: Several) -> Draft:
+    """A copy of a part, called by a name. Raises VantageError for a part that has none."""
+    item = typing.cast(Draft, _copy(like))
+    title = _title(item)
+    if title is None:
+        remedy = "change it in Python"
+        if several.protocol is not None:
+            remedy = f"name {', '.join(map(_name, several.members))}, or a class of your own (FILE.py:CLASS)"
+        raise VantageError(f"{name!r}: a {item.kind.__name__} has no name that could be typed; {remedy}")
+    title.value = name
+    return item
 
 
 def _own_parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
