@@ -218,13 +218,15 @@ LINES = list(dict.fromkeys(line for page in PAGES for line in commands_of(page))
 def reader_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that a reader is told to write, and the run that one of them has made."""
     folder = tmp_path_factory.mktemp("reader")
-    [_, operator] = re.findall(
+    [_, world, operator] = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "simulator.md").read_text(), re.DOTALL
     )
     (folder / "my_operators.py").write_text(operator)
-    run = folder / "runs" / "careful"
-    run.mkdir(parents=True)
-    (run / "recipe.json").write_text(dumps(bimanual_bag()))
+    (folder / "my_worlds.py").write_text(world)
+    for name in ("careful", "drawer"):
+        run = folder / "runs" / name
+        run.mkdir(parents=True)
+        (run / "recipe.json").write_text(dumps(bimanual_bag()))
     for name in SOMEBODYS:
         path = folder / name.partition(":")[0]
         path.write_text("from vantage.recipes.debug import debug as make\n")

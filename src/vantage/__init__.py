@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from vantage.worlds.gymnasium.success import InfoKey as InfoKey
     from vantage.worlds.gymnasium.success import RewardAtLeast as RewardAtLeast
     from vantage.worlds.gymnasium.success import Terminated as Terminated
+    from vantage.worlds.protocol import World as World
+    from vantage.worlds.protocol import WorldInputs as WorldInputs
     from vantage.worlds.spec import MetaWorldSpec as MetaWorldSpec
 
 _NAMES = {
@@ -147,6 +149,7 @@ _NAMES = {
     "worlds.gymnasium.lerobot": ("LeRobotEnv",),
     "worlds.gymnasium.spec": ("Gymnasium",),
     "worlds.gymnasium.success": ("InfoKey", "RewardAtLeast", "Terminated"),
+    "worlds.protocol": ("World", "WorldInputs"),
     "worlds.spec": ("MetaWorldSpec",),
 }
 """Module below `vantage` -> its public names; the imports above say the same to type checkers, and a test

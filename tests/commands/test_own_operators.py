@@ -232,7 +232,7 @@ def test_it_runs_goes_on_and_is_never_imported_by_its_run_folder(
     vantage: Vantage, operators: Path, tmp_path: Path
 ) -> None:
     """The operator of docs/simulator.md, cut out of the page."""
-    [_, program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    [_, _, program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     operators.write_text(program)
     run, named = tmp_path / "run", ("--rollouts.operator", f"{operators}:Careful")
     toy = "--worlds reach-v3 --worlds.limit 60 --rounds 1 --supervised.steps 2 --fit.steps 2 --critic.steps 2"

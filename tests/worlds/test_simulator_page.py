@@ -72,7 +72,7 @@ def test_an_expert_is_written_down_and_read_where_it_is_brought() -> None:
 
 
 def test_the_file_of_the_page_runs_from_the_environment_to_the_report(tmp_path: Path) -> None:
-    [program, _] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    [program, _, _] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(program.splitlines()) < 60
     path, run = tmp_path / "reach_page.py", tmp_path / "run"
     path.write_text(program)

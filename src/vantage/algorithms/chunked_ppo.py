@@ -9,7 +9,7 @@ PPO is supervision, worlds and practice. A run that was killed goes on where it 
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +87,12 @@ class ChunkedPPORun:
             raise VantageError("chunked PPO trains no critic of chunks; leave evaluation.best_of unset")
         self.compute.torch_device()
         check_whole(self.compute)
+        for world in self.worlds:
+            if "limit" not in {setting.name for setting in fields(world)}:
+                raise VantageError(
+                    f"chunked PPO sets the limit of episodes, and {type(world).__name__} has no field limit; "
+                    "write one (limit: Whole = 200)"
+                )
         check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
 
 

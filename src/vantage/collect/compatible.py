@@ -6,11 +6,22 @@ from dataclasses import replace
 import numpy as np
 
 from vantage.collect.observe import facts_of_world, interface_in
-from vantage.collect.operators import ByHand, Demonstrate, DemonstrateFrom, OperatorSpec, Rescue, begin
+from vantage.collect.operators import (
+    ByHand,
+    Demonstrate,
+    DemonstrateFrom,
+    DemonstrateStock,
+    OperatorSpec,
+    Rescue,
+    begin,
+)
 from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
+from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
 from vantage.policies.protocol import Interface
+from vantage.policies.small.flow import FlowConfig
 from vantage.types import VantageError
+from vantage.worlds.own import check_own_world, is_own
 from vantage.worlds.spec import MetaWorldSpec, WorldSpec
 
 
@@ -20,16 +31,24 @@ def check_compatible(
     """Check that a policy and operators fit the worlds that they are to act in.
 
     Raises VantageError where the policy cannot look at a world or act in it, where two worlds differ in what
-    a policy must know, or where an operator does not know a task. Nothing is built but the operators.
+    a policy must know, or where an operator does not know a task. Nothing is built but the operators, and
+    worlds of one's own and of gymnasium's, which are tried.
     """
     if not worlds:
         raise VantageError("there is no world to play in; name at least one with --worlds")
 
+    for world in worlds:
+        check_own_world(world)
     for number, world in enumerate(worlds):
         if world in worlds[:number]:
             raise VantageError(
                 f"{world.task} stands twice among the worlds, and every start of it would be counted twice; "
                 "name it once"
+            )
+        if is_own(world) and world.task in [other.task for other in worlds[:number]]:
+            raise VantageError(
+                f"two worlds of the run are called {world.task!r}, whose trials could not be told apart; "
+                "have their task say in what they differ"
             )
     _check_one_robot(worlds)
     for world in worlds:
@@ -37,7 +56,7 @@ def check_compatible(
             raise VantageError(
                 f"an episode of {world.task} may last {world.limit} control steps; allow it one at least"
             )
-        _check_policy(interface_in(policy, world), world)
+        _check_policy(policy, interface_in(policy, world), world)
     for operator in operators:
         for world in worlds:
             _check_operator(operator, world)
@@ -59,14 +78,14 @@ def _check_one_robot(worlds: Sequence[WorldSpec]) -> None:
                 )
 
 
-def _check_policy(interface: Interface, world: WorldSpec) -> None:
+def _check_policy(policy: PolicySpec, interface: Interface, world: WorldSpec) -> None:
     """Compare what a policy wants to see and to do with what a world shows and takes."""
     facts = facts_of_world(world)
     for camera, size in interface.cameras.items():
         if camera not in facts.cameras:
             shown = ", ".join(facts.cameras) or "no camera"
             fault = f"the policy looks at camera {camera!r}, and {world.task} shows {shown}"
-            raise VantageError(f"{fault}; name its cameras in the policy")
+            raise VantageError(f"{fault}; {_other_sight(policy, world)}")
         have = facts.cameras[camera]
         if size is not None and not divides(have, size):
             fault = f"camera {camera!r} of {world.task} is {have[1]} x {have[0]} px"
@@ -75,15 +94,44 @@ def _check_policy(interface: Interface, world: WorldSpec) -> None:
                 "change one of them"
             )
 
+    inputs = world.inputs
     dimensions = (
-        ("proprioception", interface.state_dim, world.inputs.state_dim, "state_dim"),
-        ("true state", interface.environment_dim, world.inputs.environment_dim, "sight.dim"),
-        ("action", interface.action_dim, world.inputs.action_dim, "action_dim"),
+        ("true state", interface.environment_dim, inputs.environment_dim, "sight.dim"),
+        ("proprioception", interface.state_dim, inputs.state_dim, "state-dim"),
+        ("action", interface.action_dim, inputs.action_dim, "action-dim"),
     )
-    for name, wanted, offered, setting in dimensions:
-        if wanted is not None and wanted != offered:
-            fault = f"the policy has {wanted} dimensions of {name}, and {world.task} has {offered}"
-            raise VantageError(f"{fault}; for a policy on the small network set policy.net.{setting}")
+    differ = [row for row in dimensions if row[1] is not None and row[1] != row[2]]
+    if not differ:
+        return
+
+    (name, wanted, offered, _), *others = differ
+    ours = [f"{wanted} dimensions of {name}", *(f"{wanted} of {name}" for name, wanted, _, _ in others)]
+    theirs = [str(offered), *(str(offered) for _, _, offered, _ in others)]
+    fault = f"the policy has {_listed(ours)}, and {world.task} has {_listed(theirs)}"
+    if isinstance(policy, LeRobotPolicy | LeRobotScratch):
+        raise VantageError(f"{fault}; name a policy of this robot")
+    options = [f"--policy.net.{setting} {offered}" for _, _, offered, setting in differ]
+    if isinstance(policy, FlowConfig) and max((-1, *policy.relative)) >= min(
+        inputs.state_dim, inputs.action_dim
+    ):
+        options.append("--policy.relative (with no number behind it)")
+    raise VantageError(f"{fault}; for a policy on the small network give {' '.join(options)}")
+
+
+def _other_sight(policy: PolicySpec, world: WorldSpec) -> str:
+    """What to do about a policy that looks at a camera that a world lacks."""
+    if isinstance(policy, LeRobotPolicy | LeRobotScratch):
+        return "name its cameras in the policy"
+    inputs = world.inputs
+    if inputs.cameras:
+        return f"give --policy.net.sight.cameras {' '.join(inputs.cameras)}"
+    return f"give --policy.net.sight TrueState --policy.net.sight.dim {inputs.environment_dim}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """One, two and three."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
@@ -100,11 +148,16 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
     try:
         begin(operator, world.task, world.limit, np.random.default_rng(0))
     except VantageError as error:
-        if isinstance(world, MetaWorldSpec) or not isinstance(operator, Demonstrate | Rescue):
+        if isinstance(world, MetaWorldSpec) or not isinstance(
+            operator, Demonstrate | DemonstrateStock | Rescue
+        ):
             raise  # all tasks of MetaWorld can be operated, and an operator of one's own says what is wrong
+        # Of a world of one's own there is nothing to choose among: the names of all tasks would not help.
+        unknown = f"nobody of Vantage's can do {world.task}, a world of your own" if is_own(world) else error
         raise VantageError(
-            f"{error}; an expert of one's own demonstrates with DemonstrateWith and rescues with RescueWith, "
-            "and with the operator NoOne nobody rescues"
+            f"{unknown}; an expert of one's own demonstrates with DemonstrateWith and rescues with RescueWith "
+            "(--demonstrations.operator DemonstrateWith --demonstrations.operator.expert FILE.py:CLASS, and so "
+            "for --rollouts.operator), and with the operator NoOne nobody rescues"
         ) from error
 
 

@@ -20,6 +20,7 @@ from vantage.collect.episode import run_episode
 from vantage.collect.operators import ByHand, OperatorSpec
 from vantage.collect.workers import Workers, open_workers
 from vantage.data.episodes import save_episode
+from vantage.errors import own_code
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy
 from vantage.worlds.protocol import World
@@ -75,16 +76,17 @@ def play(job: Job) -> Played:
         actor = None
         if job.actor is not None:
             actor = _actor(job.actor, stamp(job.actor), job.noise, job.acting, job.device)
-        episode = run_episode(
-            _world(job.world),
-            actor,
-            job.operator,
-            task=job.world.task,
-            seed=job.seed,
-            limit=job.world.limit,
-            policy_version=job.policy_version,
-            pictures=job.pictures,
-        )
+        with own_code():  # a world, an operator or a policy of one's own
+            episode = run_episode(
+                _world(job.world),
+                actor,
+                job.operator,
+                task=job.world.task,
+                seed=job.seed,
+                limit=job.world.limit,
+                policy_version=job.policy_version,
+                pictures=job.pictures,
+            )
     finally:
         torch.set_num_threads(threads)
 

@@ -125,8 +125,8 @@ def classes_typed(path: Path, words: Sequence[str]) -> dict[str, type[Any]]:
     if missing := sorted(wanted - classes.keys()):
         raise VantageError(
             f"{path} holds the class {missing[0]!r}, and a file of settings brings no code; name it behind "
-            "its setting, as in --rollouts.operator FILE.py:CLASS, or run the function that made the "
-            "settings (FILE.py:FUNCTION) instead"
+            "its setting, as in --rollouts.operator FILE.py:CLASS or --worlds FILE.py:CLASS, or run the "
+            "function that made the settings (FILE.py:FUNCTION) instead"
         )
     return classes
 

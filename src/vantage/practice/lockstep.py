@@ -23,6 +23,7 @@ from vantage.batch import Observation
 from vantage.collect.observe import observe
 from vantage.collect.operators import OperatorSpec, action_of, begin
 from vantage.collect.pool import stamp
+from vantage.errors import own_code
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.practice.trials import Trials
@@ -95,7 +96,7 @@ class _Playing:
 
 def play_group(group: Group) -> Trials:
     """Play every episode of the group to success or its limit, on one thread."""
-    with one_thread():
+    with one_thread(), own_code():  # a world or an operator of one's own
         actor = _actor(group.actor, stamp(group.actor))
         episodes = _begin(group)
 
