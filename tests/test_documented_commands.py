@@ -148,7 +148,7 @@ TARGETS = {
     "setup": "the environment that this runs in",
 }
 """Target of the Makefile -> what runs it."""
-SOMEBODYS = ("my_recipe.py:make", "reach.py:make")
+SOMEBODYS = ("my_recipe.py:make",)
 """Files that a reader is told to write."""
 
 
@@ -218,11 +218,12 @@ LINES = list(dict.fromkeys(line for page in PAGES for line in commands_of(page))
 def reader_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that a reader is told to write, and the run that one of them has made."""
     folder = tmp_path_factory.mktemp("reader")
-    [_, world, operator] = re.findall(
+    [reach, world, operator] = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "simulator.md").read_text(), re.DOTALL
     )
     (folder / "my_operators.py").write_text(operator)
     (folder / "my_worlds.py").write_text(world)
+    (folder / "reach.py").write_text(reach)
     for name in ("careful", "drawer"):
         run = folder / "runs" / name
         run.mkdir(parents=True)

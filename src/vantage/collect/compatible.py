@@ -155,9 +155,9 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
         # Of a world of one's own there is nothing to choose among: the names of all tasks would not help.
         unknown = f"nobody of Vantage's can do {world.task}, a world of your own" if is_own(world) else error
         raise VantageError(
-            f"{unknown}; an expert of one's own demonstrates with DemonstrateWith and rescues with RescueWith "
-            "(--demonstrations.operator DemonstrateWith --demonstrations.operator.expert FILE.py:CLASS, and so "
-            "for --rollouts.operator), and with the operator NoOne nobody rescues"
+            f"{unknown}; an expert of one's own demonstrates with DemonstrateWith "
+            "(--demonstrations.operator DemonstrateWith --demonstrations.operator.expert FILE.py:CLASS) and "
+            "rescues with RescueWith (so for --rollouts.operator), and with the operator NoOne nobody rescues"
         ) from error
 
 

@@ -687,10 +687,8 @@ def _rename(several: Several, names: Sequence[str]) -> None:
         for item in taken:
             item.typed = kind not in several.members
 
-        following = zip(names[number + 1 : number + 2], kinds[number + 1 : number + 2], strict=True)
-        if _title(taken[0]) is not None and any(
-            later not in by_name and other is None for later, other in following
-        ):
+        named = number + 1 < len(names) and kinds[number + 1] is None and names[number + 1] not in by_name
+        if named:
             pattern = taken[0]
         else:
             items += [typing.cast(Draft, _copy(item)) for item in taken]
