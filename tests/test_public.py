@@ -20,9 +20,9 @@ FilteredBC FlowConfig FromCheckpoint FromScratch GaussianConfig Gymnasium HABC H
 ImitRecap Improvement InfoKey Interface Labelling Labels LeRobotEnv LeRobotPolicy LeRobotScratch Memory
 MetaWorldSpec NoOne Observation Operator Phase Policy PolicyFit PolicySpec Positive RECIPES
 RejectionTargets Rescue RescueWith RewardAtLeast Rollouts Round Route STUDIES Share Source Supervision
-Terminated Trace Uniform VantageError Weighing Whole World WorldInputs audit build_policy evaluate fit_critic fit_policy
-label load_experience load_policy observe open_pool prepare_process run_chunked_ppo run_habc seed_for
-weigh write_report
+Terminated Trace Uniform VantageError Weighing Whole World WorldInputs audit build_policy evaluate
+fit_critic fit_policy label load_experience load_policy observe open_pool prepare_process run_chunked_ppo
+run_habc seed_for weigh write_report
 """
 """A name that goes from here breaks somebody's script: say so in CHANGELOG.md."""
 

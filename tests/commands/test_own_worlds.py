@@ -373,6 +373,14 @@ def test_environments_of_gymnasium_and_lerobot_are_named(vantage: Vantage) -> No
     assert (push["id"], push["limit"], push["state"]) == ("FetchPush-v4", 60, ["observation[0:3]"])
     assert reach["success"] == push["success"] == {"is": "RewardAtLeast", "reward": 0.5}
 
+    told = ("--worlds.kwargs", "obs_type", "pixels_agent_pos", "size", "[64, 3.5]", "dense", "true")
+    code, said = vantage(
+        "recipes", "debug", "--worlds", *names[:2], "--worlds.limit", 5, "--worlds.fps", 5, *told
+    )
+    assert code == 0, said
+    kwargs = {"obs_type": "pixels_agent_pos", "size": [64, 3.5], "dense": True}
+    assert json.loads(said)["worlds"][0]["kwargs"] == kwargs
+
     own = ("--worlds.task", "PushT-v0", "--worlds.limit", 30, "--worlds.fps", 10)
     code, said = vantage("recipes", "debug", "--worlds", "LeRobotEnv", "pusht", *own)
     assert code == 0 and json.loads(said)["worlds"][0]["type"] == "pusht", said
@@ -516,6 +524,7 @@ def test_practice_sets_its_limit(vantage: Vantage, worlds: Path, tmp_path: Path)
     code, said = vantage(*named, *experts, "--worlds", f"{worlds}:Fixed")
     assert code == 2 and "chunked PPO sets the limit of episodes, and Fixed has no field limit" in said
 
-    small = "--supervised.steps 2 --practice.steps 300 --practice.play.episodes 4 --practice.play.limit 20 --demonstrations.per-world 1"
+    small = "--supervised.steps 2 --practice.steps 300 --practice.play.episodes 4 --practice.play.limit 20"
+    small += " --demonstrations.per-world 1"
     code, said = vantage(*named, *experts, "--worlds", f"{worlds}:Goal", *small.split(), "--limit", 30)
     assert code == 0, said

@@ -19,6 +19,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import json
 import textwrap
 import types
 import typing
@@ -481,7 +482,9 @@ def _readable(hint: Any) -> bool:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return True
-    if origin in (Union, types.UnionType, tuple, list, dict, Mapping):
+    if _is_mapping(hint):
+        return _readable(inner[0]) and (inner[1] is Any or _readable(inner[1]))
+    if origin in (Union, types.UnionType, tuple, list):
         return all(part is Ellipsis or _readable(part) for part in inner)
     return isinstance(hint, type) and issubclass(hint, types.NoneType | int | float | str | Path | Enum)
 
@@ -492,10 +495,11 @@ def _is_mapping(hint: Any) -> bool:
 
 def _spelled(hint: Any) -> Any:
     """The type as tyro should read it: true and false as words, as in JSON, and a mapping as pairs of
-    words."""
+    words, of which the second may be JSON where its values are of any type."""
     hint, notes = _bare(hint)
     if _is_mapping(hint):
-        return tuple[tuple[typing.get_args(hint)], ...]
+        key, value = typing.get_args(hint)
+        return tuple[tuple[key, Annotated[Any, _JSON] if value is Any else value], ...]
     if hint is bool:
         return Annotated[bool, _TRUTH, *notes]
     return Annotated[hint, *notes] if notes else hint
@@ -508,6 +512,21 @@ def _truth(words: list[str]) -> bool:
     return word == "true"
 
 
+def _json(words: list[str]) -> Any:
+    """A number, true, false, null, a list or an object; anything else is a text."""
+    try:
+        return json.loads(words[0])
+    except ValueError:
+        return words[0]
+
+
+_JSON = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="JSON",
+    instance_from_str=_json,
+    is_instance=lambda value: True,
+    str_from_instance=lambda value: [value if isinstance(value, str) else json.dumps(value)],
+)
 _TRUTH = PrimitiveConstructorSpec(
     nargs=(0, 1),
     metavar="{true,false}",
