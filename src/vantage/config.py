@@ -324,6 +324,18 @@ def own_names(data: object) -> set[str]:
     return own.union(*map(own_names, fields.values()))
 
 
+def packages_in(data: object) -> set[str]:
+    """The modules that register environments in the JSON form of settings: texts under `package`."""
+    if isinstance(data, list):
+        return set[str]().union(*map(packages_in, typing.cast(list[object], data)))
+    if not isinstance(data, dict):
+        return set()
+    fields = typing.cast(dict[str, object], data)
+    package = fields.get("package")
+    named = {package} if isinstance(package, str) and package else set[str]()
+    return named.union(*map(packages_in, fields.values()))
+
+
 def dumps(value: Any) -> str:
     """A setting as text for a file."""
     return json.dumps(to_json(value), indent=2) + "\n"
@@ -376,7 +388,8 @@ class _Reader:
                 if isinstance(note, ModuleName) and not note.allow(str(data)):
                     raise VantageError(
                         f"{where}: a file may not have the module {_short(data)} imported; "
-                        "name the Python file that made it with --recipe"
+                        "name it behind its setting again (--worlds.package), or it or the Python file "
+                        "that made it with --recipe"
                     )
             return self.read(arguments[0], data, where)
 

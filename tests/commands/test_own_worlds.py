@@ -386,6 +386,32 @@ def test_environments_of_gymnasium_and_lerobot_are_named(vantage: Vantage) -> No
     assert code == 0 and json.loads(said)["worlds"][0]["type"] == "pusht", said
 
 
+def test_a_package_of_environments_is_named_again(
+    vantage: Vantage, worlds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may not have a module imported; the command line may."""
+    monkeypatch.syspath_prepend(tmp_path)
+    chosen = "--worlds.limit 9 --worlds.fps 10 --worlds.success Terminated"
+    named = ("--worlds.package", worlds.stem, *chosen.split())
+    code, text = vantage("recipes", "debug", "--worlds", "Gymnasium", "CartPole-v1", *named)
+    assert code == 0, text
+    (mine := tmp_path / "mine.json").write_text(text)
+    (run := tmp_path / "run").mkdir()
+    (run / "recipe.json").write_text(json.dumps({"recipe": "debug", "settings": json.loads(text)}))
+    (run / "round-00").mkdir()
+
+    code, said = vantage("recipes", mine)
+    assert code == 2 and f"a file may not have the module '{worlds.stem}' imported; name it behind" in said
+    code, said = vantage("weigh", run / "round-00")
+    assert code == 2 and f"a file may not have the module '{worlds.stem}' imported; name it behind" in said
+    assert worlds.stem not in sys.modules
+    code, again = vantage("recipes", mine, "--worlds.package", worlds.stem)
+    assert code == 0 and again == text and worlds.stem in sys.modules
+    forget(worlds)
+    code, said = vantage("weigh", run / "round-00", "--recipe", worlds.stem)
+    assert code == 2 and "may not have" not in said and worlds.stem in sys.modules, said
+
+
 @pytest.mark.parametrize(
     ("words", "missing"),
     [

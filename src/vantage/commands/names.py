@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from vantage.config import check_own_class, classes_of, name_of, own_names
+from vantage.config import check_own_class, classes_of, name_of, own_names, packages_in
 from vantage.errors import VantageError, own_code
 
 
@@ -95,12 +95,16 @@ def find_class(name: str, protocol: type[Any]) -> type[Any]:
 def own_classes(names: Sequence[str]) -> dict[str, type[Any]]:
     """Name in a file -> class, of every class of one's own that `names` bring.
 
-    A name is that of a class, or of a function that makes settings: it brings the classes of these. Raises
+    A name is that of a class, or of a function that makes settings: it brings the classes of these. That of
+    a module alone brings none: it is imported, as environments of gymnasium are registered. Raises
     VantageError where there is no such thing.
     """
     classes: dict[str, type[Any]] = {}
     for name in names:
         if not names_own_code(name):
+            if _is_module(name):
+                _import_module(name)
+                continue
             raise VantageError(f"{name!r} is no class or function of your own; name it as FILE.py:NAME")
         if ":" not in name:
             raise VantageError(f"what of {name}? Name the function or class: {name}:NAME")
@@ -116,11 +120,15 @@ def own_classes(names: Sequence[str]) -> dict[str, type[Any]]:
 def classes_typed(path: Path, words: Sequence[str]) -> dict[str, type[Any]]:
     """Name -> class, of the classes of one's own that a JSON file of settings holds and `words` name.
 
-    The file only says which of the words are meant. Raises VantageError for a class that no word names.
+    The file only says which of the words are meant; packages of environments that it holds are imported where
+    a word names them. Raises VantageError for a class that no word names.
     """
     from vantage.disk.files import read_json
 
-    wanted = own_names(read_json(path))
+    data = read_json(path)
+    for package in packages_in(data).intersection(words):
+        _import_module(package)
+    wanted = own_names(data)
     classes = own_classes([word for word in words if _as_recorded(word) in wanted])
     if missing := sorted(wanted - classes.keys()):
         raise VantageError(
@@ -210,12 +218,15 @@ def _import_file(path: Path) -> ModuleType:
         return importlib.import_module(name)
 
 
-def _import_module(name: str) -> ModuleType:
+def _is_module(name: str) -> bool:
     try:
-        missing = importlib.util.find_spec(name) is None
+        return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
-        missing = True
-    if missing:
+        return False
+
+
+def _import_module(name: str) -> ModuleType:
+    if not _is_module(name):
         raise VantageError(
             f"there is no module {name!r}; name a file (my_recipe.py:make) or a module that is installed"
         )
