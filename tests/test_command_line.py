@@ -171,7 +171,7 @@ def test_settings_of_a_run_are_recorded_and_held(
     numbers = json.loads(out)
     assert code == 0 and numbers["policies"][0]["success"]["n"] == 1 and numbers["method"] == "HABC-V"
     code, out, _ = vantage("run", tmp_path / "run" / "recipe.json", "--help")
-    assert code == 0 and "--supervised.steps INT" in out and "(default: 2)" in out
+    assert code == 0 and "--supervised.steps INT" in out and "(default: 2; at least 0)" in out
 
 
 def test_recipes_are_listed_and_printed(vantage: Callable[..., tuple[int, str, str]]) -> None:

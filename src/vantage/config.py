@@ -131,6 +131,12 @@ def _number(hint: Any) -> tuple[type[Any], Bounds] | None:
     return None
 
 
+def bounds_in_words(hint: Any) -> str:
+    """What a number of a type may be (``at least 1``); empty where any may, and for what is no number."""
+    number = _number(hint)
+    return str(number[1]) if number else ""
+
+
 @dataclass(frozen=True, slots=True)
 class ModuleName:
     """A note beside a text that names a module to be imported, as in `Annotated[str, ModuleName(("a",))]`.

@@ -371,7 +371,7 @@ def test_help_tells_its_fields(vantage: Vantage, operators: Path) -> None:
     for piece in (
         f"RescueByHand, {operators.name}:Careful}}|FILE.py:CLASS",
         "Waits, then drives to the end.",
-        "--rollouts.operator.patience INT Control steps before it takes over. (default: 60)",
+        "--rollouts.operator.patience INT Control steps before it takes over. (default: 60; at least 1)",
         "--rollouts.operator.driver.speed FLOAT",
     ):
         assert re.sub(r"\s", "", piece) in re.sub(r"\s", "", said), piece

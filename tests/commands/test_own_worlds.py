@@ -447,9 +447,9 @@ def test_help_tells_its_fields(vantage: Vantage, worlds: Path) -> None:
         "--worlds NAME|{MetaWorldSpec,Gymnasium,LeRobotEnv,BimanualSpec}|FILE.py:CLASS",
         f"(default: {worlds.name}:Goal)",
         "A point goes to its goal.",
-        "--worlds.limit INT Control steps of an episode. (default: 60)",
+        "--worlds.limit INT Control steps of an episode. (default: 60; at least 0)",
         "--worlds.side {left,right}",
-        "--worlds.speed FLOAT How fast it may go. (default: 1.0)",
+        "--worlds.speed FLOAT How fast it may go. (default: 1.0; at least 0 and at most 1)",
     ):
         assert re.sub(r"\s", "", piece) in re.sub(r"\s", "", said), piece
 

@@ -33,7 +33,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from vantage.commands.names import find_class, names_own_code, shown
-from vantage.config import check, check_kept, is_protocol
+from vantage.config import bounds_in_words, check, check_kept, is_protocol
 from vantage.errors import VantageError, own_code
 
 
@@ -45,6 +45,8 @@ class Leaf:
     """Its type."""
     value: Any
     """MISSING where it must be given."""
+    bounds: str = ""
+    """What its numbers may be, in words; empty where anything, or where it holds none."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ Node = Leaf | Draft | Several
 
 def draft(hint: Any, value: Any) -> Node:
     """The changeable form of `value`, which stands where `hint` is expected."""
+    bounds = bounds_in_words(hint)
     hint, _ = _bare(hint)
     members = _members(hint)
 
@@ -130,7 +133,7 @@ def draft(hint: Any, value: Any) -> Node:
         if all(isinstance(item, Draft) for item in items):
             return Several(inner, typing.cast(list[Draft], items), _protocol(typing.get_args(hint)[0]))
 
-    return Leaf(hint, value)
+    return Leaf(hint, value, bounds)
 
 
 def fresh(
@@ -151,15 +154,15 @@ def fresh(
     for setting in _fields(kind):
         hint, _ = _bare(hints[setting.name])
         if setting.default is not MISSING:
-            part = draft(hint, setting.default)
+            part = draft(hints[setting.name], setting.default)
         elif setting.default_factory is not MISSING:
-            part = draft(hint, setting.default_factory())
+            part = draft(hints[setting.name], setting.default_factory())
         elif inner := _members(hint):
             part = fresh(inner[0], inner, protocol=_protocol(hint))
         elif is_protocol(hint):
             part = fresh(Unchosen, (), protocol=hint)
         else:
-            part = Leaf(hint, MISSING)
+            part = Leaf(hint, MISSING, bounds_in_words(hints[setting.name]))
         earlier = past.parts.get(setting.name) if past else None
         parts[setting.name] = earlier if earlier is not None and _alike(earlier, part) else part
 
@@ -247,8 +250,8 @@ def _alike(one: Node, other: Node) -> bool:
 
 def _copy(node: Node) -> Node:
     match node:
-        case Leaf(hint, value):
-            return Leaf(hint, value)
+        case Leaf(hint, value, bounds):
+            return Leaf(hint, value, bounds)
         case Several(members, items, protocol):
             return Several(members, [typing.cast(Draft, _copy(item)) for item in items], protocol)
         case Draft(kind, members, parts, unnamed):
@@ -363,7 +366,7 @@ class Form:
                 if offered and _readable(first.hint):
                     self._leaves[name] = (option, leaves)
                     default = tuple(first.value.items()) if isinstance(first.value, Mapping) else first.value
-                    self._add_option(name, _spelled(first.hint), default, document)
+                    self._add_option(name, _spelled(first.hint), default, document, bounds=first.bounds)
 
             case Draft():
                 drafts = [node for node in nodes if isinstance(node, Draft)]
@@ -439,10 +442,14 @@ class Form:
         return option.replace(start, all_parts, 1) in self._typed
 
     def _add_option(
-        self, name: str, hint: Any, default: Any, document: str, metavar: str | None = None
+        self, name: str, hint: Any, default: Any, document: str, metavar: str | None = None, bounds: str = ""
     ) -> None:
+        behind = None
+        if bounds:
+            given = "required" if default is MISSING else "default: {}"
+            behind = functools.partial(str.format, f"({given}; {bounds})")
         # An empty help keeps tyro from looking for one.
-        note = tyro.conf.arg(name=name, help=document, metavar=metavar)
+        note = tyro.conf.arg(name=name, help=document, metavar=metavar, help_behavior_hint=behind)
         given = field() if default is MISSING else field(default=default)
         self._fields.append((name, Annotated[hint, note], given))
 
