@@ -11,8 +11,10 @@ import tyro
 
 from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import HABCRun
+from vantage.commands.drafts import Draft, Leaf, Several, build, draft
+from vantage.commands.form import Form
 from vantage.commands.runs import start
-from vantage.commands.settings import Draft, Form, Leaf, Several, build, change, draft
+from vantage.commands.settings import change
 from vantage.errors import VantageError
 from vantage.learn.step import Compute
 from vantage.recipes import RECIPES, STUDIES
