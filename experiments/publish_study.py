@@ -32,6 +32,16 @@ WORTH = (
     ("habc", "demonstrations, rescues, and the outcome of every episode"),
 )
 """Arms of the true-state study that README.md begins with, and what each learns from."""
+WORTH_ALONE = (
+    ("sft-more", "demonstrations"),
+    ("sft-more-zero-noise", "demonstrations"),
+    ("filtered-bc", "demonstrations, and the episodes that worked"),
+    ("filtered-bc-zero-noise", "demonstrations, and the episodes that worked"),
+    ("habc", "demonstrations, and the outcome of every episode"),
+    ("habc-zero-noise", "demonstrations, and the outcome of every episode"),
+    ("vantage-scratch-zero-noise", "the same, in three times the gradient steps"),
+)
+"""The same of the study in which nobody rescues."""
 ELSEWHERE = ("Rollouts", "In short")
 """Tables that docs/results.md leaves out: the longest, which few ask for, and the one that README.md
 shows."""
@@ -72,13 +82,13 @@ def short_table(name: str, mark: str) -> None:
     between(README, mark, short_sheet(results, view).table.markdown(), "## Faster than its demonstrations")
 
 
-def worth(results: Results) -> str:
-    """What rescues are worth, and what the outcome is: the first table of README.md, as Markdown."""
+def worth(results: Results, arms: Sequence[tuple[str, str]] = WORTH) -> str:
+    """What rescues are worth, and what the outcome is: the first tables of README.md, as Markdown."""
     study, trials = results.study, counted(results)
-    supervised = WORTH[0][0]
+    supervised = arms[0][0]
 
     rows: list[tuple[str, ...]] = []
-    for arm, source in WORTH:
+    for arm, source in arms:
         success = rate(trials, arm)
         beside = None if arm == supervised else contrast(trials, arm, supervised)
         assert success is not None, f"the study has no rows of {arm}"
@@ -109,6 +119,9 @@ def main(studies: Sequence[str]) -> None:
         if study == "state":
             table = worth(Results.read(Path("docs/results/study-state")))
             between(README, "worth", table, "## What rescues are worth, and what the outcome is")
+        if study == "alone":
+            table = worth(Results.read(Path("docs/results/study-alone")), WORTH_ALONE)
+            between(README, "worth-alone", table, "## What the outcome is worth where nobody rescues")
         if study in SHORT:
             short_table(study, SHORT[study])
 
