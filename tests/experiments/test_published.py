@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from experiments import (
+    beside_the_paper,
     critic_table,
     evening,
     first_evening,
+    machines,
     outcomes_alone,
     pixel_gap,
     publish_study,
@@ -46,6 +48,12 @@ def test_the_tables_of_experiments() -> None:
     assert outcomes_alone.contrasts(read_parquet(outcomes_alone.OUT)) in results
     assert outcomes_alone.trust_table(read_parquet(outcomes_alone.CRITICS)) in results
     assert rank_chunks.table(read_parquet(rank_chunks.OUT)) in results
+
+
+def test_the_tables_of_machines_and_of_two_arms() -> None:
+    assert machines.written(read_parquet(machines.KEPT)) in Path("docs/devices.md").read_text()
+    results, page = Results.read(beside_the_paper.ROWS), beside_the_paper.PAGE.read_text()
+    assert beside_the_paper.beside(results) in page and beside_the_paper.differences(results) in page
 
 
 def test_what_rescues_and_the_outcome_are_worth() -> None:
