@@ -9,14 +9,15 @@ after its own, a small network and true state. What can be compared is the order
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from experiments.few_seeds import difference, success
 from experiments.publish_study import between
-from vantage.core.stats import Interval, paired_difference, wilson
-from vantage.report.table import Table
+from vantage.report.table import Table as Sheet
 from vantage.study.arms import title
-from vantage.study.measure import Table as Rows
+from vantage.study.measure import Table
 from vantage.study.rows import Results
-from vantage.study.statistics import contrast, grids, pair, rate
-from vantage.study.words import span
+from vantage.study.words import count, span
 
 ROWS, PAGE = Path("docs/results/study-bimanual"), Path("docs/bimanual.md")
 TASKS: Mapping[str, str] = {"pouch-zip": "Pencil Pouch", "bag-bottle": "Paper Bag", "sack-draw": "Snack Bag"}
@@ -48,56 +49,43 @@ def beside(results: Results) -> str:
 
     rows: list[tuple[str, ...]] = []
     for arm in (arm.name for arm in study.arms):
-        measured = rate(trials, arm)
-        if measured is None:
+        if not (trials["arm"] == arm).any():
             continue
         row = [title(study, arm)]
         for number, task in enumerate(TASKS):
             row.append(_success(results, arm, task))
             row.append(f"{PAPER[arm][number]:.2f}" if arm in PAPER else "–")
         rows.append(tuple(row))
-    return Table(tuple(head), rows).markdown()
+    return Sheet(tuple(head), rows).markdown()
 
 
 def _success(results: Results, arm: str, task: str) -> str:
-    """Success of an arm on a task, with Wilson's interval where it has one seed, and its number of seeds."""
-    trials = results.tables["trials"]
-    mine = (trials["arm"] == arm) & (trials["task"] == task)
-    if not mine.any():
+    """Success of an arm on a task, with its interval and number of seeds."""
+    trials = _on(results, task)
+    measured = success(trials, arm)
+    if measured is None:
         return "–"
-    seeds = len(set(trials["seed"][mine].tolist()))
-    if seeds > 1:
-        measured = rate(trials, arm)
-        assert measured is not None, "there are trials"
-        return f"{span(measured.by_task[task])}, {seeds} seeds"
-    return f"{span(wilson(int(trials['success'][mine].sum()), int(mine.sum())))}, 1 seed"
+    return f"{span(measured)}, {count(len(np.unique(trials['seed'][trials['arm'] == arm])), 'seed')}"
+
+
+def _on(results: Results, task: str) -> Table:
+    """The trials of one task."""
+    trials = results.tables["trials"]
+    return {name: column[trials["task"] == task] for name, column in trials.items()}
 
 
 def differences(results: Results) -> str:
     """A line per pair of methods: the difference in success on the same starts, task by task, as Markdown."""
-    study, trials = results.study, results.tables["trials"]
+    study = results.study
     rows: list[tuple[str, ...]] = []
     for ours, theirs in PAIRS:
         row: list[str] = []
         for task in TASKS:
-            part = {name: column[trials["task"] == task] for name, column in trials.items()}
-            compared = _compared(part, ours, theirs)
+            compared = difference(_on(results, task), ours, theirs)
             row.append("–" if compared is None else span(compared, signed=True))
         if any(cell != "–" for cell in row):
             rows.append((f"{title(study, ours)} − {title(study, theirs)}", *row))
-    return Table(("pair", *TASKS), rows).markdown()
-
-
-def _compared(trials: Rows, ours: str, theirs: str) -> Interval | None:
-    """The difference on one task: over seeds and starts, or over starts alone where there is one seed."""
-    paired = list(pair(grids(trials, ours), grids(trials, theirs)).values())
-    if not paired:
-        return None
-    (one, other), *_ = paired
-    if len(one.seeds) == 1:
-        return paired_difference(one.success[0], other.success[0])
-    compared = contrast(trials, ours, theirs)
-    return None if compared is None else compared.difference
+    return Sheet(("pair", *TASKS), rows).markdown()
 
 
 def main() -> None:

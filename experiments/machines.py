@@ -46,7 +46,7 @@ Rows = dict[str, np.ndarray]
 """A row per turn: form, nodes (1 or 2), and the fields of `Turn`."""
 
 
-def run(episodes: int = 40, repeats: int = 3, limit: int | None = None, rows: Path = KEPT) -> None:
+def run(episodes: int = 20, repeats: int = 3, limit: int | None = None, rows: Path = KEPT) -> None:
     """Measure, keep the rows, and print the tables.
 
     Args:
@@ -189,17 +189,20 @@ def written(kept: Rows) -> str:
 
 def _rates(kept: Rows, form: str, nodes: int) -> np.ndarray:
     """Episodes a second of every turn."""
-    mine = (kept["form"] == form) & (kept["nodes"] == nodes)
-    return kept["episodes"][mine] / kept["seconds"][mine]
+    chosen = (kept["form"] == form) & (kept["nodes"] == nodes)
+    return kept["episodes"][chosen] / kept["seconds"][chosen]
 
 
 def _model(kept: Rows, form: str) -> str:
-    """A line: what an episode costs here, and how many workers can send before something is full."""
-    mine = kept["form"] == form
-    count = kept["episodes"][mine].sum()
+    """A line: what an episode costs here, and how many workers can send before something is full.
+
+    Of the turns of one node: with two, the second one's processes run on this machine, too.
+    """
+    chosen = (kept["form"] == form) & (kept["nodes"] == 1)
+    count = kept["episodes"][chosen].sum()
     played = 1 / float(np.median(_rates(kept, form, 1)))
-    here = float((kept["here"][mine] + kept["ray"][mine]).sum() / count)
-    size = float(kept["bytes"][mine].sum() / count)
+    here = float((kept["here"][chosen] + kept["ray"][chosen]).sum() / count)
+    size = float(kept["bytes"][chosen].sum() / count)
 
     room = {"processor": played / here, "link": played * LINK / size}
     rate = min(MANY, *room.values()) / played

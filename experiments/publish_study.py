@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.few_seeds import difference, success
 from vantage.report.table import Table
 from vantage.report.words import markdown
 from vantage.study.arms import title
 from vantage.study.page import write_study
 from vantage.study.practice_tables import short_sheet
 from vantage.study.rows import Results
-from vantage.study.statistics import contrast, rate
 from vantage.study.tables import answer_sheet, bold_words, contrasts, cost, counted
 from vantage.study.words import span
 
@@ -89,11 +89,12 @@ def worth(results: Results, arms: Sequence[tuple[str, str]] = WORTH) -> str:
 
     rows: list[tuple[str, ...]] = []
     for arm, source in arms:
-        success = rate(trials, arm)
-        beside = None if arm == supervised else contrast(trials, arm, supervised)
-        assert success is not None, f"the study has no rows of {arm}"
-        gain = "" if beside is None else span(beside.difference, signed=True)
-        rows.append((title(study, arm), source, span(success.overall), gain))
+        measured = success(trials, arm)
+        beside = None if arm == supervised else difference(trials, arm, supervised)
+        assert measured is not None, f"the study has no rows of {arm}"
+        rows.append(
+            (title(study, arm), source, span(measured), "" if beside is None else span(beside, signed=True))
+        )
 
     head = ("method", "learns from", "success", f"above {title(study, supervised)}")
     return Table(head, rows).markdown()

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.few_seeds import difference, success
 from experiments.publish_study import between
 from vantage.report.table import Table
 from vantage.study.arms import title
 from vantage.study.rows import Results
 from vantage.study.spent import rollout_time
-from vantage.study.statistics import contrast, rate
+from vantage.study.statistics import rate
 from vantage.study.words import count, span
 
 PAGE = Path("docs/which_method.md")
@@ -28,8 +29,8 @@ ARMS = {
         *("filtered-bc+rescues-scratch-zero-noise", "vantage-scratch-zero-noise"),
     ),
     "alone": (
-        *("sft", BASELINE, "sft-zero-noise", "filtered-bc", "filtered-bc-zero-noise", "habc"),
-        *("habc-zero-noise", "vantage-scratch-zero-noise"),
+        *("sft", BASELINE, "sft-zero-noise", "sft-more-zero-noise", "filtered-bc"),
+        *("filtered-bc-zero-noise", "habc", "habc-zero-noise", "vantage-scratch-zero-noise"),
     ),
 }
 """Study -> its arms between which somebody with an evening chooses."""
@@ -41,17 +42,19 @@ def table(name: str, results: Results) -> str:
     rows: list[tuple[str, ...]] = []
     for arm in ARMS[name]:
         measured = rate(trials, arm)
-        if measured is None:
+        solved = success(trials, arm)
+        if measured is None or solved is None:
             continue
-        gain = None if arm == BASELINE else contrast(trials, arm, BASELINE)
+        gain = None if arm == BASELINE else difference(trials, arm, BASELINE)
         spent = rollout_time(results, arm)
         robot, human = (spent.robot_minutes, spent.human_minutes) if spent else (0.0, 0.0)
-        gained = float("nan") if gain is None else gain.difference.estimate
+        gained = float("nan") if gain is None else gain.estimate
         rows.append(
             (
                 title(study, arm),
-                span(measured.overall),
-                "" if gain is None else span(gain.difference, signed=True),
+                span(solved),
+                str(measured.overall.n),
+                "" if gain is None else span(gain, signed=True),
                 f"{measured.steps:.0f}",
                 f"{robot:.0f}",
                 f"{human:.1f}",
@@ -61,14 +64,14 @@ def table(name: str, results: Results) -> str:
         )
 
     head = (
-        *("method", "success", f"above {title(study, BASELINE)}", "steps of successes", "robot-minutes"),
-        *("human-minutes", "points per robot-hour", "points per human-hour"),
+        *("method", "success", "cells", f"above {title(study, BASELINE)}", "steps of successes"),
+        *("robot-minutes", "human-minutes", "points per robot-hour", "points per human-hour"),
     )
     seeds = len(np.unique(trials["seed"]))
-    about = (
-        f"{count(len(study.tasks), 'task')}, {count(seeds, 'seed')}, {count(_rollouts(results), 'rollout')}."
-    )
-    return f"{Table(head, rows).markdown()}\n\n{about}"
+    counts = ((len(study.tasks), "task"), (seeds, "seed"), (_rollouts(results), "rollout"))
+    about = ", ".join(count(number, noun) for number, noun in counts)
+    over = "seeds and starts" if seeds > 1 else "starts alone"
+    return f"{Table(head, rows).markdown()}\n\n{about}; intervals are over {over}."
 
 
 def _per_hour(gained: float, minutes: float) -> str:

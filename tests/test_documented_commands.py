@@ -92,7 +92,7 @@ TESTS = {
         "python -m experiments.machines": "test_two_machines_are_measured",
     },
     "tests/experiments/test_beside_the_paper.py": {
-        "python -m experiments.beside_the_paper": "test_success_stands_beside_the_papers",
+        "python -m experiments.beside_the_paper": "test_the_page_is_drawn_from_the_stored_rows",
     },
     "tests/experiments/test_which_method.py": {
         "python -m experiments.which_method": "test_the_page_is_drawn_from_the_stored_rows",

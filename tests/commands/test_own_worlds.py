@@ -42,6 +42,8 @@ class Point:
             self.fps = 11
         if fault == "cameras":
             self.cameras = ("top",)
+        if fault == "blind":
+            self.cameras = None
         if fault == "limits":
             self.action_low = -np.ones(3, np.float32)
         if fault == "order":
@@ -328,6 +330,7 @@ META = {"is": "MetaWorldSpec", "alike": False, "half_open": False, "limit": 120,
     [
         ("reach-v3 push-v3", [META | {"task": "reach-v3"}, META | {"task": "push-v3"}]),
         ("MetaWorldSpec", [META | {"task": "push-v3"}]),
+        ("MetaWorldSpec push-v3", [META | {"task": "push-v3"}]),
         ("MetaWorldSpec reach-v3 --worlds.limit 9", [META | {"task": "reach-v3", "limit": 9}]),
         (
             "BimanualSpec bag-bottle sack-draw --worlds.sack-draw.limit 600",
@@ -490,6 +493,10 @@ def test_help_tells_its_fields(vantage: Vantage, worlds: Path) -> None:
         ("{file}:Faulty --worlds.fault prompt", "the prompt of the world of Faulty is ''; say what a person"),
         ("{file}:Faulty --worlds.fault fps", "Faulty.fps is 10, and its world has 11; make them one"),
         ("{file}:Faulty --worlds.fault cameras", "names the cameras (), and its world has ('top',)"),
+        (
+            "{file}:Faulty --worlds.fault blind",
+            "a first try of the world of Faulty raised TypeError: 'NoneType' object is not iterable",
+        ),
         ("{file}:Faulty --worlds.fault limits", "action_low of the world of Faulty is array([-1., -1., -1.]"),
         ("{file}:Faulty --worlds.fault order", "has an action_low that is not below action_high"),
         ("{file}:Faulty --worlds.fault start", "line begins in another state when it is reset to the same"),

@@ -1,12 +1,16 @@
 """The tables beside the paper's numbers, of trials that are put in by hand."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from experiments import beside_the_paper
 from vantage.recipes.study_bimanual import study_bimanual
 from vantage.study.rows import Results
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def by_hand(solved: dict[tuple[str, str, int], int], starts: int = 20) -> Results:
@@ -28,6 +32,13 @@ def by_hand(solved: dict[tuple[str, str, int], int], starts: int = 20) -> Result
             }
         },
     )
+
+
+def test_the_page_is_drawn_from_the_stored_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    beside_the_paper.main()
+    assert (tmp_path / beside_the_paper.PAGE).read_text() == (ROOT / beside_the_paper.PAGE).read_text()
 
 
 def test_success_stands_beside_the_papers() -> None:

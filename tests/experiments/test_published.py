@@ -57,9 +57,10 @@ def test_the_tables_of_machines_and_of_two_arms() -> None:
 
 
 def test_what_rescues_and_the_outcome_are_worth() -> None:
-    assert (
-        publish_study.worth(Results.read(Path("docs/results/study-state"))) in Path("README.md").read_text()
-    )
+    state, alone = (Results.read(Path(f"docs/results/study-{name}")) for name in ("state", "alone"))
+    front = Path("README.md").read_text()
+    assert publish_study.worth(state) in front
+    assert publish_study.worth(alone, publish_study.WORTH_ALONE) in front
 
 
 def test_the_table_of_the_first_evening(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,5 +45,6 @@ def test_an_hour_is_worth_by_hand(tmp_path: Path) -> None:
     }
     results = Results(tmp_path, study, {"trials": trials, "rounds": rounds})
     drawn = which_method.table("alone", results)
-    assert "| HABC | 0.500 | +0.100 | 50 | 30 | 0.0 | +20 | – |" in drawn
-    assert drawn.endswith("6 tasks, 1 seed, 300 rollouts.")
+    assert "| HABC | 0.500 [0.237, 0.763] | 1 | +0.100 [" in drawn
+    assert "] | 50 | 30 | 0.0 | +20 | – |" in drawn
+    assert drawn.endswith("6 tasks, 1 seed, 300 rollouts; intervals are over starts alone.")

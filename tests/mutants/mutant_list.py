@@ -1016,7 +1016,7 @@ POLICY_MUTANTS = (
     *_in(
         "worlds/bimanual/world.py",
         "tests/worlds/test_bimanual.py",
-        ways_from_nowhere=("[marks - hand for hand in self._hands()]", "[marks for _ in self._hands()]"),
+        ways_from_nowhere=("[marks - hand for hand in hands]", "[marks for _ in hands]"),
     ),
     *_in(
         "worlds/bimanual/sack_draw.py",

@@ -1,14 +1,12 @@
 """Networks: shapes, what they look at, and what they must not."""
 
-import pytest
 import torch
 
 from vantage.batch import Observation
-from vantage.errors import VantageError
 from vantage.nets.blocks import Standardise, time_features
 from vantage.nets.critic import DualCritic
-from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder, hash_words
-from vantage.nets.vla import Backbone, NetConfig, TrueState
+from vantage.nets.encoders import ImageEncoder, TextEncoder, hash_words
+from vantage.nets.vla import Backbone, NetConfig
 
 
 def observation(batch: int, *, seed: int = 0, prompts: tuple[str, ...] | None = None) -> Observation:
@@ -96,17 +94,3 @@ def test_the_critic_stays_in_its_range() -> None:
     critic = DualCritic(6, t_max=200).eval()
     _, v_e = critic(torch.randn(500, 6) * 100)
     assert ((v_e <= 0) & (v_e >= -200)).all()
-
-
-def test_plain_numbers_are_taken_as_they_are_and_the_others_are_standardised() -> None:
-    """The last is 1 in one frame of a thousand: standardised it would be 8 there, clipped."""
-    states = torch.zeros(1000, 3)
-    states[:, 0] = torch.linspace(-50.0, 50.0, 1000)
-    states[0, 1:] = 1.0
-    encoder = StateEncoder(3, 4, plain=1)
-    encoder.fit(states)
-    read = encoder.standardise(states)
-    assert read[:, 0].std(correction=0) == pytest.approx(1.0, abs=1e-4)
-    assert read[0].tolist()[1:] == [8.0, 1.0] and (read[1:, 2] == 0.0).all()
-    with pytest.raises(VantageError, match="plain is 4; the state has 3 numbers"):
-        TrueState(dim=3, plain=4)

@@ -201,7 +201,6 @@ def test_the_state_says_finely_how_near_the_hands_are(world: SackDraw) -> None:
     """The ways from both hands to six things, once more within 40 mm and within 12 mm."""
     world.reset(3)
     state = world.environment_state()
-    assert BimanualSpec("sack-draw").near_dim == 72
     hands = state[-72 - 54 : -72].reshape(2, 27)
     ways = hands[:, 9:].reshape(2, 6, 3)
     snack = world.data.body("item_0").xpos
@@ -242,8 +241,7 @@ def test_only_a_demonstrator_strays_and_only_an_empty_open_hand(world: SackDraw)
 
 
 def test_a_hand_comes_down_within_a_cone() -> None:
-    """Steps of a millimetre towards each goal: from anywhere it arrives and shuts, and low it never goes
-    aside by more than its height allows."""
+    """By hand, and by steps of a millimetre towards each goal: from anywhere it arrives and shuts."""
     axes = pointing(0.0, 1.35, side="right")
     point, forward = np.array([0.2, 0.43, 0.018]), axes[:, 0]
     across = axes[:, 1]

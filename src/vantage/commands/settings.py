@@ -182,7 +182,8 @@ def _rename(several: Several, names: Sequence[str]) -> None:
         for item in taken:
             item.typed = kind not in several.members
 
-        named = number + 1 < len(names) and kinds[number + 1] is None and names[number + 1] not in by_name
+        following = names[number + 1] if number + 1 < len(names) and kinds[number + 1] is None else ""
+        named = following and (following not in by_name or by_name[following].kind is kind)
         if named:
             pattern = taken[0]
         else:

@@ -73,19 +73,11 @@ class TextEncoder(nn.Module):
 class StateEncoder(nn.Module):
     """Sensor readings or true state to vectors: standardised and clipped (at 8), then two layers."""
 
-    def __init__(self, dim: int, out: int, plain: int = 0) -> None:
-        """`dim` numbers in, `out` numbers out; the last `plain` of them are taken as they are."""
+    def __init__(self, dim: int, out: int) -> None:
+        """`dim` numbers in, `out` numbers out."""
         super().__init__()
-        self.plain = plain
         self.standardise = Standardise(dim, clip=8.0)
         self.layers = mlp(dim, out, out)
-
-    def fit(self, states: Float[Tensor, "N dim"]) -> None:
-        """Take the scales of all numbers but the plain ones from data."""
-        self.standardise.fit(states)
-        scaled = states.shape[1] - self.plain
-        self.standardise.mean[scaled:] = 0.0
-        self.standardise.std[scaled:] = 1.0
 
     def forward(self, state: Float[Tensor, "B dim"]) -> Float[Tensor, "B out"]:
         """World units in."""

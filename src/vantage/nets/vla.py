@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vantage.batch import Observation
-from vantage.config import Bounds, Count, Whole, check
+from vantage.config import Bounds, Count, check
 from vantage.errors import VantageError
 from vantage.nets.blocks import ResidualBlock, mlp, time_features
 from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder
@@ -46,15 +46,10 @@ class TrueState:
     """E, numbers in the environment state."""
     width: Count = 128
     """Vector of the state."""
-    plain: Whole = 0
-    """How many of the last numbers are taken as they are: between -1 and 1 already, and some of them hardly
-    ever different, so that dividing by their spread would make these few moments loud."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds, and for more plain ones than there are."""
+        """Raise `VantageError` for numbers out of their bounds."""
         check(self)
-        if self.plain > self.dim:
-            raise VantageError(f"TrueState.plain is {self.plain}; the state has {self.dim} numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +96,8 @@ class Backbone(nn.Module):
             case Pixels(cameras, size, width):
                 self.eyes = nn.ModuleDict({name: ImageEncoder(size, width) for name in cameras})
                 seen = width * len(cameras)
-            case TrueState(dim, width, plain):
-                self.truth = StateEncoder(dim, width, plain)
+            case TrueState(dim, width):
+                self.truth = StateEncoder(dim, width)
                 seen = width
 
         self.text = TextEncoder(config.text)

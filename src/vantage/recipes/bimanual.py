@@ -40,7 +40,7 @@ def policy_of(world: BimanualSpec) -> FlowConfig:
     """A flow that sees the true state of a world, and says where its joints go from here. That of the sack,
     whose state and stages are more, is wider."""
     width, seen = (384, 256) if world.task == "sack-draw" else (256, 128)
-    sight = TrueState(dim=world.environment_dim, width=seen, plain=world.near_dim)
+    sight = TrueState(dim=world.environment_dim, width=seen)
     net = NetConfig(
         width=width,
         sight=sight,

@@ -46,6 +46,7 @@ TITLES = {
     "filtered-bc+rescues": "filtered BC, more rescues",
     "interleaved": "HABC, interleaved",
     "vantage": "Vantage",
+    "vantage-scratch": "Vantage",
     "zero-noise-rollouts": "zero-noise rollouts",
 }
 """What methods are called that a study's arms go by; the name of an arm that is not here is its title."""
@@ -180,7 +181,7 @@ def evaluated(study: Study) -> list[str]:
 
 def _method(study: Study, arm: Arm) -> str:
     """The arm's own title, or that of the first arm which learns by the same settings and trains as the study
-    does; else that of what it is a variant of by name, or its name."""
+    does; else that of the run which it goes on with, or its name."""
     if arm.name in TITLES:
         return TITLES[arm.name]
     if isinstance(arm, Online | Offline):
@@ -190,12 +191,11 @@ def _method(study: Study, arm: Arm) -> str:
             if _same_rule(arm, other):
                 return TITLES.get(other.name, other.name)
 
-    # No such arm in the study: the title is that of the run which an arm goes on with, or of its own name.
+    # No such arm in the study: the title is that of the run which an arm goes on with.
     if isinstance(arm, Online):
         parent = study.arm(arm.after)
         if isinstance(parent, Online) and _same_rule(arm, parent):
             return _method(study, parent)
-        return TITLES.get(arm.name.removesuffix("-scratch"), arm.name)
     return arm.name
 
 

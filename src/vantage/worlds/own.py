@@ -41,7 +41,7 @@ def check_own_world(spec: WorldSpec) -> None:
     except TypeError as error:
         raise VantageError(
             f"{name} cannot stand among settings ({error}); make its fields tuples, or leave one out of the "
-            "comparison with field(hash=False)"
+            "hash with field(hash=False)"
         ) from error
     _check_value(spec, name)
     _try(spec)
@@ -49,7 +49,7 @@ def check_own_world(spec: WorldSpec) -> None:
 
 def _check_value(spec: Any, name: str) -> None:
     """What is known of it without building it."""
-    with own_code():
+    with own_code(name):
         task, limit, fps, robot, inputs = spec.task, spec.limit, spec.fps, spec.robot, spec.inputs
     if not isinstance(task, str) or not re.fullmatch(r"[\w][\w.+-]*", task):
         raise VantageError(f"{name}.task is {_SHORT.repr(task)}; it must be a name that is fit for a file")
@@ -72,7 +72,7 @@ def _check_whole(name: str, value: object, least: int) -> None:
 def _try(spec: Any) -> None:
     """Build it, play three steps, and begin again at the same seed."""
     name = type(spec).__name__
-    with own_code():
+    with own_code(name):
         world = cast(object, spec())
     if not isinstance(world, World):
         wanted = sorted(cast(Any, World).__protocol_attrs__)
@@ -82,12 +82,12 @@ def _try(spec: Any) -> None:
             "World (vantage.worlds.protocol)"
         )
 
-    with own_code():
+    with own_code(f"a first try of the world of {name}"):
         try:
             _check_said(world, spec, name)
             start = _started(world, spec, name)
             rng = np.random.default_rng(0)
-            for _ in range(3):
+            for _ in range(min(3, spec.limit)):
                 action = rng.uniform(world.action_low, world.action_high).astype(np.float32)
                 success = cast(object, world.step(action))
                 if not isinstance(success, bool | np.bool_):
@@ -95,6 +95,8 @@ def _try(spec: Any) -> None:
                         f"step of the world of {name} returned {_SHORT.repr(success)}; return True where the "
                         "task has succeeded, else False"
                     )
+                if success:
+                    break  # as an episode ends
             if not np.array_equal(start, _started(world, spec, name)):
                 raise VantageError(
                     f"{spec.task} begins in another state when it is reset to the same seed again; its reset "

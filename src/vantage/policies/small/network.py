@@ -81,7 +81,7 @@ class SmallPolicy(Policy):
         one trajectory. Raises VantageError where a policy on true state is given data without
         it.
         """
-        self.backbone.state.fit(torch.from_numpy(state).float())
+        self.backbone.state.standardise.fit(torch.from_numpy(state).float())
         self.actions.fit(torch.from_numpy(actions).float())
 
         if isinstance(self.net.sight, TrueState):
@@ -90,7 +90,7 @@ class SmallPolicy(Policy):
                     "a true-state policy needs the column observation.environment_state; "
                     "this data set has none"
                 )
-            self.backbone.truth.fit(torch.from_numpy(environment_state).float())
+            self.backbone.truth.standardise.fit(torch.from_numpy(environment_state).float())
 
     @torch.no_grad()
     def features(self, observation: Observation) -> Float[Tensor, "B D"]:

@@ -69,8 +69,8 @@ class BimanualExpert[View: ArmsView](ABC):
     """What is done in a demonstration."""
     strays: ClassVar[float] = 0.0
     """Probability per control step that a demonstrator's empty hand strays for a moment, and then comes back:
-    so demonstrations show how one corrects oneself (noise that is injected while somebody demonstrates:
-    DART, arXiv 1703.09327)."""
+    so demonstrations show how one corrects oneself. After DART (arXiv 1703.09327), which injects noise while
+    somebody demonstrates and records what was meant; here the few strayed steps are recorded as well."""
 
     def __init__(self) -> None:
         """A clean hand until `reset` brings another."""
@@ -161,7 +161,7 @@ class BimanualExpert[View: ArmsView](ABC):
         return self._unwinding[arm]
 
     def _is_straying(self, arm: int) -> bool:
-        """Whether a hand strays in this step, which may be the first of some."""
+        """Whether a hand strays in this step; where not, it may from the next one on."""
         if self._straying[arm] > 0:
             self._straying[arm] -= 1
             return True

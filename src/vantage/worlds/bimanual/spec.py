@@ -16,8 +16,6 @@ JOINTS: Final = (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12)
 """Action dimensions that are joint angles; the other two are grippers."""
 _ENVIRONMENT_DIM: Final = MappingProxyType({"bag-bottle": 91, "pouch-zip": 95, "sack-draw": 199})
 """Task -> numbers of its true state."""
-_NEAR_DIM: Final = MappingProxyType({"bag-bottle": 0, "pouch-zip": 0, "sack-draw": 72})
-"""Task -> how many of them, the last, say how near hands are, between -1 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,6 @@ class BimanualSpec:
         if self.task not in TASKS:
             raise VantageError(f"there is no bimanual task {self.task!r}; there is {', '.join(TASKS)}")
         return _ENVIRONMENT_DIM[self.task]
-
-    @property
-    def near_dim(self) -> int:
-        """How many of them, the last, say how near hands are to things, between -1 and 1."""
-        return _NEAR_DIM.get(self.task, 0)
 
     @property
     def inputs(self) -> WorldInputs:

@@ -218,8 +218,9 @@ class BimanualWorld(ABC):
         """Measured joints (14), servo targets (14), the task's objects, the hands (`_reaches`), and how near
         they are (`_near`)."""
         marks = np.array([where[number] for where, number in self._marks])
-        ways = [marks - hand for hand in self._hands()]
-        parts = (self._joints(), self._target, self._truth(), self._reaches(ways), self._near(ways))
+        hands = self._hands()
+        ways = [marks - hand for hand in hands]
+        parts = (self._joints(), self._target, self._truth(), self._reaches(hands, ways), self._near(ways))
         return np.concatenate(parts).astype(np.float32)
 
     def _hands(self) -> list[Float64[np.ndarray, "3"]]:
@@ -227,7 +228,9 @@ class BimanualWorld(ABC):
         data = self.data
         return [data.xpos[link] + arms.TOOL * data.xmat[link].reshape(3, 3)[:, 0] for link in self._links]
 
-    def _reaches(self, ways: Sequence[Float64[np.ndarray, "M 3"]]) -> Float64[np.ndarray, "_H"]:
+    def _reaches(
+        self, hands: Sequence[Float64[np.ndarray, "3"]], ways: Sequence[Float64[np.ndarray, "M 3"]]
+    ) -> Float64[np.ndarray, "_H"]:
         """Per arm, in the table's frame: the point between the pads (3, m), where the gripper points (3) and
         across its fingers (3), and from that point to each of `marks` (3 each, m).
 
@@ -236,7 +239,7 @@ class BimanualWorld(ABC):
         docs/log/2026-11-27-two-arms-from-true-state.md).
         """
         parts: list[np.ndarray] = []
-        for link, hand, way in zip(self._links, self._hands(), ways, strict=True):
+        for link, hand, way in zip(self._links, hands, ways, strict=True):
             axes = self.data.xmat[link].reshape(3, 3)
             parts += [hand, axes[:, 0], axes[:, 1], way.ravel()]
         return np.concatenate(parts)
