@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.few_seeds import difference, success
+from experiments.few_seeds import by_task, on_task, success
 from experiments.publish_study import between
 from vantage.report.table import Table as Sheet
 from vantage.study.arms import title
-from vantage.study.measure import Table
 from vantage.study.rows import Results
 from vantage.study.words import count, span
 
@@ -61,31 +60,16 @@ def beside(results: Results) -> str:
 
 def _success(results: Results, arm: str, task: str) -> str:
     """Success of an arm on a task, with its interval and number of seeds."""
-    trials = _on(results, task)
+    trials = on_task(results, task)
     measured = success(trials, arm)
     if measured is None:
         return "–"
     return f"{span(measured)}, {count(len(np.unique(trials['seed'][trials['arm'] == arm])), 'seed')}"
 
 
-def _on(results: Results, task: str) -> Table:
-    """The trials of one task."""
-    trials = results.tables["trials"]
-    return {name: column[trials["task"] == task] for name, column in trials.items()}
-
-
 def differences(results: Results) -> str:
     """A line per pair of methods: the difference in success on the same starts, task by task, as Markdown."""
-    study = results.study
-    rows: list[tuple[str, ...]] = []
-    for ours, theirs in PAIRS:
-        row: list[str] = []
-        for task in TASKS:
-            compared = difference(_on(results, task), ours, theirs)
-            row.append("–" if compared is None else span(compared, signed=True))
-        if any(cell != "–" for cell in row):
-            rows.append((f"{title(study, ours)} − {title(study, theirs)}", *row))
-    return Sheet(("pair", *TASKS), rows).markdown()
+    return by_task(results, PAIRS, tuple(TASKS))
 
 
 def main() -> None:

@@ -94,6 +94,9 @@ TESTS = {
     "tests/experiments/test_beside_the_paper.py": {
         "python -m experiments.beside_the_paper": "test_the_page_is_drawn_from_the_stored_rows",
     },
+    "tests/experiments/test_few_seeds.py": {
+        "python -m experiments.few_seeds": "test_the_page_is_drawn_from_the_stored_rows",
+    },
     "tests/experiments/test_which_method.py": {
         "python -m experiments.which_method": "test_the_page_is_drawn_from_the_stored_rows",
     },
