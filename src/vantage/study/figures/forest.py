@@ -20,6 +20,8 @@ ROW, HEADING = 22.0, 30.0
 """Heights of a row and of a group's heading, in pixels."""
 PANEL = 340.0
 """The most that a panel takes with its numbers; a study of one task has a narrow figure."""
+LEAST = 190.0
+"""The least; a study of many tasks has a wide figure."""
 COLOUR = {
     Family.SUPERVISED: "grey",
     Family.BASELINE: "teal",
@@ -98,7 +100,7 @@ def draw_forest(forest: Forest) -> str:
     note = forest.note + (" Hollow: fewer seeds than others, so compare by differences." if fewer else "")
 
     left = MARGIN + 14 + max(150.0, 7.0 * max((len(row.name) for row in rows), default=0))
-    span = min((WIDTH - left) / max(len(forest.scales), 1), PANEL)
+    span = min(max((WIDTH - left) / max(len(forest.scales), 1), LEAST), PANEL)
     width = left + span * max(len(forest.scales), 1)
     top = 88.0 if forest.legend else 66.0
     lines = note_lines(note, width)

@@ -14,6 +14,7 @@ from vantage.study.arms import Family, describe, evaluated, title
 from vantage.study.figures.card import LIGHT, MARGIN, Axes, Card, bare, card, grid, note_lines
 from vantage.study.figures.forest import (
     COLOUR,
+    LEAST,
     ROW,
     WIDTH,
     Estimates,
@@ -141,9 +142,10 @@ def every_cell(results: Results, *, words: str = "Success of every cell, by meth
         middles[arm] = y + height / 2
         y += height
     left = MARGIN + 14 + 6.8 * max((len(title(study, arm)) for arm in arms), default=0)
-    span = (WIDTH - left) / max(len(tasks), 1)
+    span = max((WIDTH - left) / max(len(tasks), 1), LEAST)
+    width = left + span * max(len(tasks), 1)
 
-    with card(WIDTH, y + 58) as sheet:
+    with card(width, y + 58) as sheet:
         sheet.title(words)
         for arm in arms:
             sheet.text(MARGIN, middles[arm] + 4, title(study, arm))
@@ -163,7 +165,7 @@ def every_cell(results: Results, *, words: str = "Success of every cell, by meth
         note = (
             "One line a seed, lowest number on top; n = its starts. Bars: 95 % Wilson intervals over starts."
         )
-        sheet.note(note_lines(note, WIDTH))
+        sheet.note(note_lines(note, width))
         return sheet.svg(
             "Success of every cell with its Wilson interval, by method and task, one line a seed"
         )
