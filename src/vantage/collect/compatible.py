@@ -45,7 +45,7 @@ def check_compatible(
                 f"{world.task} stands twice among the worlds, and every start of it would be counted twice; "
                 "name it once"
             )
-        if world.task in [other.task for other in worlds[:number]]:
+        if is_own(world) and world.task in [other.task for other in worlds[:number]]:
             raise VantageError(
                 f"two worlds of the run are called {world.task!r}, whose trials could not be told apart; "
                 "have their task say in what they differ"
