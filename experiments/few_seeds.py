@@ -79,7 +79,7 @@ def by_task(results: Results, pairs: Iterable[tuple[str, str]], tasks: Sequence[
 
 def main(name: str) -> None:
     """Print the differences that a study asks for, and put them into docs/results.md."""
-    from experiments.publish_study import between
+    from experiments.publish_study import between  # which needs this module for its own tables
 
     results = Results.read(Path(f"docs/results/study-{name}"))
     drawn = by_task(results, results.study.contrasts)

@@ -320,26 +320,24 @@ def classes_of(value: Any) -> dict[str, type[Any]]:
 
 def own_names(data: object) -> set[str]:
     """The names of all classes from outside Vantage in the JSON form of settings."""
-    if isinstance(data, list):
-        return set[str]().union(*map(own_names, typing.cast(list[object], data)))
-    if not isinstance(data, dict):
-        return set()
-    fields = typing.cast(dict[str, object], data)
-    name = fields.get("is")
-    own = {name} if isinstance(name, str) and ":" in name else set[str]()
-    return own.union(*map(own_names, fields.values()))
+    return {name for name in _texts_under("is", data) if ":" in name}
 
 
 def packages_in(data: object) -> set[str]:
     """The modules that register environments in the JSON form of settings: texts under `package`."""
+    return _texts_under("package", data) - {""}
+
+
+def _texts_under(key: str, data: object) -> set[str]:
+    """Every text that stands under a key, at any depth."""
     if isinstance(data, list):
-        return set[str]().union(*map(packages_in, typing.cast(list[object], data)))
+        return set[str]().union(*(_texts_under(key, item) for item in typing.cast(list[object], data)))
     if not isinstance(data, dict):
         return set()
     fields = typing.cast(dict[str, object], data)
-    package = fields.get("package")
-    named = {package} if isinstance(package, str) and package else set[str]()
-    return named.union(*map(packages_in, fields.values()))
+    found = fields.get(key)
+    here = {found} if isinstance(found, str) else set[str]()
+    return here.union(*(_texts_under(key, item) for item in fields.values()))
 
 
 def dumps(value: Any) -> str:

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from trials_by_hand import trials
 
 from experiments import beside_the_paper
 from vantage.recipes.study_bimanual import study_bimanual
@@ -13,25 +13,9 @@ from vantage.study.rows import Results
 ROOT = Path(__file__).parent.parent.parent
 
 
-def by_hand(solved: dict[tuple[str, str, int], int], starts: int = 20) -> Results:
-    """Results in which (task, arm, seed) has solved its first so many starts, each in 100 steps of 400."""
-    cells = list(solved)
-    return Results(
-        Path("nowhere"),
-        study_bimanual(),
-        {
-            "trials": {
-                "task": np.repeat([task for task, _, _ in cells], starts),
-                "world": np.repeat([task for task, _, _ in cells], starts),
-                "arm": np.repeat([arm for _, arm, _ in cells], starts),
-                "seed": np.repeat([seed for *_, seed in cells], starts),
-                "trial": np.tile(np.arange(starts), len(cells)),
-                "success": np.concatenate([np.arange(starts) < count for count in solved.values()]),
-                "steps": np.full(starts * len(cells), 100),
-                "limit": np.full(starts * len(cells), 400),
-            }
-        },
-    )
+def by_hand(solved: dict[tuple[str, str, int], int]) -> Results:
+    """Results in which (task, arm, seed) has solved its first so many starts of twenty."""
+    return Results(Path("nowhere"), study_bimanual(), {"trials": trials(solved)})
 
 
 def test_the_page_is_drawn_from_the_stored_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,26 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trials_by_hand import trials
 
 from experiments import few_seeds
 from vantage.core.stats import paired_difference, wilson
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def trials(solved: dict[tuple[str, str, int], int], starts: int = 20) -> dict[str, np.ndarray]:
-    """(task, arm, seed) has solved its first so many starts."""
-    cells = list(solved)
-    return {
-        "task": np.repeat([task for task, _, _ in cells], starts),
-        "world": np.repeat([task for task, _, _ in cells], starts),
-        "arm": np.repeat([arm for _, arm, _ in cells], starts),
-        "seed": np.repeat([seed for *_, seed in cells], starts),
-        "trial": np.tile(np.arange(starts), len(cells)),
-        "success": np.concatenate([np.arange(starts) < count for count in solved.values()]),
-        "steps": np.full(starts * len(cells), 100),
-        "limit": np.full(starts * len(cells), 400),
-    }
 
 
 def test_one_seed_has_an_interval_over_its_starts() -> None:

@@ -1,6 +1,7 @@
 """What docs/ shows is what its commands make of the stored rows: figures byte for byte, tables line for
 line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)  # commands of docs/ are given there
+
+
+def test_every_table_that_a_command_draws_stands_once_on_its_page() -> None:
+    for page in (Path("README.md"), *Path("docs").glob("*.md")):
+        for edge in ("begin", "end"):
+            marks = re.findall(rf"<!-- ([\w-]+):{edge} -->", page.read_text())
+            assert len(marks) == len(set(marks)), f"{page}: {sorted(marks)}"
 
 
 def test_the_quickstarts_figure_and_tables() -> None:

@@ -10,20 +10,17 @@ from typing import Any, cast
 
 import numpy as np
 
+from vantage.config import name_of
 from vantage.errors import VantageError, own_code
-from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.gymnasium.lerobot import LeRobotEnv
-from vantage.worlds.gymnasium.spec import Gymnasium
 from vantage.worlds.protocol import World, WorldInputs
-from vantage.worlds.spec import MetaWorldSpec, WorldSpec
+from vantage.worlds.spec import WorldSpec
 
-_OURS = (MetaWorldSpec, Gymnasium, LeRobotEnv, BimanualSpec)
 _SHORT = reprlib.Repr(maxstring=80, maxother=80)
 
 
 def is_own(spec: WorldSpec) -> bool:
     """Whether a world is of a class from outside Vantage."""
-    return type(spec) not in _OURS
+    return ":" in name_of(type(spec))
 
 
 def check_own_world(spec: WorldSpec) -> None:
