@@ -9,6 +9,7 @@ writes down what it showed and what it was told: $TOY_ARM_LOG/ID.npz.
 """
 
 import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def moved(joints: np.ndarray, goal: np.ndarray) -> np.ndarray:
 @RobotConfig.register_subclass("toy_arm")
 @dataclass(kw_only=True)
 class ToyArmConfig(RobotConfig):
-    pass
+    stops_after: int | None = None
+    """How many actions it takes before it interrupts whoever tells it, as a person at a keyboard would."""
 
 
 class ToyArm(Robot):
@@ -51,6 +53,7 @@ class ToyArm(Robot):
         super().__init__(config)
         self.cameras = {CAMERA: None}  # lerobot-record counts them
         self._joints, self._connected = np.linspace(-1, 1, len(JOINTS)), False
+        self._stops_after = config.stops_after
         self._shown: list[tuple[np.ndarray, np.ndarray]] = []
         self._told: list[tuple[int, np.ndarray]] = []
 
@@ -87,6 +90,8 @@ class ToyArm(Robot):
         goal = np.array([action[joint] for joint in JOINTS])
         self._told.append((len(self._shown) - 1, goal))
         self._joints = moved(self._joints, goal)
+        if len(self._told) == self._stops_after:
+            signal.raise_signal(signal.SIGINT)
         return action
 
     def disconnect(self) -> None:
