@@ -23,7 +23,7 @@ import tyro
 
 from experiments.publish_study import between
 from vantage.algorithms.habc import HABCRun
-from vantage.collect.cluster import Ray
+from vantage.collect.cluster import Ray, packed
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Pool, open_pool
 from vantage.disk.tables import read_parquet, write_parquet
@@ -92,7 +92,7 @@ class Turn:
     ray: float
     """Processor seconds of Ray's own processes on this machine."""
     bytes: int
-    """Of all episodes, in the journal."""
+    """Of all episodes, as they come back."""
 
 
 class _Jobs:
@@ -136,12 +136,13 @@ def _turn(pool: Pool, jobs: Sequence[Job]) -> Turn:
     assert journal is not None
     began, here, ray = time.perf_counter(), time.process_time(), _ray_seconds()
     list(pool(jobs))
+    seconds = time.perf_counter() - began
     return Turn(
         episodes=len(jobs),
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
         here=time.process_time() - here,
         ray=_ray_seconds() - ray,
-        bytes=sum(path.stat().st_size for path in journal.iterdir()),
+        bytes=sum(len(packed(path.read_bytes())[1]) for path in journal.iterdir()),
     )
 
 

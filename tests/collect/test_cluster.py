@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from line_world import LineSpec, line_actor
 from ray.cluster_utils import Cluster as Machines
 from two_machines import two_machines
 
-from vantage.collect.cluster import Ray
+from vantage.collect.cluster import Ray, packed, unpacked
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, open_pool, play_here
 from vantage.commands.runs import processes
@@ -59,6 +60,13 @@ def test_a_cluster_plays_what_one_process_plays_though_a_node_dies(
     assert sorted(one.number for one in played) == [*range(COUNT)], "each once"
     assert {one.number: one for one in played} == expected
     assert sha256_folder(there) == sha256_folder(here)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(100_000), np.random.default_rng(0).bytes(1000)])
+def test_what_crosses_the_network_comes_out_as_it_went_in(content: bytes) -> None:
+    size, crossing = packed(content)
+    assert unpacked(size, crossing) == content
+    assert len(crossing) < len(content) / 4 or len(content) <= 1000
 
 
 def node_where_both_are(meeting: str) -> str:

@@ -3,9 +3,9 @@
     item ──its folders, as values──> a worker anywhere ──result, and what it put into the journal──> here
 
 No folder has to be shared. What a job names by a path is sent along (a checkpoint once for each machine), and
-the episode that it puts into its journal comes back with its result and is written here. A job is a pure
-function of what it is given, so the bytes are those of one machine, and a job whose machine died is played
-again by Ray on another one.
+the episode that it puts into its journal comes back with its result, compressed, and is written here. A job
+is a pure function of what it is given, so the bytes are those of one machine, and a job whose machine died is
+played again by Ray on another one.
 
 Every machine needs the same version of Vantage. Modules of the user's own are sent as they are here.
 """
@@ -29,6 +29,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
 
+from pyarrow import Codec
+
 from vantage.disk.files import whole_folder, write_whole
 from vantage.environment import prepare_process
 from vantage.errors import LostProcess, VantageError, is_installed
@@ -49,6 +51,8 @@ GPU_SHARE = 0.1
 
 type Files = Mapping[str, bytes]
 """Name below a folder -> content."""
+type PackedFiles = Mapping[str, tuple[int, bytes]]
+"""Name below a folder -> size of the content, and the content compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ class Cluster:
             item = under_way.pop(ended)
             result, files = self._fetch(ended)
             for name, content in files.items():
-                write_whole(_journal(item) / name, content)
+                write_whole(_journal(item) / name, unpacked(*content))
             yield result
 
     @property
@@ -216,7 +220,7 @@ class Cluster:
             self._sent[key] = (_digest(files), self._ray.put(files))
         return self._sent[key]
 
-    def _fetch(self, reference: Any) -> tuple[Any, Files]:
+    def _fetch(self, reference: Any) -> tuple[Any, PackedFiles]:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -249,6 +253,21 @@ def _paths(item: Any) -> dict[str, Path]:
 
 def _journal(item: Any) -> Path:
     return _paths(item)[JOURNAL]
+
+
+_CODEC = Codec("zstd", compression_level=3)
+"""Pictures of a simulator come down to less than a quarter in two hundredths of the time in which they were
+rendered; a higher level takes five times as long for a tenth less."""
+
+
+def packed(content: bytes) -> tuple[int, bytes]:
+    """(size, the content compressed): what crosses the network."""
+    return len(content), _CODEC.compress(content, asbytes=True)
+
+
+def unpacked(size: int, content: bytes) -> bytes:
+    """The inverse of `packed`."""
+    return _CODEC.decompress(content, size, asbytes=True)
 
 
 def _digest(files: Files) -> str:
@@ -287,11 +306,11 @@ def _version() -> str:
 
 def _there(
     function: Callable[[Any], Any], item: Any, digests: Mapping[str, str], *contents: Files
-) -> tuple[Any, Files]:
+) -> tuple[Any, PackedFiles]:
     """Call the function in this process of the cluster, with the item's folders in a folder of its own."""
     prepare_process()
     moved: dict[str, Path] = {
-        name: _unpacked(digest, files)
+        name: _folder_of(digest, files)
         for (name, digest), files in zip(digests.items(), contents, strict=True)
     }
     if JOURNAL not in _paths(item):
@@ -300,12 +319,12 @@ def _there(
     journal = Path(tempfile.mkdtemp(dir=_scratch()))
     try:
         result = function(dataclasses.replace(item, **moved, journal=journal))
-        return result, {path.name: path.read_bytes() for path in sorted(journal.iterdir())}
+        return result, {path.name: packed(path.read_bytes()) for path in sorted(journal.iterdir())}
     finally:
         shutil.rmtree(journal)
 
 
-def _unpacked(digest: str, files: Files) -> Path:
+def _folder_of(digest: str, files: Files) -> Path:
     """The folder of these files in this process's scratch space."""
     folder = _scratch() / digest
     if not folder.exists():
