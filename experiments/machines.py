@@ -3,10 +3,11 @@
     python -m experiments.machines run       measures here, keeps the rows, and prints the tables
     python -m experiments.machines table     the tables again, from the stored rows
 
-Two nodes of one processor each, on this machine, which wants two processors with nothing beside them. What
-one episode costs *here*, where the run is, is measured beside it: processor time of this process and of Ray's
-own processes, and the bytes that come back. From these follows how many machines can send before this one is
-full. The policy is untrained, so that hardly an episode ends before its limit.
+Two nodes of one processor each, on this machine, which wants two processors with nothing beside them; the
+second one joins and leaves by turns, so that both counts meet the same machine, however fast it is just then.
+What one episode costs *here*, where the run is, is measured beside it: processor time of this process and of
+Ray's own processes, and the bytes that come back. From these follows how many machines can send before this
+one is full. The policy is untrained, so that hardly an episode ends before its limit.
 """
 
 import itertools
@@ -35,8 +36,9 @@ from vantage.seeding import seed_for
 from vantage.study.plan import StudyTask
 
 KEPT = Path("docs/results/machines.parquet")
-FORMS = ("true state", "pixels")
-"""What an episode holds: numbers, or two pictures of every step as well."""
+FORMS = {"true state": 5, "pixels": 1}
+"""What an episode holds, numbers or two pictures of every step as well, and how many of them are played where
+one of the slower kind is."""
 LINK = 125e6
 """Bytes a second of a link of 1 Gbit/s."""
 MANY = 1000
@@ -50,7 +52,7 @@ def run(episodes: int = 20, repeats: int = 3, limit: int | None = None, rows: Pa
     """Measure, keep the rows, and print the tables.
 
     Args:
-        episodes: Played in one turn.
+        episodes: With pictures, played in one turn; without them it is five times as many.
         repeats: Turns of each kind.
         limit: Control steps of an episode; None: the recipe's.
         rows: Where the rows are kept.
@@ -61,14 +63,15 @@ def run(episodes: int = 20, repeats: int = 3, limit: int | None = None, rows: Pa
     node = {"num_cpus": 1, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
     cluster = Cluster(initialize_head=True, head_node_args=node, connect=False)
     try:
-        for nodes in (1, 2):
-            if nodes == 2:
-                cluster.add_node(num_cpus=1, wait=True)
+        for turn, nodes in itertools.product(range(repeats), (1, 2)):
+            second = cluster.add_node(num_cpus=1, wait=True) if nodes == 2 else None
             with tempfile.TemporaryDirectory() as scratch, open_pool(Ray(str(cluster.address))) as pool:
-                for form in FORMS:
+                for form, times in FORMS.items():
                     jobs = _Jobs(form, Path(scratch), limit)
                     list(pool(jobs(8 * nodes, "warm")))  # builds worlds, loads the policy
-                    made += [(form, nodes, _turn(pool, jobs(episodes, f"{turn}"))) for turn in range(repeats)]
+                    made.append((form, nodes, _turn(pool, jobs(times * episodes, f"{turn}"))))
+            if second is not None:
+                cluster.remove_node(second)
     finally:
         cluster.shutdown()
 
@@ -172,12 +175,15 @@ def written(kept: Rows) -> str:
     lines = ["| episodes | one machine | two | ratio |", "|---|---|---|---|"]
     for form in FORMS:
         one, two = (_rates(kept, form, nodes) for nodes in (1, 2))
-        ratio = np.median(two) / np.median(one)
-        lines.append(f"| {form} | {np.median(one):.2f}/s | {np.median(two):.2f}/s | {ratio:.2f} |")
-    turns = int(((kept["form"] == FORMS[0]) & (kept["nodes"] == 1)).sum())
+        ratios = two / one
+        spread = f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+        lines.append(f"| {form} | {np.median(one):.2f}/s | {np.median(two):.2f}/s | {spread} |")
+    turns = int(((kept["form"] == "pixels") & (kept["nodes"] == 1)).sum())
+    played = " and ".join(f"{kept['episodes'][kept['form'] == form][0]} ({form})" for form in FORMS)
     lines += [
         "",
-        f"Median of {turns} turns of {int(kept['episodes'][0])} episodes.",
+        f"Medians of {turns} turns of {played} episodes, one machine and two in turn; the ratio is that of "
+        "neighbours (lowest to highest).",
         "",
         "| episodes | a worker's time | a processor's time here | comes back | workers that fill a processor "
         f"here | workers that fill 1 Gbit/s | an hour of {MANY:,} workers |",

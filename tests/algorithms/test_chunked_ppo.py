@@ -27,7 +27,7 @@ from vantage.policies.build import SmallConfig
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer
 from vantage.practice.lockstep import Driven, Group, Start, play_group
 from vantage.practice.ppo import ChunkedPPO, PPOFit
@@ -113,10 +113,11 @@ SMALL = NetConfig(sight=TrueState(width=32), width=32, chunk=5, execute=5)
         GaussianConfig(
             net=NetConfig(sight=Pixels(size=48, width=32), width=32, chunk=5, execute=5), log_std=-1.2
         ),
+        NoisyFlowConfig(net=SMALL),
         FlowSDEConfig(net=SMALL),
         FPOConfig(net=SMALL, draws=2),
     ],
-    ids=["pixels", "flow-sde", "fpo"],
+    ids=["pixels", "noisy-flow", "flow-sde", "fpo"],
 )
 def test_every_actor_practises(config: SmallConfig, tmp_path: Path) -> None:
     settings = replace(

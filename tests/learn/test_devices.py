@@ -29,7 +29,7 @@ from vantage.policies.build import SmallConfig, build_policy
 from vantage.policies.protocol import Policy, StochasticPolicy
 from vantage.policies.small.flow import FlowConfig
 from vantage.policies.small.gaussian import GaussianConfig
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
 from vantage.practice.buffer import BufferRule, DemoBuffer
 from vantage.practice.ppo import ChunkedPPO, PPOFit
 
@@ -41,6 +41,7 @@ POLICIES: dict[str, SmallConfig] = {
     "flow of relative actions": FlowConfig(net=STATE, relative=(0, 2)),
     "gaussian from pixels": GaussianConfig(net=PIXELS, correlation=0.3),
     "gaussian that samples": GaussianConfig(net=STATE, mean_only=False),
+    "noisy-flow": NoisyFlowConfig(net=STATE),
     "flow-sde": FlowSDEConfig(net=STATE, noise=1.0),
     "fpo": FPOConfig(net=STATE, draws=2),
 }

@@ -1,6 +1,7 @@
 """Flows with a ratio: the sampler keeps the flow's marginals, the densities are what they say, checkpoints
 come back."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,19 @@ import pytest
 import torch
 
 from vantage.batch import Observation
+from vantage.core.flow import integrate_euler
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.policies.protocol import StochasticPolicy
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
+from vantage.policies.small.stochastic_flow import (
+    FlowSDEConfig,
+    FlowSDEPolicy,
+    FPOConfig,
+    FPOPolicy,
+    NoisyFlowConfig,
+    NoisyFlowPolicy,
+)
 
 NET = NetConfig(sight=TrueState(dim=5, width=16), width=32, depth=1, chunk=4, execute=4, action_dim=2)
 
@@ -23,7 +32,7 @@ def seen(batch: int = 3) -> Observation:
     return Observation(images={}, state=truth[:, :4], environment_state=truth, prompts=("go",) * batch)
 
 
-def drawn(actor: FlowSDEPolicy | FPOPolicy, batch: int = 3) -> torch.Tensor:
+def drawn(actor: StochasticPolicy, batch: int = 3) -> torch.Tensor:
     return torch.stack([actor.exploration(torch.Generator().manual_seed(i)) for i in range(batch)])
 
 
@@ -33,7 +42,12 @@ def all_executed(batch: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("config", "ratios"),
-    [(FlowSDEConfig(net=NET), 1), (FPOConfig(net=NET), 8), (FPOConfig(net=NET, per_draw=False), 1)],
+    [
+        (NoisyFlowConfig(net=NET, correlation=0.5), 1),
+        (FlowSDEConfig(net=NET), 1),
+        (FPOConfig(net=NET), 8),
+        (FPOConfig(net=NET, per_draw=False), 1),
+    ],
 )
 def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path) -> None:
     actor = build_policy(config, seed=1)
@@ -47,6 +61,47 @@ def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path)
     torch.testing.assert_close(again.log_prob(seen(), path, all_executed()), density)
     zero_noise = [actor.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)]
     assert torch.equal(*zero_noise), "deployed, it draws nothing"
+
+
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_a_noisy_flow_spreads_around_what_is_deployed(start: float) -> None:
+    """The flow as it is deployed from the same beginning, and noise whose density is known by hand."""
+    actor = NoisyFlowPolicy(NoisyFlowConfig(net=NET, start=start, noise=start, log_std=-1.0), seed=5)
+    noise = drawn(actor)
+    path = actor.explore(seen(), noise)
+    end = integrate_euler(partial(actor.head, actor.features(seen())), start * noise[:, 0], 4)
+    deployed = actor.actions.inverse(end)
+    torch.testing.assert_close(path[:, 1], (deployed + np.exp(-1) * noise[:, 1]).detach())
+    if start == 0:
+        torch.testing.assert_close(deployed.detach(), actor.act(seen(), torch.Generator()))
+
+    of_step = (-0.5 * noise[:, 1].square() + 1 - 0.5 * np.log(2 * np.pi)).sum(-1)
+    some = torch.tensor([[True, True, False, False]]).expand(3, -1)
+    torch.testing.assert_close(actor.log_prob(seen(), path, some).detach()[:, 0], of_step[:, :2].sum(1))
+
+
+def test_the_ratio_of_a_noisy_flow_teaches_every_euler_step() -> None:
+    """The gradient is that of the distance through the whole sampler, by finite differences."""
+    actor = NoisyFlowPolicy(NoisyFlowConfig(net=NET, start=1.0), seed=6).double()
+    observation = Observation(
+        images={},
+        state=seen().state.double(),
+        environment_state=torch.as_tensor(seen().environment_state).double(),
+        prompts=seen().prompts,
+    )
+    path = actor.explore(observation, drawn(actor).double())
+    weight = actor.head.blocks[0].get_parameter(next(n for n, _ in actor.head.blocks[0].named_parameters()))
+    actor.log_prob(observation, path, all_executed()).sum().backward()
+    assert weight.grad is not None
+    where = np.unravel_index(int(weight.grad.abs().argmax()), weight.shape)
+
+    values = []
+    for shift in (1e-6, -1e-6):
+        with torch.no_grad():
+            weight[where] += shift
+            values.append(actor.log_prob(observation, path, all_executed()).sum().item())
+            weight[where] -= shift
+    assert (values[0] - values[1]) / 2e-6 == pytest.approx(weight.grad[where].item(), rel=1e-4)
 
 
 def test_the_sde_density_is_the_product_of_its_steps() -> None:
@@ -76,8 +131,6 @@ def test_a_quiet_sde_is_the_flow() -> None:
     flow = actor.chunk_of(actor.explore(seen(), noise))
     one = torch.stack([actor.explore(seen(1), noise[:1])[:, -1][0]])
     assert flow.shape == (3, 4, 2) and one.shape == (1, 4, 2)
-    from vantage.core.flow import integrate_euler
-
     features = actor.features(seen())
     wanted = integrate_euler(lambda x, t: actor.head(features, x, t), noise[:, 0], 4)
     torch.testing.assert_close(actor.explore(seen(), noise)[:, -1], wanted.detach(), rtol=1e-4, atol=1e-4)

@@ -33,7 +33,7 @@ from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import PolicySpec
 from vantage.policies.load import load_policy
 from vantage.policies.small.gaussian import GaussianConfig
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
 from vantage.practice.board import PracticeBoard
 from vantage.practice.ppo import check_whole
 from vantage.practice.settings import Practice
@@ -80,8 +80,8 @@ class ChunkedPPORun:
 
     def check_compatible(self) -> None:
         """Raise VantageError for a policy without a density, batches in parts, and what does not fit."""
-        if not isinstance(self.policy, GaussianConfig | FlowSDEConfig | FPOConfig):
-            remedy = "set policy to a FlowSDEConfig, an FPOConfig or a GaussianConfig"
+        if not isinstance(self.policy, GaussianConfig | NoisyFlowConfig | FlowSDEConfig | FPOConfig):
+            remedy = "set policy to a GaussianConfig, a NoisyFlowConfig, a FlowSDEConfig or an FPOConfig"
             raise VantageError(f"a {type(self.policy).__name__} has no density; {remedy}")
         if self.evaluation.best_of is not None:
             raise VantageError("chunked PPO trains no critic of chunks; leave evaluation.best_of unset")

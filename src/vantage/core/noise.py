@@ -1,4 +1,4 @@
-"""Independent noise <-> noise that is correlated along a chunk.
+"""Independent noise <-> noise that is correlated along a chunk, and the density of a chunk that carries it.
 
 Exploration then pushes one way for several steps:
 
@@ -8,8 +8,10 @@ The map is lower triangular: the first n steps of one side are a function of the
 density of an executed prefix of a chunk is exact whatever was never executed.
 """
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -28,3 +30,21 @@ def whiten(e: Float[Tensor, "B H A"], rho: float) -> Float[Tensor, "B H A"]:
     if rho == 0:
         return e
     return torch.cat([e[:, :1], (e[:, 1:] - rho * e[:, :-1]) / (1 - rho**2) ** 0.5], dim=1)
+
+
+def chunk_log_prob(
+    error: Float[Tensor, "B H A"], log_std: Float[Tensor, "A"], rho: float, executed: Bool[Tensor, "B H"]
+) -> Float[Tensor, "B 1"]:
+    """log N(error; 0, Sigma) of the executed steps, where error = std * correlated noise.
+
+    Exact whatever was not executed, because whitening is lower triangular along the chunk.
+    """
+    z = whiten(error / log_std.exp(), rho)
+    of_step = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    # The determinant of whitening: every step but the first is scaled by 1 / sqrt(1 - rho^2).
+    if rho:
+        chunk, dim = error.shape[1:]
+        scale = 0.5 * dim * math.log(1 - rho**2)
+        of_step = of_step - torch.cat([of_step.new_zeros(1), of_step.new_full((chunk - 1,), scale)])
+    return torch.where(executed, of_step, 0.0).sum(-1, keepdim=True)

@@ -13,11 +13,18 @@ from vantage.policies.protocol import Interface, Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.network import interface_of as small_interface
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FlowSDEPolicy, FPOConfig, FPOPolicy
+from vantage.policies.small.stochastic_flow import (
+    FlowSDEConfig,
+    FlowSDEPolicy,
+    FPOConfig,
+    FPOPolicy,
+    NoisyFlowConfig,
+    NoisyFlowPolicy,
+)
 from vantage.policies.spec import DataFacts
 from vantage.types import VantageError
 
-SmallConfig = FlowConfig | GaussianConfig | FlowSDEConfig | FPOConfig
+SmallConfig = FlowConfig | GaussianConfig | NoisyFlowConfig | FlowSDEConfig | FPOConfig
 """Every policy that is built from scratch on the small network."""
 
 PolicySpec = SmallConfig | LeRobotScratch | LeRobotPolicy
@@ -80,12 +87,16 @@ def _check_dimensions(spec: SmallConfig, facts: DataFacts) -> None:
             raise VantageError(f"{fault}; set policy.net.{setting}")
 
 
-def _build_small(spec: SmallConfig, seed: int) -> FlowPolicy | GaussianPolicy | FlowSDEPolicy | FPOPolicy:
+def _build_small(
+    spec: SmallConfig, seed: int
+) -> FlowPolicy | GaussianPolicy | NoisyFlowPolicy | FlowSDEPolicy | FPOPolicy:
     match spec:
         case FlowConfig():
             return FlowPolicy(spec, seed)
         case GaussianConfig():
             return GaussianPolicy(spec, seed)
+        case NoisyFlowConfig():
+            return NoisyFlowPolicy(spec, seed)
         case FlowSDEConfig():
             return FlowSDEPolicy(spec, seed)
         case FPOConfig():

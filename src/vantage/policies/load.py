@@ -8,7 +8,7 @@ from vantage.policies.small.export import load_exported
 from vantage.policies.small.flow import FlowPolicy
 from vantage.policies.small.gaussian import GaussianPolicy
 from vantage.policies.small.network import read_config
-from vantage.policies.small.stochastic_flow import FlowSDEPolicy, FPOPolicy
+from vantage.policies.small.stochastic_flow import FlowSDEPolicy, FPOPolicy, NoisyFlowPolicy
 from vantage.types import VantageError
 
 
@@ -25,6 +25,8 @@ def load_policy(folder: Path) -> Policy:
             policy: Policy = FlowPolicy.load(folder)
         case {"is": "GaussianConfig"}:
             policy = GaussianPolicy.load(folder)
+        case {"is": "NoisyFlowConfig"}:
+            policy = NoisyFlowPolicy.load(folder)
         case {"is": "FlowSDEConfig"}:
             policy = FlowSDEPolicy.load(folder)
         case {"is": "FPOConfig"}:

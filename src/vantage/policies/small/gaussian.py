@@ -1,6 +1,5 @@
 """The Gaussian twin of the flow policy: the same backbone, a mean per step, and a density in closed form."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from vantage.batch import Batch, Observation
 from vantage.config import Decay, check
-from vantage.core.noise import correlate, whiten
+from vantage.core.noise import chunk_log_prob, correlate
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss, StochasticPolicy
 from vantage.policies.small.network import SmallPolicy, load_small
@@ -87,19 +86,9 @@ class GaussianPolicy(SmallPolicy, StochasticPolicy):
     def log_prob(
         self, observation: Observation, path: Float[Tensor, "B 1 H A"], executed: Bool[Tensor, "B H"]
     ) -> Float[Tensor, "B 1"]:
-        """log N(chunk; mean, Sigma) of the executed steps.
-
-        Exact whatever was not executed, because whitening is lower triangular along the chunk.
-        """
-        log_std, rho = self.log_std, self.config.correlation
-        z = whiten((path[:, 0] - self.mean(observation)) / log_std.exp(), rho)
-        of_step = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
-
-        # The determinant of whitening: every step but the first is scaled by 1 / sqrt(1 - rho^2).
-        if rho:
-            scale = 0.5 * self.action_dim * math.log(1 - rho**2)
-            of_step = of_step - torch.cat([of_step.new_zeros(1), of_step.new_full((self.chunk - 1,), scale)])
-        return torch.where(executed, of_step, 0.0).sum(-1, keepdim=True)
+        """log N(chunk; mean, Sigma) of the executed steps."""
+        error = path[:, 0] - self.mean(observation)
+        return chunk_log_prob(error, self.log_std, self.config.correlation, executed)
 
     def _spread(self, noise: Float[Tensor, "B 1 H A"]) -> Float[Tensor, "B H A"]:
         return self.log_std.exp() * correlate(noise[:, 0], self.config.correlation)

@@ -1,9 +1,10 @@
-"""Two ways to give a flow-matching policy a ratio, so that PPO can train it.
+"""Three ways to give a flow-matching policy a ratio, so that PPO can train it.
 
-    FlowSDEPolicy   x_0 ──noisy Euler steps──> x_K = chunk      density of the path: a product of Gaussians
-    FPOPolicy       x_0 ──Euler steps──> chunk                  exp(-flow loss) in place of a density
+    NoisyFlowPolicy  x_0 ──Euler steps──> x_K ──noise──> chunk   density given x_0: one Gaussian
+    FlowSDEPolicy    x_0 ──noisy Euler steps──> x_K = chunk      density of the path: a product of Gaussians
+    FPOPolicy        x_0 ──Euler steps──> chunk                  exp(-flow loss) in place of a density
 
-Both are flow policies: the same network, the same supervised fine-tuning, the same deployment. Time runs from
+All are flow policies: the same network, the same supervised fine-tuning, the same deployment. Time runs from
 0 (noise) to 1 (data).
 """
 
@@ -13,15 +14,87 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vantage.batch import Observation
-from vantage.config import Count, NotNegative, Passes, Positive, check
+from vantage.config import Count, Decay, NotNegative, Passes, Positive, check
 from vantage.core.flow import integrate_euler, path_point
+from vantage.core.noise import chunk_log_prob, correlate
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import StochasticPolicy
 from vantage.policies.small.flow import SmallFlow
 from vantage.policies.small.network import load_small
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyFlowConfig:
+    """A flow that explores by Gaussian noise on the chunk it ends in (beyond the papers).
+
+    What practice improves is then what is deployed: the end of the plain Euler steps.
+    """
+
+    net: NetConfig = NetConfig()
+    euler_steps: Passes = 4
+    """When exploring and when deployed."""
+    noise: NotNegative = 0.0
+    """Scale of x_0 when deployed; 0: the middle chunk, always the same."""
+    start: NotNegative = 0.0
+    """Scale of x_0 when exploring. What practice changes is the flow from there."""
+    log_std: float = -1.6
+    """Initial log standard deviation of the noise, in the world's action units; it is learned."""
+    correlation: Decay = 0.0
+    """Correlation of the noise between neighbouring steps of a chunk (AR(1))."""
+
+    def __post_init__(self) -> None:
+        """Raise `VantageError` for numbers out of their bounds."""
+        check(self)
+
+
+class NoisyFlowPolicy(SmallFlow, StochasticPolicy):
+    """The path: x_0, in standardised units, and the chunk, in the world's.
+
+    x_0 is drawn without looking at the state, so that log N(chunk; end of the flow from x_0, Sigma) is the
+    whole ratio. Its gradient goes back through every Euler step.
+    """
+
+    def __init__(self, config: NoisyFlowConfig, seed: int = 0) -> None:
+        """Random weights, a pure function of `seed`."""
+        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
+        self.log_std = nn.Parameter(torch.full((config.net.action_dim,), config.log_std))
+        self.config = config
+
+    def exploration(self, generator: torch.Generator) -> Float[Tensor, "2 H A"]:
+        """x_0 and the noise on the chunk, standard normal."""
+        return torch.randn(2, self.chunk, self.action_dim, generator=generator)
+
+    @torch.no_grad()
+    def explore(self, observation: Observation, noise: Float[Tensor, "B 2 H A"]) -> Float[Tensor, "B 2 H A"]:
+        """x_0, and the chunk in the world's units: the end of the flow + std * correlated noise."""
+        start = self.config.start * noise[:, 0]
+        spread = self.log_std.exp() * correlate(noise[:, 1], self.config.correlation)
+        return torch.stack([start, self._end(observation, start) + spread], dim=1)
+
+    def chunk_of(self, path: Float[Tensor, "B 2 H A"]) -> Float[Tensor, "B H A"]:
+        """The end of the path."""
+        return path[:, 1]
+
+    def log_prob(
+        self, observation: Observation, path: Float[Tensor, "B 2 H A"], executed: Bool[Tensor, "B H"]
+    ) -> Float[Tensor, "B 1"]:
+        """log N(chunk; end of the flow from x_0, Sigma) of the executed steps."""
+        error = path[:, 1] - self._end(observation, path[:, 0])
+        return chunk_log_prob(error, self.log_std, self.config.correlation, executed)
+
+    def _end(self, observation: Observation, start: Float[Tensor, "B H A"]) -> Float[Tensor, "B H A"]:
+        """Where the Euler steps lead from x_0, in the world's units, with gradient."""
+        features = self.backbone(observation)
+        end = integrate_euler(lambda x, t: self.head(features, x, t), start, self.euler_steps)
+        return self.actions.inverse(end)
+
+    @classmethod
+    def load(cls, folder: Path) -> "NoisyFlowPolicy":
+        """Read what `save` wrote."""
+        return load_small(NoisyFlowConfig, cls, folder)
 
 
 @dataclass(frozen=True, slots=True)
