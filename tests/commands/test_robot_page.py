@@ -41,9 +41,9 @@ TRAIN = [
     "--policy.device=cpu",
     "--dataset.video_backend=pyav",
 ]
-ROLL = ["--device=cpu", "--return_to_initial_position=false", "--fps=30", "--duration=25"] + NOISELESS
+ROLL = ["--device=cpu", "--return_to_initial_position=false", "--fps=30", "--duration=60"] + NOISELESS
 TOY = {
-    "lerobot-record": ["--dataset.episode_time_s=0.7", "--dataset.reset_time_s=0"] + NOISELESS,
+    "lerobot-record": ["--dataset.episode_time_s=1.2", "--dataset.reset_time_s=0"] + NOISELESS,
     "lerobot-train": TRAIN,
     "lerobot-rollout": ROLL,
     "lerobot-eval": ["--policy.device=cpu", "--eval.batch_size=2", "--eval.use_async_envs=false"],
@@ -78,7 +78,11 @@ def made_short(words: list[str]) -> list[str]:
         (recorded,) = [word for word in words if word.startswith("--dataset.root=")] or ["once"]
         more += [f"--robot.id={Path(recorded).name}"]
         dagger = "--strategy.type=dagger" in words
-        more += ["--strategy.smooth_handover=false"] if dagger else ["--task=put the cube", "--duration=1"]
+        more += (
+            ["--strategy.smooth_handover=false"]
+            if dagger
+            else ["--task=put the cube", "--robot.stops_after=20"]
+        )
     if "--policy.path=runs/arm_1_watched" in words:
         more += ["--policy.pause=false"]  # whether it calls is the toy critic's mood
     return typed + more
