@@ -17,18 +17,8 @@ import pytest
 
 from vantage.algorithms.finetune import FineTune
 from vantage.algorithms.habc import HABCRun
-from vantage.config import (
-    Bounds,
-    Count,
-    Share,
-    brief,
-    check,
-    classes_of,
-    from_json,
-    is_protocol,
-    name_of,
-    to_json,
-)
+from vantage.bounds import Bounds, Count, Share, check
+from vantage.config import brief, classes_of, from_json, is_protocol, name_of, to_json
 from vantage.core.weights import HABC
 from vantage.disk.files import read_json
 from vantage.recipes import RECIPES, STUDIES, Recipe

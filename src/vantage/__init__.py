@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vantage.algorithms.supervised import Supervision as Supervision
     from vantage.batch import Batch as Batch
     from vantage.batch import Observation as Observation
+    from vantage.bounds import Count as Count
+    from vantage.bounds import Positive as Positive
+    from vantage.bounds import Share as Share
+    from vantage.bounds import Whole as Whole
     from vantage.collect.handover import Event as Event
     from vantage.collect.handover import Phase as Phase
     from vantage.collect.observe import Memory as Memory
@@ -31,10 +35,6 @@ if TYPE_CHECKING:
     from vantage.collect.operators import Rescue as Rescue
     from vantage.collect.operators import RescueWith as RescueWith
     from vantage.collect.pool import open_pool as open_pool
-    from vantage.config import Count as Count
-    from vantage.config import Positive as Positive
-    from vantage.config import Share as Share
-    from vantage.config import Whole as Whole
     from vantage.core.weights import AWR as AWR
     from vantage.core.weights import HABC as HABC
     from vantage.core.weights import HABCV as HABCV
@@ -98,6 +98,7 @@ _NAMES = {
     "algorithms.improvement": ("Improvement",),
     "algorithms.supervised": ("Supervision",),
     "batch": ("Batch", "Observation"),
+    "bounds": ("Count", "Positive", "Share", "Whole"),
     "collect.handover": ("Event", "Phase"),
     "collect.observe": ("Memory", "observe"),
     "collect.operators": (
@@ -111,7 +112,6 @@ _NAMES = {
         "RescueWith",
     ),
     "collect.pool": ("open_pool",),
-    "config": ("Count", "Positive", "Share", "Whole"),
     "core.weights": (
         "AWR",
         "HABC",

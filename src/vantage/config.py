@@ -1,24 +1,12 @@
-"""Settings, which are frozen dataclasses <-> JSON, losing nothing; and the check of their numbers.
+"""Settings, which are frozen dataclasses <-> JSON, losing nothing.
 
 Every dataclass carries its name under "is", so that a union says which of its members was meant, and a file
 can be read by people. A class from outside Vantage is called `module:Name`, and is only ever found among the
 classes that the caller brings: nothing that a file says is imported.
-
-The bounds of a number stand beside its field, and are checked when the settings are made, whoever makes them:
-
-    steps: Count = 600
-    share: Share = 0.5
-
-    def __post_init__(self) -> None:
-        check(self)
 """
 
 import dataclasses
-import functools
-import inspect
 import json
-import math
-import reprlib
 import sys
 import types
 import typing
@@ -28,113 +16,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+from vantage.bounds import short
 from vantage.errors import VantageError
-
-# ---- numbers that mean something
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a number may be; a note beside a type, as in `Annotated[int, Bounds(least=1)]`."""
-
-    least: float | None = None
-    """The smallest value."""
-    most: float | None = None
-    """The largest value."""
-    above: float | None = None
-    """Every value is larger than this."""
-    below: float | None = None
-    """Every value is smaller than this."""
-
-    def allow(self, value: float) -> bool:
-        """Whether a number lies within."""
-        return (
-            (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
-
-    def __str__(self) -> str:
-        """``at least 1``, ``above 0 and at most 1``; empty where everything is allowed."""
-        words = {"above": self.above, "at least": self.least, "below": self.below, "at most": self.most}
-        return " and ".join(f"{word} {value:g}" for word, value in words.items() if value is not None)
-
-
-Count = Annotated[int, Bounds(least=1)]
-"""1, 2, 3 ..."""
-Whole = Annotated[int, Bounds(least=0)]
-"""0, 1, 2 ..."""
-Passes = Annotated[int, Bounds(least=1, most=1000)]
-"""Passes through a network for one action: more is a mistake, and would never end."""
-Share = Annotated[float, Bounds(least=0, most=1)]
-"""A part of a whole, or a probability."""
-Decay = Annotated[float, Bounds(least=0, below=1)]
-"""What an average keeps of itself in one step."""
-Positive = Annotated[float, Bounds(above=0)]
-"""A rate, a scale, a unit."""
-NotNegative = Annotated[float, Bounds(least=0)]
-"""A price, a weight, a scale that may be off."""
-
-
-def check(settings: Any) -> None:
-    """Check every number of a dataclass against the bounds beside its field; call it in `__post_init__`.
-
-    Raises VantageError for a number out of its bounds, for NaN and infinity, and for what is no number at
-    all.
-    """
-    kind = type(settings)
-    for name, (hint, bounds) in _numbers(kind).items():
-        value = getattr(settings, name)
-        for number in typing.cast(tuple[Any, ...], value) if isinstance(value, tuple) else (value,):
-            if number is not None:
-                _check_number(f"{kind.__name__}.{name}", number, hint, bounds)
-
-
-def _check_number(name: str, value: Any, hint: type[Any], bounds: Bounds) -> None:
-    fits = isinstance(value, int) or (hint is float and isinstance(value, float))
-    if isinstance(value, bool) or not fits:
-        raise VantageError(
-            f"{name} is {_short(value)}; it must be {'a whole' if hint is int else 'a'} number"
-        )
-    if not math.isfinite(value):
-        wanted = f"a finite number, {bounds}" if str(bounds) else "a finite number"
-        raise VantageError(f"{name} is {_short(value)}; it must be {wanted}")
-    if not bounds.allow(value):
-        raise VantageError(f"{name} is {_short(value)}; it must be {bounds}")
-
-
-@functools.cache
-def _numbers(kind: type[Any]) -> dict[str, tuple[type[Any], Bounds]]:
-    """Field -> int or float, and its bounds; also for tuples of numbers and for numbers that may be None."""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    numbers = {field.name: _number(hints[field.name]) for field in dataclasses.fields(kind)}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _number(hint: Any) -> tuple[type[Any], Bounds] | None:
-    """int or float, and the bounds, of a type of numbers of one kind; None for any other type."""
-    if hint is int or hint is float:
-        return hint, Bounds()
-
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        number = _number(inner[0])
-        bounds = next((note for note in inner[1:] if isinstance(note, Bounds)), None)
-        return number and (number[0], bounds or number[1])
-
-    if origin in (tuple, Union, types.UnionType):
-        options = [option for option in inner if option not in (types.NoneType, Ellipsis)]
-        numbers = [_number(option) for option in options]
-        return numbers[0] if numbers and all(number == numbers[0] for number in numbers) else None
-
-    return None
-
-
-def bounds_in_words(hint: Any) -> str:
-    """What a number of a type may be (``at least 1``); empty where any may, and for what is no number."""
-    number = _number(hint)
-    return str(number[1]) if number else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,106 +33,6 @@ class ModuleName:
     def allow(self, name: str) -> bool:
         """Whether a file may name this module."""
         return not name or name in self.known or name in sys.modules
-
-
-# ---- classes of one's own
-
-
-def check_own_class(kind: Any, name: str, protocol: type[Any] | None = None) -> type[Any]:
-    """The class that somebody brings as settings, where it is one; it is called `name` in errors.
-
-    Raises VantageError for anything but a frozen dataclass whose fields a file can hold, and for one that has
-    not all that `protocol` names.
-    """
-    if not isinstance(kind, type):
-        raise VantageError(f"{name} is of type {type(kind).__name__}; name a class, a frozen dataclass")
-    parameters = getattr(kind, "__dataclass_params__", None) if dataclasses.is_dataclass(kind) else None
-    if "__dataclass_fields__" not in kind.__dict__ or not (parameters and parameters.frozen):
-        raise VantageError(f"{name} is no frozen dataclass; write @dataclass(frozen=True) above the class")
-
-    wanted = _public(protocol) if protocol else set[str]()
-    missing = wanted - _public(kind)
-    if protocol and "__call__" in missing:
-        raise VantageError(f"{name} cannot be called; give it the method {_signature(protocol)}")
-    if protocol and missing:
-        raise VantageError(
-            f"{name} has no {' and no '.join(sorted(missing))}; it needs {' and '.join(_needs(wanted))}"
-        )
-    _check_own_fields(kind, name)
-    return kind
-
-
-def _signature(protocol: type[Any]) -> str:
-    """How a protocol is called, as its method is written."""
-    signature = inspect.signature(protocol.__call__)
-    parameters = ", ".join(signature.parameters)
-    return f"__call__({parameters})"
-
-
-def _needs(wanted: set[str]) -> list[str]:
-    """What a class must have, in words."""
-    return [*sorted(wanted - {"__call__"}), *(["a call"] if "__call__" in wanted else [])]
-
-
-def _check_own_fields(kind: type[Any], name: str) -> None:
-    """Raise VantageError for a field that a file could not hold, or whose type cannot be read."""
-    try:
-        hints = typing.get_type_hints(kind, include_extras=True)
-    except Exception as error:
-        raise VantageError(
-            f"the types of the fields of {name} cannot be read ({type(error).__name__}: {error}); "
-            "import what they name"
-        ) from error
-    for field in dataclasses.fields(kind):
-        if not field.init:
-            raise VantageError(
-                f"{name}.{field.name} is a field that is not given (init=False); make it a property"
-            )
-        if not _is_kept(hints[field.name]):
-            words = _type_in_words(hints[field.name])
-            raise VantageError(
-                f"{name}.{field.name} is of type {words}, which no file of settings can hold; "
-                "make it a number, a text, a path, a tuple of these or a frozen dataclass"
-            )
-
-
-def _is_kept(hint: Any) -> bool:
-    """Whether `to_json` and `from_json` together keep values of a type."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _is_kept(inner[0])
-    if origin is Literal:
-        return True
-    if origin in (Union, types.UnionType, tuple):
-        return all(part is Ellipsis or _is_kept(part) for part in inner)
-    if origin in (dict, Mapping):
-        return inner[0] is str and _is_kept(inner[1])
-    if dataclasses.is_dataclass(hint) or is_protocol(hint):
-        return True
-    if hint in (types.NoneType, None, bool, int, float, str, Path):
-        return True
-    return isinstance(hint, type) and issubclass(hint, Enum)
-
-
-def _type_in_words(hint: Any) -> str:
-    """A type as it is written."""
-    return hint.__qualname__ if isinstance(hint, type) else str(hint)
-
-
-def check_kept(value: Any, name: str) -> None:
-    """Raise VantageError where a file could not hold a value of a class of one's own; it is called `name` in
-    errors."""
-    try:
-        written = json.loads(json.dumps(to_json(value), allow_nan=False))
-        kept = to_json(from_json(type(value), written, name, classes_of(value))) == written
-    except (TypeError, ValueError) as error:
-        raise VantageError(
-            f"{name} holds what no file of settings can ({error}); give its fields values of their types"
-        ) from error
-    if not kept:
-        raise VantageError(
-            f"{name} is another when it is read from a file again; keep its fields as they are given"
-        )
 
 
 # ---- settings -> JSON
@@ -357,7 +140,7 @@ def first_difference(stored: object, wanted: object, where: str = "") -> str:
         items = zip(typing.cast(list[Any], stored), typing.cast(list[Any], wanted), strict=True)
         pairs = [(f"{where}[{number}]", *pair) for number, pair in enumerate(items)]
     else:
-        return "" if stored == wanted else f"{where}: {_short(stored)}, now {_short(wanted)}"
+        return "" if stored == wanted else f"{where}: {short(stored)}, now {short(wanted)}"
 
     differences = (first_difference(ours, theirs, name) for name, ours, theirs in pairs)
     return next((difference for difference in differences if difference), "")
@@ -391,7 +174,7 @@ class _Reader:
             for note in arguments[1:]:
                 if isinstance(note, ModuleName) and not note.allow(str(data)):
                     raise VantageError(
-                        f"{where}: a file may not have the module {_short(data)} imported; "
+                        f"{where}: a file may not have the module {short(data)} imported; "
                         "name it behind its setting again (--worlds.package), or it or the Python file "
                         "that made it with --recipe"
                     )
@@ -405,7 +188,7 @@ class _Reader:
             return self._mapping(arguments, data, where)
         if origin is Literal:
             if data not in arguments:
-                raise VantageError(f"{where}: {_short(data)} is none of {', '.join(map(str, arguments))}")
+                raise VantageError(f"{where}: {short(data)} is none of {', '.join(map(str, arguments))}")
             return data
 
         if dataclasses.is_dataclass(kind) or is_protocol(kind):
@@ -414,7 +197,7 @@ class _Reader:
 
     def _tuple(self, arguments: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(data, list):
-            raise VantageError(f"{where}: expected a list, found {_short(data)}")
+            raise VantageError(f"{where}: expected a list, found {short(data)}")
 
         items = typing.cast(list[Any], data)
         kinds = [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
@@ -426,7 +209,7 @@ class _Reader:
 
     def _mapping(self, arguments: tuple[Any, ...], data: Any, where: str) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise VantageError(f"{where}: expected an object, found {_short(data)}")
+            raise VantageError(f"{where}: expected an object, found {short(data)}")
         items = typing.cast(dict[str, Any], data).items()
         return {key: self.read(arguments[1], value, f"{where}.{key}") for key, value in items}
 
@@ -451,7 +234,7 @@ class _Reader:
 
         if classes:
             return self._member(classes, data, where)
-        raise VantageError(f"{where}: {_short(data)} does not fit")
+        raise VantageError(f"{where}: {short(data)} does not fit")
 
     def _member(self, members: tuple[type[Any], ...], data: Any, where: str) -> Any:
         """One of some dataclasses, the one that "is" names.
@@ -461,7 +244,7 @@ class _Reader:
         known = {name_of(kind): kind for kind in members if dataclasses.is_dataclass(kind)}
         if not isinstance(data, dict):
             names = " or ".join(known) or members[0].__name__
-            raise VantageError(f"{where}: expected the settings of {names}, found {_short(data)}")
+            raise VantageError(f"{where}: expected the settings of {names}, found {short(data)}")
 
         given = typing.cast(dict[str, Any], data)
         name = given.get("is")
@@ -473,7 +256,7 @@ class _Reader:
             hint = ""
             if isinstance(name, str) and ":" in name:
                 hint = "; name the Python file that made it with --recipe"
-            raise VantageError(f"{where}: {_short(name)} is {expected}{hint}")
+            raise VantageError(f"{where}: {short(name)} is {expected}{hint}")
         return self._dataclass(kind, given, where)
 
     def _stands_for(self, kind: type[Any], members: tuple[type[Any], ...]) -> bool:
@@ -486,8 +269,8 @@ class _Reader:
             return True
         protocols = [member for member in members if is_protocol(member)]
         if protocols:
-            return any(_has(kind, _public(member)) for member in protocols)
-        shared = set[str].intersection(*(_public(member) for member in members))
+            return any(_has(kind, offered(member)) for member in protocols)
+        shared = set[str].intersection(*(offered(member) for member in members))
         return len(members) > 1 and bool(shared) and _has(kind, shared)
 
     def _dataclass(self, kind: type[Any], given: dict[str, Any], where: str) -> Any:
@@ -496,9 +279,7 @@ class _Reader:
         unknown = sorted(set(given) - set(fields) - {"is"})
         if unknown:
             names = ", ".join(sorted(fields))
-            raise VantageError(
-                f"{where}: {kind.__name__} has no setting {_short(unknown[0])}; it has {names}"
-            )
+            raise VantageError(f"{where}: {kind.__name__} has no setting {short(unknown[0])}; it has {names}")
 
         values = {
             name: self.read(hints[name], given[name], f"{where}.{name}") for name in fields if name in given
@@ -522,7 +303,7 @@ def _plain(kind: type[Any], data: Any, where: str) -> Any:
         try:
             return float(data)
         except OverflowError as error:
-            raise VantageError(f"{where}: {_short(data)} is too large for a number") from error
+            raise VantageError(f"{where}: {short(data)} is too large for a number") from error
 
     if kind is Path and isinstance(data, str):
         return Path(data)
@@ -532,14 +313,14 @@ def _plain(kind: type[Any], data: Any, where: str) -> Any:
             return kind(data)
         except ValueError as error:
             options = ", ".join(str(member.value) for member in kind)
-            raise VantageError(f"{where}: {_short(data)} is none of {options}") from error
+            raise VantageError(f"{where}: {short(data)} is none of {options}") from error
 
     if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
-        raise VantageError(f"{where}: expected {kind.__name__}, found {_short(data)}")
+        raise VantageError(f"{where}: expected {kind.__name__}, found {short(data)}")
     return data
 
 
-def _public(kind: type[Any]) -> set[str]:
+def offered(kind: type[Any]) -> set[str]:
     """What can be asked of a class: its fields, properties and methods, whether it can be called; for a
     protocol, all that it names."""
     if is_protocol(kind):
@@ -557,17 +338,9 @@ def _calls(kind: type[Any]) -> bool:
 
 def _has(kind: type[Any], names: set[str]) -> bool:
     """Whether a class offers all of these."""
-    return names <= _public(kind)
+    return names <= offered(kind)
 
 
 def is_protocol(kind: Any) -> bool:
     """Whether a type is a protocol, which any class may fulfil."""
     return bool(getattr(kind, "_is_protocol", False))
-
-
-def _short(value: Any) -> str:
-    """A value as text that fits into a sentence, however large or deep it is."""
-    return _SHORT.repr(value)
-
-
-_SHORT = reprlib.Repr(maxlevel=2, maxstring=80, maxother=80)

@@ -18,12 +18,12 @@ import tyro
 from vantage import ranks
 from vantage.algorithms.made import PRACTICE, check_run, note_made
 from vantage.algorithms.supervised import Supervision, sources_up_to, supervise_policy
+from vantage.bounds import Count, Whole, check
 from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.operators import DemonstrateStock
 from vantage.collect.pool import Pool, open_pool
-from vantage.config import Count, Whole, check
 from vantage.disk.files import whole_folder, write_json
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record

@@ -31,7 +31,8 @@ from vantage import ranks
 from vantage.algorithms.improvement import Improvement, Improver, Staged
 from vantage.algorithms.made import check_run, note_made
 from vantage.algorithms.supervised import weigh_sources
-from vantage.config import Whole, check, from_json
+from vantage.bounds import Whole, check
+from vantage.config import from_json
 from vantage.data.experience import Experience, load_experience
 from vantage.data.frames import Storage, make_frames
 from vantage.data.named import NONE, episodes_named

@@ -26,12 +26,12 @@ from vantage.algorithms.supervised import (
     train_control_policy,
     train_seed,
 )
+from vantage.bounds import Whole, check
 from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
 from vantage.collect.observe import interface_in
 from vantage.collect.operators import NoOne, OperatorSpec, Rescue, Rescues
 from vantage.collect.pool import Pool, open_pool
-from vantage.config import Whole, check
 from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record

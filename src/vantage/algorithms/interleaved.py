@@ -24,7 +24,8 @@ from torch import Tensor
 
 from vantage import ranks
 from vantage.batch import Batch, Observation
-from vantage.config import Positive, Whole, check, to_json
+from vantage.bounds import Positive, Whole, check
+from vantage.config import to_json
 from vantage.core.losses import critic_loss, efficiency_loss, flow_loss, viability_loss
 from vantage.core.returns import Strides, bootstrap, efficiency_ahead, stride_rows
 from vantage.core.sampling import drawable

@@ -17,11 +17,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vantage.bounds import Whole, check
 from vantage.collect.controls import Axis, Held, Stick, read_axes, usual_axes
 from vantage.collect.desk import Desk, Press, desk_here
 from vantage.collect.handover import Event, Phase, human_drives
 from vantage.collect.teleoperators import Teleoperator, open_teleoperator
-from vantage.config import Whole, check
 from vantage.errors import VantageError
 from vantage.worlds.protocol import World
 

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from vantage.bounds import Count, NotNegative, Positive, Share, Whole, check
 from vantage.collect.by_hand import DemonstrateByHand, RescueByHand
 from vantage.collect.handover import Event, Phase
-from vantage.config import Count, NotNegative, Positive, Share, Whole, check
 from vantage.data.named import episodes_named
 from vantage.errors import VantageError, own_code
 from vantage.seeding import seed_for

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, Union
 
+from vantage.bounds import bounds_in_words, check
 from vantage.commands.names import shown
-from vantage.config import bounds_in_words, check, check_kept, is_protocol
+from vantage.config import is_protocol
 from vantage.errors import VantageError, own_code
+from vantage.own_classes import check_kept
 
 
 @dataclass(slots=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from vantage.config import check_own_class, classes_of, name_of, own_names, packages_in
+from vantage.config import classes_of, name_of, own_names, packages_in
 from vantage.errors import VantageError, own_code
+from vantage.own_classes import check_own_class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

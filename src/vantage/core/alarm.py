@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from vantage.config import Count, Share, check
+from vantage.bounds import Count, Share, check
 from vantage.core.stats import Interval, wilson
 from vantage.errors import VantageError
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vantage.config import Bounds, Positive, check
+from vantage.bounds import Bounds, Positive, check
 from vantage.errors import VantageError
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from vantage.config import Count, NotNegative, Share, check
+from vantage.bounds import Count, NotNegative, Share, check
 from vantage.core.segments import last_of_run
 from vantage.core.timeline import Timeline
 from vantage.types import VantageError

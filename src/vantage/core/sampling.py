@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-from vantage.config import Share, check
+from vantage.bounds import Share, check
 from vantage.types import Route, VantageError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from vantage.config import Count, NotNegative, Share, check
+from vantage.bounds import Count, NotNegative, Share, check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from vantage.config import NotNegative, Share, check
+from vantage.bounds import NotNegative, Share, check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

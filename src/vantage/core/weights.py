@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-from vantage.config import Count, Positive, Share, check
+from vantage.bounds import Count, Positive, Share, check
 from vantage.core.returns import LookAhead, Strides, efficiency_ahead
 from vantage.core.stats import effective_sample_size
 from vantage.types import Credit, Evidence, Route, Values, VantageError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from vantage.config import Count, Whole, check
+from vantage.bounds import Count, Whole, check
 from vantage.types import Route
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vantage.config import Decay, NotNegative, Positive, Share, Whole, check
+from vantage.bounds import Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.schedules import Cosine
 
 

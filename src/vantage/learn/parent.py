@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
+from vantage.bounds import Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.distributional import Bins, Projection, TwoHot, expectation
 from vantage.core.losses import parent_loss
 from vantage.core.returns import LookAhead, ParentTarget, bootstrap, mix

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vantage import ranks
-from vantage.config import Count, Whole, check
+from vantage.bounds import Count, Whole, check
 from vantage.learn.optim import OptimConfig, adam_tensors, group_parameters, lerp
 from vantage.types import VantageError
 

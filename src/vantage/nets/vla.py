@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vantage.batch import Observation
-from vantage.config import Bounds, Count, check
+from vantage.bounds import Bounds, Count, check
 from vantage.errors import VantageError
 from vantage.nets.blocks import ResidualBlock, mlp, time_features
 from vantage.nets.encoders import ImageEncoder, StateEncoder, TextEncoder

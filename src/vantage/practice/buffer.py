@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from vantage.batch import Batch, Observation
-from vantage.config import Count, check
+from vantage.bounds import Count, check
 from vantage.learn.finite import largest_first
 from vantage.practice.trials import Trials
 

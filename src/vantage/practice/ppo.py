@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from vantage.batch import Observation
-from vantage.config import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
+from vantage.bounds import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, flow_loss
 from vantage.core.schedules import half_cosine
 from vantage.core.self_bc import Standing, Weights

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vantage.config import Count, NotNegative, Share, Whole, check
+from vantage.bounds import Count, NotNegative, Share, Whole, check
 from vantage.core.self_bc import SelfBCRule, SuccessBC
 from vantage.practice.buffer import BufferRule
 from vantage.practice.ppo import PPOFit

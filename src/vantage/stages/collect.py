@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vantage import ranks
+from vantage.bounds import Count, NotNegative, check
 from vantage.collect.operators import (
     Bystander,
     Demonstrate,
@@ -23,7 +24,7 @@ from vantage.collect.operators import (
 )
 from vantage.collect.pool import Job, Played, Pool
 from vantage.collect.recorded import journal_recorded
-from vantage.config import Count, NotNegative, check, to_json
+from vantage.config import to_json
 from vantage.data.episodes import journalled, load_episode
 from vantage.data.frames import frames_from_journal
 from vantage.data.v3.write import write_dataset

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from vantage import ranks
+from vantage.bounds import Count, NotNegative, Whole, check
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, Pool, stamp
-from vantage.config import Count, NotNegative, Whole, check
 from vantage.core.stats import wilson
 from vantage.data.episodes import load_episode
 from vantage.data.v3.pictures import tile

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from vantage import ranks
 from vantage.batch import Batch
-from vantage.config import Count, Whole, check, to_json
+from vantage.bounds import Count, Whole, check
+from vantage.config import to_json
 from vantage.core.losses import flow_loss
 from vantage.data.experience import Experience, load_experience
 from vantage.data.fingerprints import UNKNOWN

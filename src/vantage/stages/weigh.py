@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 
 from vantage import ranks
-from vantage.config import Count, Positive, Whole, check
+from vantage.bounds import Count, Positive, Whole, check
 from vantage.core.returns import stride_rows
 from vantage.core.sampling import PoolShares, SharesByNeed, drawable, sampling_probability
 from vantage.core.weights import HABC, Rule, fresh, gate, gather_evidence, normalise

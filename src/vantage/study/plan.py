@@ -23,8 +23,9 @@ from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Staged
 from vantage.algorithms.interleaved import Interleaved
 from vantage.algorithms.run import Run, gradient_steps, trial_limits
+from vantage.bounds import Count, NotNegative, Whole, check
 from vantage.collect.operators import OperatorSpec, Rescues
-from vantage.config import Count, NotNegative, Whole, brief, check
+from vantage.config import brief
 from vantage.learn.critic.fit import CriticFit
 from vantage.policies.build import PolicySpec
 from vantage.stages.collect import Rollouts

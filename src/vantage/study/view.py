@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vantage.config import Count, check
+from vantage.bounds import Count, check
 from vantage.types import VantageError
 
 

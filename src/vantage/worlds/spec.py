@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vantage.config import Count, Whole, check
+from vantage.bounds import Count, Whole, check
 from vantage.seeding import seed_for
 from vantage.worlds.bimanual.spec import BimanualSpec
 from vantage.worlds.gymnasium.lerobot import LeRobotEnv

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from vantage.config import check
+from vantage.bounds import check
 from vantage.core.returns import ViabilityTarget
 from vantage.core.windows import window_index
 from vantage.data.experience import Experience

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from vantage.config import Count, Decay, NotNegative, Positive, Share, Whole, check
+from vantage.bounds import Count, Decay, NotNegative, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, viability_loss
 from vantage.core.returns import EfficiencyTarget, LookAhead, bootstrap, mix
 from vantage.learn.critic.problem import CriticProblem

@@ -21,7 +21,8 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vantage.config import Bounds, Count, Decay, Positive, check, from_json, name_of
+from vantage.bounds import Bounds, Count, Decay, Positive, check
+from vantage.config import from_json, name_of
 from vantage.core.returns import ViabilityTarget
 from vantage.data.experience import Experience
 from vantage.disk.checkpoint import load_tensors

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from vantage.config import Count, check
+from vantage.bounds import Count, check
 from vantage.policies.lerobot.assets import Assets
 from vantage.policies.lerobot.stock import quietly
 from vantage.types import VantageError

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from vantage.config import Count, check
+from vantage.bounds import Count, check
 from vantage.policies.lerobot.checkpoint import ADAPTER_WEIGHTS
 from vantage.types import VantageError
 

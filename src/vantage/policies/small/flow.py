@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vantage.batch import Batch, Observation
-from vantage.config import NotNegative, Passes, Whole, check
+from vantage.bounds import NotNegative, Passes, Whole, check
 from vantage.core.flow import draw_time, integrate_euler, path_point
 from vantage.errors import VantageError
 from vantage.nets.vla import NetConfig

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vantage.batch import Batch, Observation
-from vantage.config import Decay, check
+from vantage.bounds import Decay, check
 from vantage.core.noise import chunk_log_prob, correlate
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import Draw, PolicyLoss, StochasticPolicy

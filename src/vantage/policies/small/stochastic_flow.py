@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vantage.batch import Observation
-from vantage.config import Count, Decay, NotNegative, Passes, Positive, check
+from vantage.bounds import Count, Decay, NotNegative, Passes, Positive, check
 from vantage.core.flow import integrate_euler, path_point
 from vantage.core.noise import chunk_log_prob, correlate
 from vantage.nets.vla import NetConfig

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from vantage.config import Count, Whole, check
+from vantage.bounds import Count, Whole, check
 from vantage.errors import VantageError
 from vantage.worlds.protocol import World, WorldInputs
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from vantage.config import Count, Whole, check
+from vantage.bounds import Count, Whole, check
 from vantage.errors import VantageError
 from vantage.worlds.gymnasium.spec import Gymnasium
 from vantage.worlds.gymnasium.success import InfoKey, Success

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
 
-from vantage.config import Count, ModuleName, Whole, check
+from vantage.bounds import Count, Whole, check
+from vantage.config import ModuleName
 from vantage.errors import VantageError
 from vantage.worlds.gymnasium.success import InfoKey, Success
 from vantage.worlds.protocol import World, WorldInputs

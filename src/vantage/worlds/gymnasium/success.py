@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from vantage.config import check
+from vantage.bounds import check
 from vantage.errors import VantageError
 
 
