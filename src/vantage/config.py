@@ -85,6 +85,11 @@ def name_of(kind: type[Any]) -> str:
     return f"{module}:{kind.__qualname__}"
 
 
+def is_own(kind: type[Any]) -> bool:
+    """Whether a class is from outside Vantage."""
+    return ":" in name_of(kind)
+
+
 def classes_of(value: Any) -> dict[str, type[Any]]:
     """Name -> class, of every dataclass in a settings value.
 

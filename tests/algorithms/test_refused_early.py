@@ -9,8 +9,12 @@ from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne, Rescue
 from vantage.core.distributional import Bins
 from vantage.errors import VantageError
+from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.small.gaussian import GaussianConfig
+from vantage.practice.ppo import PPOFit
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.stages.collect import Demonstrations, Rollouts
+from vantage.stages.evaluate import Evaluation
 from vantage.worlds.spec import MetaWorldSpec
 
 
@@ -39,6 +43,26 @@ def test_a_world_twice_would_count_its_starts_twice() -> None:
             twice.check_compatible()
     other_limit = replace(debug().worlds[0], limit=50)
     replace(debug(), worlds=(*debug().worlds, other_limit)).check_compatible()
+
+
+def test_a_scale_of_noise_where_there_is_none() -> None:
+    with pytest.raises(VantageError, match=r"\(GaussianConfig\) does not act from noise, .* cannot be 0;"):
+        replace(debug_ppo(), evaluation=Evaluation(noise=0.0)).check_compatible()
+    gaussian = GaussianConfig(net=NetConfig(sight=TrueState()))
+    for settings in (
+        replace(debug(), policy=gaussian, rollouts=Rollouts(noise=0.5)),
+        replace(debug(), policy=gaussian, evaluation=Evaluation(noise=0.5)),
+    ):
+        with pytest.raises(VantageError, match=r"does not act from noise, so its scale cannot be 0\.5"):
+            settings.check_compatible()
+    replace(debug(), policy=gaussian, rollouts=Rollouts(noise=0.5), rounds=0).check_compatible()
+
+
+def test_divergences_in_the_wrong_order_are_named() -> None:
+    with pytest.raises(VantageError, match=r"fit\.kl_end is 2; it must be at most fit\.kl_stop, which is 1"):
+        PPOFit(kl_end=2)
+    with pytest.raises(VantageError, match=r"PPOFit\.kl_end is 0; it must be above 0"):
+        PPOFit(kl_end=0)
 
 
 def test_action_dimensions_that_are_none_are_named() -> None:

@@ -17,6 +17,7 @@ from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, open_pool, play_here
 from vantage.commands.runs import processes
 from vantage.disk.files import sha256_folder
+from vantage.errors import LostProcess
 from vantage.types import VantageError
 
 COUNT = 12
@@ -87,6 +88,47 @@ def test_what_goes_wrong_there_is_said_as_here(machines: Machines) -> None:
 
 def divide(number: int) -> float:
     return 1 / number
+
+
+def test_another_version_on_a_machine_is_refused(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vantage.collect.cluster.__version__", "0.0.1")
+    with (
+        pytest.raises(VantageError, match=r"a machine of the cluster, has vantage .* and this one 0\.0\.1"),
+        open_pool(Ray(machines.address)),
+    ):
+        pass
+
+
+def test_a_checkpoint_is_read_once_for_all_jobs(
+    machines: Machines, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    plain = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return plain(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    with open_pool(Ray(machines.address)) as pool:
+        list(pool([replace(job, journal=tmp_path) for job in jobs[:3]]))
+        files = [path for path in jobs[0].actor.rglob("*") if path.is_file()]
+        assert sorted(read) == sorted(files)
+        with pytest.raises(VantageError, match=r"nowhere holds no file, and the machines of the cluster"):
+            list(pool([replace(jobs[0], actor=tmp_path / "nowhere", journal=tmp_path)]))
+
+
+def test_what_ray_says_is_a_sentence(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster without room for what is sent, and any other error of Ray's own."""
+
+    def full(*_: object, **__: object) -> object:
+        raise ray.exceptions.ObjectStoreFullError("no room for 3 GB")
+
+    with open_pool(Ray(machines.address)) as pool:
+        monkeypatch.setattr(pool, "_send", full)
+        monkeypatch.setattr("vantage.collect.cluster._paths", lambda item: {"actor": Path("here")})
+        with pytest.raises(LostProcess, match=r"could not take .* \(ObjectStoreFullError: .*no room"):
+            list(pool.each(divide, [1]))
 
 
 def test_no_cluster_is_a_sentence() -> None:

@@ -309,6 +309,21 @@ def test_an_operator_of_a_recipe_of_ones_own_gives_way(
     assert code == 0 and json.loads(said)["rollouts"]["operator"]["patience"] == 60
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("patience 0", "Careful.patience is 0; it must be at least 1"),
+        ("driver.speed nan", "Straight.speed is nan; it must be a finite number"),
+    ],
+)
+def test_settings_of_a_class_that_no_word_named_are_checked_too(
+    words: str, says: str, vantage: Vantage, recipe: Path
+) -> None:
+    option, value = words.split()
+    code, said = vantage("recipes", f"{recipe}:make", f"--rollouts.operator.{option}", value)
+    assert code == 2 and says in said, said
+
+
 def test_classes_are_brought_by_functions_and_by_themselves(operators: Path, recipe: Path) -> None:
     both = {f"{operators.stem}:Careful", f"{operators.stem}:Straight"}
     assert {name for name in own_classes([f"{recipe}:make"]) if ":" in name} == both

@@ -62,6 +62,12 @@ def test_the_contract_of_a_stochastic_actor(config, ratios: int, tmp_path: Path)
     zero_noise = [actor.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)]
     assert torch.equal(*zero_noise), "deployed, it draws nothing"
 
+    other = actor.with_noise(1.0)
+    assert not torch.equal(*(other.act(seen(), torch.Generator().manual_seed(i)) for i in (0, 1)))
+    other.save(tmp_path)
+    again = load_policy(tmp_path)
+    assert torch.equal(*(one.act(seen(), torch.Generator().manual_seed(0)) for one in (other, again)))
+
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
 def test_a_noisy_flow_spreads_around_what_is_deployed(start: float) -> None:

@@ -93,7 +93,8 @@ class ChunkedPPORun:
                     f"chunked PPO sets the limit of episodes, and {type(world).__name__} has no field limit; "
                     "write one (limit: Whole = 200)"
                 )
-        check_compatible(self.policy, self.worlds, [self.supervision.demonstrations.operator])
+        demonstrator = self.supervision.demonstrations.operator
+        check_compatible(self.policy, self.worlds, [demonstrator], [self.evaluation.noise])
 
 
 def run_chunked_ppo(run: Path, settings: ChunkedPPORun, *, workers: int | Ray) -> None:

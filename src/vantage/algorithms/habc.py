@@ -82,7 +82,8 @@ class HABCRun:
         operators = [self.supervision.demonstrations.operator]
         if self.rounds:
             operators.append(self.operator)
-        check_compatible(self.policy, self.worlds, operators)
+        noises = [self.evaluation.noise, *([self.rollouts.noise] if self.rounds else [])]
+        check_compatible(self.policy, self.worlds, operators, noises)
         self._check_dimensions()
         self._check_taught()
 

@@ -2,12 +2,13 @@
 
     item ──its folders, as values──> a worker anywhere ──result, and what it put into the journal──> here
 
-No folder has to be shared. What a job names by a path is sent along (a checkpoint once for each machine), and
-the episode that it puts into its journal comes back with its result, compressed, and is written here. A job
-is a pure function of what it is given, so the bytes are those of one machine, and a job whose machine died is
-played again by Ray on another one.
+No folder has to be shared. A folder that is a field of a job is sent along (a checkpoint once for each
+machine; paths inside of worlds and operators are not), and the episode that it puts into its journal comes
+back with its result, compressed, and is written here. A job is a pure function of what it is given, so the
+bytes are those of one machine, and a job whose machine died is played again by Ray on another one.
 
-Every machine needs the same version of Vantage. Modules of the user's own are sent as they are here.
+Every machine needs the same version of Vantage. The user's own modules that a job's classes stand in are sent
+as they are here; what these import must be installed there.
 """
 
 import atexit
@@ -31,6 +32,7 @@ from typing import Any, cast
 
 from pyarrow import Codec
 
+from vantage.bounds import short
 from vantage.disk.files import whole_folder, write_whole
 from vantage.environment import prepare_process
 from vantage.errors import LostProcess, VantageError, is_installed
@@ -46,6 +48,8 @@ KEPT = 4
 """Folders that a worker keeps; a run of PPO sends a new checkpoint in every iteration."""
 PATIENCE = 10.0
 """Seconds in which a cluster must answer."""
+STARTING = 120.0
+"""Seconds in which its machines must have imported Vantage."""
 GPU_SHARE = 0.1
 """What a policy that acts on a GPU asks of one."""
 
@@ -113,18 +117,27 @@ class Cluster:
     """Plays jobs on a cluster that is connected (`vantage.collect.pool.Pool`)."""
 
     def __init__(self, ray: Any) -> None:
-        """Raises VantageError where the cluster has another version of Vantage, or none."""
+        """Raises VantageError where a machine of the cluster has another version of Vantage, or none."""
         self._ray = ray
         self._sent = dict[tuple[Path, int], tuple[str, Any]]()
         self._far = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD")(_there)
 
-        version = ray.remote(_version).remote()
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        asked = [self._on_node(node["NodeID"], _version).remote() for node in nodes]
         try:
-            there = ray.get(version)
+            found = ray.get(asked, timeout=STARTING)
+        except ray.exceptions.GetTimeoutError as error:
+            raise VantageError(
+                f"the machines of the cluster did not start within {STARTING:g} s; see what `ray status` says"
+            ) from error
         except ray.exceptions.RayError as error:
             raise VantageError(f"the cluster cannot import vantage; install it there ({error})") from error
-        if there != __version__:
-            raise VantageError(f"the cluster has vantage {there} and this machine {__version__}; install one")
+        for node, there in zip(nodes, found, strict=True):
+            if there != __version__:
+                raise VantageError(
+                    f"{node['NodeManagerHostname']}, a machine of the cluster, has vantage {there} and this "
+                    f"one {__version__}; install one"
+                )
 
     def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """`function` of every item, in the order they end.
@@ -180,25 +193,31 @@ class Cluster:
 
     def on_every_node(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function called once on every machine that lives."""
-        affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
-        remote = self._ray.remote(num_cpus=0)(function)
         self._ray.wait(
-            [remote.options(scheduling_strategy=affinity(node, soft=False)).remote(*args) for node in nodes],
+            [self._on_node(node, function).remote(*args) for node in nodes],
             num_returns=len(nodes),
             timeout=PATIENCE,
         )
+
+    def _on_node(self, node: str, function: Callable[..., Any]) -> Any:
+        """A function to be called on a certain machine, whatever else that does."""
+        affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        return self._ray.remote(num_cpus=0, scheduling_strategy=affinity(node, soft=False))(function)
 
     def _hand_out(self, function: Callable[[Any], Any], item: Any) -> Any:
         """A reference to what comes back; the item's folders go along."""
         self._send_modules(item)
         self._send_modules(function)
-        folders = {name: self._send(path) for name, path in _paths(item).items() if name != JOURNAL}
-        digests = {name: digest for name, (digest, _) in folders.items()}
         gpu = GPU_SHARE if str(getattr(item, "device", "cpu")).startswith("cuda") else 0
-        return self._far.options(num_cpus=1, num_gpus=gpu).remote(
-            function, item, digests, *(reference for _, reference in folders.values())
-        )
+        try:
+            folders = {name: self._send(path) for name, path in _paths(item).items() if name != JOURNAL}
+            digests = {name: digest for name, (digest, _) in folders.items()}
+            return self._far.options(num_cpus=1, num_gpus=gpu).remote(
+                function, item, digests, *(reference for _, reference in folders.values())
+            )
+        except self._ray.exceptions.RayError as error:
+            raise self._said(error) from None
 
     def _send_modules(self, value: Any) -> None:
         """Have the user's own modules that a value needs sent along with it."""
@@ -207,14 +226,15 @@ class Cluster:
 
     def _send(self, folder: Path) -> tuple[str, Any]:
         """(digest, reference) of a folder's files, which are put into the cluster's memory once."""
-        files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        changed = max((path.stat().st_mtime_ns for path in folder.rglob("*")), default=0)
-        key = (folder, changed)
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        if not paths:
+            raise VantageError(f"{folder} holds no file, and the machines of the cluster need what was in it")
+
+        # When it was changed is asked first: what is written from here on is sent once more, and never taken
+        # for what was sent.
+        key = (folder, max(path.stat().st_mtime_ns for path in paths))
         if key not in self._sent:
+            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
             while len(self._sent) >= KEPT:
                 del self._sent[next(iter(self._sent))]
             self._sent[key] = (_digest(files), self._ray.put(files))
@@ -239,6 +259,12 @@ class Cluster:
                 f"a job was lost {RETRIES + 1} times with the process or the machine that played it "
                 f"({type(error).__name__}); nothing that was finished is lost: give the same command again "
                 "to go on"
+            )
+        if isinstance(error, lost.RayError):
+            return LostProcess(
+                f"the cluster could not take or play a job ({type(error).__name__}: "
+                f"{short(str(error).strip())}); nothing that was finished is lost: give the same command "
+                "again to go on"
             )
         return error
 
@@ -327,7 +353,9 @@ def _there(
 def _folder_of(digest: str, files: Files) -> Path:
     """The folder of these files in this process's scratch space."""
     folder = _scratch() / digest
-    if not folder.exists():
+    if folder.exists():
+        folder.touch()  # what was used last goes last
+    else:
         kept = sorted(_scratch().glob("*"), key=lambda path: path.stat().st_mtime_ns)
         for old in kept[: max(len(kept) - KEPT + 1, 0)]:
             shutil.rmtree(old)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -15,23 +16,31 @@ from vantage.collect.operators import (
     Rescue,
     begin,
 )
+from vantage.config import is_own
 from vantage.core.images import divides
 from vantage.policies.build import PolicySpec
 from vantage.policies.lerobot.spec import LeRobotPolicy, LeRobotScratch
 from vantage.policies.protocol import Interface
 from vantage.policies.small.flow import FlowConfig
+from vantage.policies.small.gaussian import GaussianConfig
 from vantage.types import VantageError
-from vantage.worlds.own import check_own_world, is_own
+from vantage.worlds.own import check_own_world
 from vantage.worlds.spec import MetaWorldSpec, WorldSpec
 
 
 def check_compatible(
-    policy: PolicySpec, worlds: Sequence[WorldSpec], operators: Iterable[OperatorSpec]
+    policy: PolicySpec,
+    worlds: Sequence[WorldSpec],
+    operators: Iterable[OperatorSpec],
+    noises: Iterable[float | None] = (),
 ) -> None:
     """Check that a policy and operators fit the worlds that they are to act in.
 
-    Raises VantageError where the policy cannot look at a world or act in it, where two worlds differ in what
-    a policy must know, or where an operator does not know a task. Nothing is built but the operators, and
+    `noises`: scales of the noise that the policy is to act from; None: its own.
+
+    Raises VantageError where the policy cannot look at a world or act in it, where it acts from no noise but
+    is told a scale, where two worlds differ in what a policy must know, or where an operator does not know a
+    task. Nothing is built but the operators, and
     worlds of one's own and of gymnasium's, which are tried.
     """
     if not worlds:
@@ -45,12 +54,17 @@ def check_compatible(
                 f"{world.task} stands twice among the worlds, and every start of it would be counted twice; "
                 "name it once"
             )
-        if is_own(world) and world.task in [other.task for other in worlds[:number]]:
+        if is_own(type(cast(object, world))) and world.task in [other.task for other in worlds[:number]]:
             raise VantageError(
                 f"two worlds of the run are called {world.task!r}, whose trials could not be told apart; "
                 "have their task say in what they differ"
             )
     _check_one_robot(worlds)
+    if _is_noiseless(policy) and (scales := [noise for noise in noises if noise is not None]):
+        raise VantageError(
+            f"the policy ({_called(policy)}) does not act from noise, so its scale cannot be {scales[0]:g}; "
+            "leave noise unset"
+        )
     for world in worlds:
         if world.limit < 1:
             raise VantageError(
@@ -60,6 +74,15 @@ def check_compatible(
     for operator in operators:
         for world in worlds:
             _check_operator(operator, world)
+
+
+def _is_noiseless(policy: PolicySpec) -> bool:
+    """Whether a policy is known to act from no noise; of a checkpoint of LeRobot's that is not known here."""
+    return isinstance(policy, GaussianConfig) or (isinstance(policy, LeRobotScratch) and policy.type == "act")
+
+
+def _called(policy: PolicySpec) -> str:
+    return policy.type if isinstance(policy, LeRobotScratch) else type(policy).__name__
 
 
 def _check_one_robot(worlds: Sequence[WorldSpec]) -> None:
@@ -153,7 +176,8 @@ def _check_operator(operator: OperatorSpec, world: WorldSpec) -> None:
         ):
             raise  # all tasks of MetaWorld can be operated, and an operator of one's own says what is wrong
         # Of a world of one's own there is nothing to choose among: the names of all tasks would not help.
-        unknown = f"nobody of Vantage's can do {world.task}, a world of your own" if is_own(world) else error
+        own = is_own(type(cast(object, world)))
+        unknown = f"nobody of Vantage's can do {world.task}, a world of your own" if own else error
         raise VantageError(
             f"{unknown}; an expert of one's own demonstrates with DemonstrateWith "
             "(--demonstrations.operator DemonstrateWith --demonstrations.operator.expert FILE.py:CLASS) and "

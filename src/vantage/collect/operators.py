@@ -329,13 +329,12 @@ def begin(operator: OperatorSpec, task: str, limit: int, rng: np.random.Generato
         raise VantageError(
             f"{name}.extension is {extension!r}; it must be a whole number of control steps, or 0"
         )
-    if not isinstance(begun, Operator):
-        missing = " and no ".join(method for method in ("watch", "act") if not hasattr(begun, method))
+    if missing := [method for method in ("watch", "act") if not hasattr(begun, method)]:
         raise VantageError(
-            f"{name}, when it was called, returned {_SHORT.repr(begun)}, which has no {missing}; "
-            "return an Operator, with watch(phase, t, state) and act(state)"
+            f"{name}, when it was called, returned {_SHORT.repr(begun)}, which has no "
+            f"{' and no '.join(missing)}; return an Operator, with watch(phase, t, state) and act(state)"
         )
-    return begun
+    return cast(Operator, begun)
 
 
 def noticed_by(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union
 
 from vantage.bounds import bounds_in_words, check
 from vantage.commands.names import shown
-from vantage.config import is_protocol
+from vantage.config import is_own, is_protocol
 from vantage.errors import VantageError, own_code
 from vantage.own_classes import check_kept
 
@@ -44,8 +44,6 @@ class Draft:
     """Parts whose settings are typed without the part's name."""
     protocol: type[Any] | None = None
     """What a class of one's own must have to stand here; None: none may."""
-    typed: bool = False
-    """A word has named a class of one's own."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -168,7 +166,7 @@ def build(node: Node) -> Any:
                         "(docs/simulator.md)"
                     )
             values = {name: build(part) for name, part in parts.items()}
-            if not node.typed:
+            if not is_own(kind):
                 return kind(**values)
 
             # What one's own class does not check itself.
@@ -239,7 +237,7 @@ def copied(node: Node) -> Node:
             return Several(members, [typing.cast(Draft, copied(item)) for item in items], protocol)
         case Draft(kind, members, parts, unnamed):
             copies = {name: copied(part) for name, part in parts.items()}
-            return Draft(kind, members, copies, unnamed, node.protocol, node.typed)
+            return Draft(kind, members, copies, unnamed, node.protocol)
 
 
 def title_of(item: Draft) -> Leaf | None:
@@ -267,8 +265,8 @@ def incomplete(node: Node) -> bool:
             return value is MISSING
         case Several(_, items):
             return any(map(incomplete, items))
-        case Draft(_, _, parts):
-            return any(map(incomplete, parts.values()))
+        case Draft(kind, _, parts):
+            return kind is Unchosen or any(map(incomplete, parts.values()))
 
 
 def called(kind: type[Any]) -> str:

@@ -247,9 +247,9 @@ def _truth(words: list[str]) -> bool:
 
 
 def _json(words: list[str]) -> Any:
-    """A number, true, false, null, a list or an object; anything else is a text."""
+    """A number, true, false, null, a list or an object; anything else, NaN and Infinity too, is a text."""
     try:
-        return json.loads(words[0])
+        return json.loads(words[0], parse_constant=str)
     except ValueError:
         return words[0]
 

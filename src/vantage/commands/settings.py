@@ -116,7 +116,6 @@ def _choose(option: str, values: Sequence[str], drafts: Sequence[Draft], words: 
         if node.kind is not kind:
             changed = fresh(kind, node.members, node, node.protocol)
             node.kind, node.parts, node.unnamed = changed.kind, changed.parts, changed.unnamed
-        node.typed = kind not in node.members
 
     said: list[str] = []
     for before, word in zip(("", *words), words, strict=False):
@@ -179,8 +178,6 @@ def _rename(several: Several, names: Sequence[str]) -> None:
         taken = there if kinds.count(kind) == 1 else there[:1]
         by_class[kind] = there[len(taken) :]
         taken = taken or [fresh(kind, several.members, protocol=several.protocol)]
-        for item in taken:
-            item.typed = kind not in several.members
 
         following = names[number + 1] if number + 1 < len(names) and kinds[number + 1] is None else ""
         named = following and (following not in by_name or by_name[following].kind is kind)

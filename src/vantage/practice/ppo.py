@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from vantage.batch import Observation
-from vantage.bounds import Bounds, Count, Decay, NotNegative, Positive, Share, Whole, check
+from vantage.bounds import Bounds, Count, Decay, Positive, Share, Whole, check
 from vantage.core.losses import efficiency_loss, flow_loss
 from vantage.core.schedules import half_cosine
 from vantage.core.self_bc import Standing, Weights
@@ -55,17 +55,17 @@ class PPOFit:
     than on anything else."""
     adapt: Annotated[float, Bounds(least=1)] = 1.2
     """1: the learning rate stays."""
-    std_lr: NotNegative = 1e-3
+    std_lr: Positive = 1e-3
     """Of its log standard deviation."""
     clip: Positive = 0.4
     """epsilon of the surrogate."""
     pull_back: bool = False
     """Hold what is made less likely near its old ratio by a parabola in place of the clip, which lets go
     of it (FPO++)."""
-    kl_stop: float = 1.0
+    kl_stop: Positive = 1.0
     """The policy stops learning in an iteration where its divergence from the one that played passes this, in
     nats per chunk: big steps at first ..."""
-    kl_end: float = 0.1
+    kl_end: Positive = 0.1
     """... and small ones at the end of practice, along half a cosine."""
     grad_clip: Positive = 0.5
     critic_lr: Positive = 1e-3
@@ -91,9 +91,9 @@ class PPOFit:
     def __post_init__(self) -> None:
         """Raise `VantageError` for settings that cannot learn."""
         check(self)
-        if not 0 < self.kl_end <= self.kl_stop:
+        if self.kl_end > self.kl_stop:
             raise VantageError(
-                f"fit.kl_stop ({self.kl_stop:g}) must be above 0 and fit.kl_end ({self.kl_end:g}) at most it"
+                f"fit.kl_end is {self.kl_end:g}; it must be at most fit.kl_stop, which is {self.kl_stop:g}"
             )
 
     def kl_limit(self, progress: float) -> float:

@@ -7,7 +7,7 @@ from vantage.core.self_bc import NoSelfBC
 from vantage.learn.optim import OptimConfig
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.small.gaussian import GaussianConfig
-from vantage.policies.small.stochastic_flow import FlowSDEConfig
+from vantage.policies.small.stochastic_flow import NoisyFlowConfig
 from vantage.practice.ppo import PPOFit
 from vantage.practice.settings import Checks, Play, Practice
 from vantage.stages.fit_policy import PolicyFit
@@ -57,11 +57,10 @@ def metaworld_mt50_ppo_state() -> ChunkedPPORun:
 
 
 def metaworld_mt10_ppo_flow() -> ChunkedPPORun:
-    """The same from true state with a flow-matching policy, whose ratio comes from a stochastic sampler
-    (Flow-SDE)."""
-    return replace(
-        metaworld_mt10_ppo_state(), policy=FlowSDEConfig(net=NetConfig(sight=TrueState(), chunk=5, execute=5))
-    )
+    """The same from true state with a flow-matching policy, which explores by noise on the chunk that its
+    flow ends in, as wide as the Gaussian's."""
+    net = NetConfig(sight=TrueState(), chunk=5, execute=5)
+    return replace(metaworld_mt10_ppo_state(), policy=NoisyFlowConfig(net=net, log_std=-1.2, correlation=0.5))
 
 
 def metaworld_mt10_ppo() -> ChunkedPPORun:

@@ -12,7 +12,7 @@ from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.core.self_bc import ConstantBC, GradientBC, NoSelfBC, RampBC, SelfBCRule, SuccessBC
 from vantage.core.surrogate import Discount, Potential, StepCost
 from vantage.policies.small.gaussian import GaussianConfig
-from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
 from vantage.practice.ppo import PPOFit
 from vantage.practice.settings import Checks, OperatorLead, Play, ReplayedLead
 from vantage.recipes.metaworld_ppo import (
@@ -109,8 +109,12 @@ def prices() -> dict[str, ChunkedPPORun]:
 
 
 def policies() -> dict[str, ChunkedPPORun]:
-    """Flow-matching policies in place of the Gaussian one. The supervised policy of FPO++ is FPO's."""
-    net = gaussian(USUAL).net
+    """Flow-matching policies in place of the Gaussian one. The supervised policy of FPO++ is FPO's; the noisy
+    flow explores by the Gaussian's own noise."""
+    usual = gaussian(USUAL)
+    net = usual.net
+    noisy = NoisyFlowConfig(net=net, log_std=usual.log_std, correlation=usual.correlation)
+    behind = alone(replace(USUAL, policy=noisy))
     sde = alone(replace(USUAL, policy=FlowSDEConfig(net=net)))
     fpo = alone(replace(USUAL, policy=FPOConfig(net=net, per_draw=False)))
     plus = fitting(
@@ -123,6 +127,8 @@ def policies() -> dict[str, ChunkedPPORun]:
         "FPO: SFT, 10 demos": steps(fpo, 0),
         "FPO: 10 demos, PPO alone": steps(fpo, HALF),
         "FPO++: 10 demos, PPO alone": steps(plus, HALF),
+        "Noisy flow: SFT, 10 demos": steps(behind, 0),
+        "Noisy flow: 10 demos, PPO alone": steps(behind, HALF),
     }
 
 
@@ -189,6 +195,8 @@ CONTRASTS = (
     ("10 demos, PPO alone", "SFT, 10 demos"),
     ("10 demos, PPO alone", "SFT, 100 demos"),
     ("3 demos, + constant", "SFT, 3 demos"),
+    ("Noisy flow: 10 demos, PPO alone", "Noisy flow: SFT, 10 demos"),
+    ("Noisy flow: 10 demos, PPO alone", "10 demos, PPO alone"),
     ("3 demos, 1 M steps, operator's lead", "3 demos, 1 M steps"),
     ("10 demos, 2 M steps", "10 demos, 2 M steps, PPO alone"),
     ("10 demos, h = 3, 2 M steps, PPO alone", "10 demos, 2 M steps, PPO alone"),

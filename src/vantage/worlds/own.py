@@ -10,17 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from vantage.config import name_of
+from vantage.config import is_own
 from vantage.errors import VantageError, own_code
 from vantage.worlds.protocol import World, WorldInputs
 from vantage.worlds.spec import WorldSpec
 
 _SHORT = reprlib.Repr(maxstring=80, maxother=80)
-
-
-def is_own(spec: WorldSpec) -> bool:
-    """Whether a world is of a class from outside Vantage."""
-    return ":" in name_of(type(spec))
+_WORLD = frozenset[str](cast(Any, World).__protocol_attrs__)
+"""What a world must have."""
 
 
 def check_own_world(spec: WorldSpec) -> None:
@@ -30,7 +27,7 @@ def check_own_world(spec: WorldSpec) -> None:
     number of another kind, an array of another shape than `inputs` says, or a start that depends on what was
     played before.
     """
-    if not is_own(spec):
+    if not is_own(type(spec)):
         return
     name = type(spec).__name__
     try:
@@ -71,13 +68,13 @@ def _try(spec: Any) -> None:
     name = type(spec).__name__
     with own_code(name):
         world = cast(object, spec())
-    if not isinstance(world, World):
-        wanted = sorted(cast(Any, World).__protocol_attrs__)
-        missing = " and no ".join(part for part in wanted if not hasattr(world, part))
+        missing = [part for part in sorted(_WORLD) if not hasattr(world, part)]
+    if missing:
         raise VantageError(
-            f"{name}, when it was called, returned {_SHORT.repr(world)}, which has no {missing}; return a "
-            "World (vantage.worlds.protocol)"
+            f"{name}, when it was called, returned {_SHORT.repr(world)}, which has no "
+            f"{' and no '.join(missing)}; return a World (vantage.worlds.protocol)"
         )
+    world = cast(World, world)
 
     with own_code(f"a first try of the world of {name}"):
         try:

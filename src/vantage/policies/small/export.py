@@ -86,7 +86,7 @@ def export(policy: SmallFlow | GaussianPolicy, out: Path, image_size: int = 96) 
         "gaussian": isinstance(policy, GaussianPolicy),
     }
     if isinstance(policy, SmallFlow):
-        config |= {"euler_steps": policy.euler_steps, "noise": policy.noise}
+        config |= {"euler_steps": policy.config.euler_steps, "noise": policy.config.noise}
     if isinstance(policy, FlowPolicy):
         config["relative"] = list(policy.config.relative)
     device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}

@@ -1,7 +1,9 @@
 """The flow-matching policy: trained by Eq. 1, acts by carrying noise to a chunk in a few Euler steps."""
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -44,13 +46,33 @@ class FlowConfig:
             )
 
 
-class SmallFlow(SmallPolicy):
+@runtime_checkable
+class SamplerConfig(Protocol):
+    """What the settings of every flow say."""
+
+    @property
+    def net(self) -> NetConfig:
+        """The network."""
+        ...
+
+    @property
+    def euler_steps(self) -> int:
+        """Of the deployed sampler."""
+        ...
+
+    @property
+    def noise(self) -> float:
+        """Scale of the noise that the deployed sampler begins with."""
+        ...
+
+
+class SmallFlow[C: SamplerConfig](SmallPolicy):
     """What every flow on the small network shares: the supervised loss and the deployed sampler."""
 
-    def __init__(self, config: object, net: NetConfig, seed: int, *, euler_steps: int, noise: float) -> None:
-        """Random weights, a pure function of `seed`. `euler_steps` and `noise`: of the deployed sampler."""
-        super().__init__(config, net, seed, flow=True)
-        self.euler_steps, self.noise = euler_steps, noise
+    def __init__(self, config: C, seed: int = 0) -> None:
+        """Random weights, a pure function of `seed`."""
+        super().__init__(config, config.net, seed, flow=True)
+        self.config = config
 
     def draw(self, batch_size: int, generator: torch.Generator) -> Draw:
         """Standard normal noise [B, H, A] and stratified times."""
@@ -68,13 +90,20 @@ class SmallFlow(SmallPolicy):
     @torch.no_grad()
     def act(self, observation: Observation, generator: torch.Generator) -> Float[Tensor, "B H A"]:
         """A chunk in the world's units, from noise of `generator`."""
-        features = self.backbone(observation)
-        noise = self.noise * torch.randn(len(features), self.chunk, self.action_dim, generator=generator)
+        drawn = torch.randn(len(observation), self.chunk, self.action_dim, generator=generator)
+        return self.in_units(self.end(observation, self.config.noise * drawn), observation)
 
-        chunk = integrate_euler(
-            lambda x, t: self.head(features, x, t), noise.to(features.device), self.euler_steps
-        )
-        return self.in_units(chunk, observation)
+    def end(self, observation: Observation, start: Float[Tensor, "B H A"]) -> Float[Tensor, "B H A"]:
+        """Where the Euler steps lead from noise, in standardised action units, with gradient."""
+        features = self.backbone(observation)
+        start = start.to(features.device)
+        return integrate_euler(lambda x, t: self.head(features, x, t), start, self.config.euler_steps)
+
+    def with_noise(self, scale: float) -> "SmallFlow[C]":
+        """The same policy, acting from noise of another scale; 0 is zero-noise inference."""
+        other = copy.deepcopy(self)
+        other.config = other.settings = replace(cast(Any, self.config), noise=scale)
+        return other
 
     def standardised(
         self, actions: Float[Tensor, "B H A"], observation: Observation
@@ -87,15 +116,14 @@ class SmallFlow(SmallPolicy):
         return self.actions.inverse(chunk)
 
 
-class FlowPolicy(SmallFlow):
+class FlowPolicy(SmallFlow[FlowConfig]):
     """The small VLA (or its true-state form) with a flow-matching head."""
 
     _relative: Tensor
 
     def __init__(self, config: FlowConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
-        self.config = config
+        super().__init__(config, seed)
         relative = torch.zeros(self.action_dim)
         relative[list(config.relative)] = 1.0
         self.register_buffer("_relative", relative, persistent=False)
@@ -148,12 +176,6 @@ class FlowPolicy(SmallFlow):
         known = min(self.net.state_dim, self.action_dim)
         here = nn.functional.pad(observation.state[:, :known], (0, self.action_dim - known))
         return (self._relative * here)[:, None]
-
-    def with_noise(self, scale: float) -> "FlowPolicy":
-        """The same policy, acting from noise of another scale; 0 is zero-noise inference."""
-        other = FlowPolicy(replace(self.config, noise=scale))
-        other.load_state_dict(self.state_dict())
-        return other.to(self.device)
 
     @classmethod
     def load(cls, folder: Path) -> "FlowPolicy":

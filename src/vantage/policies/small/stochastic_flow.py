@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vantage.batch import Observation
 from vantage.bounds import Count, Decay, NotNegative, Passes, Positive, check
-from vantage.core.flow import integrate_euler, path_point
+from vantage.core.flow import path_point
 from vantage.core.noise import chunk_log_prob, correlate
 from vantage.nets.vla import NetConfig
 from vantage.policies.protocol import StochasticPolicy
@@ -50,7 +50,7 @@ class NoisyFlowConfig:
         check(self)
 
 
-class NoisyFlowPolicy(SmallFlow, StochasticPolicy):
+class NoisyFlowPolicy(SmallFlow[NoisyFlowConfig], StochasticPolicy):
     """The path: x_0, in standardised units, and the chunk, in the world's.
 
     x_0 is drawn without looking at the state, so that log N(chunk; end of the flow from x_0, Sigma) is the
@@ -59,9 +59,8 @@ class NoisyFlowPolicy(SmallFlow, StochasticPolicy):
 
     def __init__(self, config: NoisyFlowConfig, seed: int = 0) -> None:
         """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
+        super().__init__(config, seed)
         self.log_std = nn.Parameter(torch.full((config.net.action_dim,), config.log_std))
-        self.config = config
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "2 H A"]:
         """x_0 and the noise on the chunk, standard normal."""
@@ -72,7 +71,7 @@ class NoisyFlowPolicy(SmallFlow, StochasticPolicy):
         """x_0, and the chunk in the world's units: the end of the flow + std * correlated noise."""
         start = self.config.start * noise[:, 0]
         spread = self.log_std.exp() * correlate(noise[:, 1], self.config.correlation)
-        return torch.stack([start, self._end(observation, start) + spread], dim=1)
+        return torch.stack([start, self.actions.inverse(self.end(observation, start)) + spread], dim=1)
 
     def chunk_of(self, path: Float[Tensor, "B 2 H A"]) -> Float[Tensor, "B H A"]:
         """The end of the path."""
@@ -82,14 +81,8 @@ class NoisyFlowPolicy(SmallFlow, StochasticPolicy):
         self, observation: Observation, path: Float[Tensor, "B 2 H A"], executed: Bool[Tensor, "B H"]
     ) -> Float[Tensor, "B 1"]:
         """log N(chunk; end of the flow from x_0, Sigma) of the executed steps."""
-        error = path[:, 1] - self._end(observation, path[:, 0])
+        error = path[:, 1] - self.actions.inverse(self.end(observation, path[:, 0]))
         return chunk_log_prob(error, self.log_std, self.config.correlation, executed)
-
-    def _end(self, observation: Observation, start: Float[Tensor, "B H A"]) -> Float[Tensor, "B H A"]:
-        """Where the Euler steps lead from x_0, in the world's units, with gradient."""
-        features = self.backbone(observation)
-        end = integrate_euler(lambda x, t: self.head(features, x, t), start, self.euler_steps)
-        return self.actions.inverse(end)
 
     @classmethod
     def load(cls, folder: Path) -> "NoisyFlowPolicy":
@@ -120,18 +113,13 @@ class FlowSDEConfig:
         check(self)
 
 
-class FlowSDEPolicy(SmallFlow, StochasticPolicy):
+class FlowSDEPolicy(SmallFlow[FlowSDEConfig], StochasticPolicy):
     """The path: P = K + 1 points from noise to chunk.
 
     dx = [v + sigma_t^2 / 2 score] dt + sigma_t dW keeps the marginals of the flow, with score = (t v - x) /
     (1 - t) for Gaussian noise. With sigma_t = a sqrt(1 - t) the drift is v + a^2 / 2 (t v - x): finite at
-    both ends. a = 0: the deterministic flow.
+    both ends. As a goes to 0 it becomes the deterministic flow.
     """
-
-    def __init__(self, config: FlowSDEConfig, seed: int = 0) -> None:
-        """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
-        self.config = config
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "P H A"]:
         """x_0 and the noise of every step, standard normal."""
@@ -208,18 +196,13 @@ class FPOConfig:
         check(self)
 
 
-class FPOPolicy(SmallFlow, StochasticPolicy):
+class FPOPolicy(SmallFlow[FPOConfig], StochasticPolicy):
     """The path is the chunk and the noises that its loss is estimated with.
 
     log-ratio_m = L_m,old - L_m,new with L_m = sum_executed 1/2 |v(x_tm) - (a - e_m)|^2, on the stratified
     times t_m = (m + 1/2) / draws; or one log-ratio, their mean. Where nothing has been learned yet both have
     the same gradient.
     """
-
-    def __init__(self, config: FPOConfig, seed: int = 0) -> None:
-        """Random weights, a pure function of `seed`."""
-        super().__init__(config, config.net, seed, euler_steps=config.euler_steps, noise=config.noise)
-        self.config = config
 
     def exploration(self, generator: torch.Generator) -> Float[Tensor, "P H A"]:
         """x_0 and the noises of the estimate, standard normal."""
@@ -228,9 +211,7 @@ class FPOPolicy(SmallFlow, StochasticPolicy):
     @torch.no_grad()
     def explore(self, observation: Observation, noise: Float[Tensor, "B P H A"]) -> Float[Tensor, "B P H A"]:
         """The chunk in standardised units, then the noises."""
-        features = self.backbone(observation)
-        start, steps = self.config.start * noise[:, 0], self.config.euler_steps
-        chunk = integrate_euler(lambda x, t: self.head(features, x, t), start, steps)
+        chunk = self.end(observation, self.config.start * noise[:, 0])
         return torch.cat([chunk[:, None], noise[:, 1:]], dim=1)
 
     def chunk_of(self, path: Float[Tensor, "B P H A"]) -> Float[Tensor, "B H A"]:
