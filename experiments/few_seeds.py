@@ -65,11 +65,9 @@ def by_task(results: Results, pairs: Iterable[tuple[str, str]], tasks: Sequence[
     chosen = tasks or [task.name for task in study.tasks]
     head = ("pair", *chosen) if tasks else ("pair", "all", *chosen)
 
+    parts = [*(() if tasks else (trials,)), *(on_task(results, task) for task in chosen)]
     rows: list[tuple[str, ...]] = []
     for ours, theirs in pairs:
-        parts = [on_task(results, task) for task in chosen]
-        if not tasks:
-            parts = [trials, *parts]
         compared = [difference(part, ours, theirs) for part in parts]
         if any(one is not None for one in compared):
             cells = ("–" if one is None else span(one, signed=True) for one in compared)

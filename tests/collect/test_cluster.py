@@ -125,7 +125,7 @@ def test_what_ray_says_is_a_sentence(machines: Machines, monkeypatch: pytest.Mon
         raise ray.exceptions.ObjectStoreFullError("no room for 3 GB")
 
     with open_pool(Ray(machines.address)) as pool:
-        monkeypatch.setattr(pool, "_send", full)
+        monkeypatch.setattr("vantage.collect.cluster.Cluster._send", full)
         monkeypatch.setattr("vantage.collect.cluster._paths", lambda item: {"actor": Path("here")})
         with pytest.raises(LostProcess, match=r"could not take .* \(ObjectStoreFullError: .*no room"):
             list(pool.each(divide, [1]))

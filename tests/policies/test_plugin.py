@@ -21,9 +21,11 @@ from vantage.cli import dispatch
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
+from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
+from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
 from vantage.types import VantageError
 
 
@@ -148,6 +150,29 @@ def test_a_flow_of_relative_actions_is_exported_and_acts_in_lerobot(tmp_path: Pa
     statistics = {"action": {"mean": np.zeros(3), "std": np.ones(3)}}
     with pytest.raises(VantageError, match="nothing of relative actions; train them by `vantage finetune`"):
         plugin.VantageSmallPolicy(stock.config, dataset_stats=statistics)
+
+
+@pytest.mark.parametrize("kind", [NoisyFlowConfig, FlowSDEConfig, FPOConfig])
+def test_a_flow_that_practised_is_exported_as_it_is_deployed(
+    kind: type[NoisyFlowConfig | FlowSDEConfig | FPOConfig], tmp_path: Path
+) -> None:
+    """Without what is trained by practice alone, and acting from no noise, bit for bit."""
+    import lerobot_policy_vantage.modeling_vantage_small as plugin
+
+    net = NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32)
+    ours = build_policy(kind(net=net), seed=1)
+    ours.save(tmp_path / "5-actor")
+    dispatch(["export", str(tmp_path / "5-actor"), "--out", str(tmp_path / "small")])
+
+    state, truth = torch.randn(5, 4), torch.randn(5, 7)
+    seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
+    chunk = ours.act(seen, torch.Generator())
+    again = load_policy(tmp_path / "small").act(seen, torch.Generator())
+    torch.testing.assert_close(again, chunk, rtol=0, atol=0)
+    stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
+    batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}
+    for step in (0, 1):
+        torch.testing.assert_close(stock.select_action(batch), chunk[:, step], rtol=0, atol=0)
 
 
 def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path) -> None:

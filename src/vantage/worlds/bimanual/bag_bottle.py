@@ -52,7 +52,6 @@ class BagBottle(BimanualWorld):
         self._creases = [model.joint(name).qposadr[0] for name in CREASES]
         self._lip = frozenset((model.geom("lip").id, model.geom("front").id))
         self._neck = frozenset((model.geom("neck").id,))
-        self._grippers = [model.body(f"{side}/gripper_link").id for side in ("left", "right")]
         self._bag_body, self._bottle_body = model.body("bag").id, model.body("bottle").id
 
     def _objects(self) -> str:
@@ -163,4 +162,4 @@ class BagBottle(BimanualWorld):
         if not inside:
             return False
         mouth = data.xpos[self._bag_body] + bag_axes @ np.array([0.0, 0.0, HEIGHT + FLOOR])
-        return all(np.linalg.norm(data.xpos[gripper] - mouth) > 0.19 for gripper in self._grippers)
+        return all(np.linalg.norm(data.xpos[gripper] - mouth) > 0.19 for gripper in self._links)

@@ -4,9 +4,9 @@ true state ──view──> a task's own View, beside what the arms are at (`Ar
 View ──goals──> for each gripper: where to, how wide, how delicate (the task's plan)
 goals ──Hand──> human-like steps ──Kinematics──> joint targets
 
-A plan says a goal for every state, so it can be entered anywhere. Memory is kept of two things: a grasp that
-closed on nothing opens before it is tried again, and an arm that was found twisted is brought to order before
-it goes on.
+A plan says a goal for every state, so it can be entered anywhere. Memory is kept of little: a grasp that
+closed on nothing opens before it is tried again, an arm that was found twisted is brought to order before it
+goes on, a demonstrator's stray is ended, and a hand's pauses and tremor last (`Hand`).
 """
 
 from abc import ABC, abstractmethod

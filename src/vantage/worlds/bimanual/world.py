@@ -27,7 +27,7 @@ bottle squeezed between an arm and the table diverged."""
 FPS: Final = 25
 ARM: Final = 7
 """Actions of one arm: six joints and a gripper."""
-SPEED: Final = np.array(([2.5] * 6 + [2.5]) * 2)
+SPEED: Final = np.full(2 * ARM, 2.5)
 """Fastest that a target may move: radians a second; the gripper from shut to open in 0.4 s."""
 SETTLED_STEPS: Final = 10
 """Control steps for which a task's final state must last before it counts."""
