@@ -1058,6 +1058,32 @@ POLICY_MUTANTS = (
         chunks_run_into_the_next_episode=("rows[rows + step <= ends]", "rows[rows + step < len(actions)]"),
     ),
     *_in(
+        "policies/small/stochastic_flow.py",
+        "tests/policies/test_stochastic_flow.py",
+        noisy_flow_begins_elsewhere=("start = self.config.start * noise[:, 0]", "start = noise[:, 0]"),
+        ratio_of_another_flow=("self.end(observation, path[:, 0])", "self.end(observation, 0 * path[:, 0])"),
+        noise_without_its_drift=("0.5 * self.config.level**2 * (t", "0.0 * (t"),
+        noise_that_does_not_fade=("math.sqrt((1 - k / steps) / steps)", "math.sqrt(1 / steps)"),
+    ),
+    *_in(
+        "collect/cluster.py",
+        "tests/collect/test_cluster.py",
+        any_version_will_do=("if there != __version__:", "if False:"),
+        checkpoints_read_for_every_job=("if key not in self._sent:", "if True:"),
+    ),
+    *_in(
+        "commands/drafts.py",
+        "tests/commands/test_own_operators.py",
+        own_classes_of_recipes_unchecked=("if not is_own(kind):", "if True:"),
+    ),
+    *_in(
+        "worlds/own.py",
+        "tests/commands/test_own_worlds.py",
+        any_thing_is_a_world=("    if missing:", "    if False:"),
+        starts_may_differ=("if not np.array_equal(start, _started(world, spec, name)):", "if False:"),
+        any_success_will_do=("if not isinstance(success, bool | np.bool_):", "if False:"),
+    ),
+    *_in(
         "study/places.py",
         "tests/study/test_study_on_a_cluster.py",
         cells_go_anywhere=('self._node.get(parent, "")', '""'),
