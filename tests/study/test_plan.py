@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne
-from vantage.commands.studies import find_study
+from vantage.commands.studies import find_study, start_study
 from vantage.core.weights import HABC
 from vantage.recipes import STUDIES
 from vantage.stages.fit_policy import PolicyFit
@@ -149,6 +149,17 @@ def test_tasks_of_other_sizes_have_policies_of_their_own() -> None:
             run.check_compatible()
     narrow = replace(plan.tasks[0], policy=None)
     assert plan.settings(plan.arm("habc"), narrow, 0).policy == plan.base.policy
+
+
+def test_what_does_not_fit_is_said_with_the_options_of_a_study(tmp_path: Path) -> None:
+    plan = study()
+    narrow = replace(plan.base.policy, net=replace(plan.base.policy.net, action_dim=7))
+    plan = replace(plan, base=replace(plan.base, policy=narrow))
+    with pytest.raises(
+        VantageError, match=r"7 dimensions of action.* give --base\.policy\.net\.action-dim 4$"
+    ):
+        start_study(plan, tmp_path / "work", tmp_path / "rows", seeds=1)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_task_may_say_how_its_supervised_policy_is_trained() -> None:

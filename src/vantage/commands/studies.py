@@ -1,7 +1,8 @@
 """A study's name in: its cells run, one of them run again, or its tables and figures drawn."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,25 @@ def start_study(
         raise VantageError(f"a study of {seeds} seeds has nothing to run; say --seeds 1 or more")
     for arm in [study.arm(name) for name in arms] or study.arms:
         for task in [study.task(name) for name in tasks] or study.tasks:
-            study.settings(arm, task, first_seed).check_compatible()
+            with _options_of_a_study():
+                study.settings(arm, task, first_seed).check_compatible()
 
     check_writable(out, folder=True)
     check_writable(results, folder=True)
     numbers, places = range(first_seed, first_seed + seeds), processes(workers)
     with working_in(out), Results.alone(results, study) as stored:
         run_study(study, stored, out, seeds=numbers, workers=places, arms=arms, tasks=tasks)
+
+
+@contextmanager
+def _options_of_a_study() -> Generator[None]:
+    """What a run is refused for is said with the options of `vantage run`; those of a study stand behind
+    `--base`."""
+    try:
+        yield
+    except VantageError as error:
+        said = re.sub(r"--(?=(?:policy|demonstrations|rollouts|evaluation)[.\s])", "--base.", str(error))
+        raise VantageError(said) from error
 
 
 def working_in(work: Path) -> AbstractContextManager[None]:

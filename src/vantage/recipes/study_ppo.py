@@ -223,6 +223,8 @@ VIEW = PracticeView(
         Shown(arm="10 demos, PPO alone", words="0.5 M environment steps"),
         Shown(arm="10 demos, 2 M steps, PPO alone", words="2 M environment steps"),
         Shown(arm=LONGEST, words="11 M environment steps"),
+        Shown(arm="Noisy flow: SFT, 10 demos", words="a flow, supervised"),
+        Shown(arm="Noisy flow: 10 demos, PPO alone", words="a flow, 0.5 M environment steps"),
     ),
     curves=(
         Curves(
