@@ -256,7 +256,7 @@ VIEW = PracticeView(
 def study_mt10_ppo() -> Study:
     """Chunked PPO on MT10: demonstrations, chunks, self-cloning, prices of time, flows, pixels.
 
-    The stored cells took eleven hours of one core.
+    The stored cells took eleven and a half hours of one core.
     """
     groups = (ablation(), prices(), policies(), longer(), weak_starts(), from_pixels())
     return Study(
