@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from lerobot.policies.pretrained import PreTrainedPolicy
 from safetensors.torch import save_file
 from test_documented_commands import LINES, RUN_WHOLE
 
@@ -23,6 +24,7 @@ from vantage.disk.tables import read_parquet
 from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.build import build_policy
 from vantage.policies.load import load_policy
+from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.policies.small.gaussian import GaussianConfig, GaussianPolicy
 from vantage.policies.small.stochastic_flow import FlowSDEConfig, FPOConfig, NoisyFlowConfig
@@ -125,27 +127,39 @@ def test_lerobot_reads_our_viability_as_progress(recorded: Path, tmp_path: Path)
     assert weights.isfinite().all()
 
 
-def test_a_flow_of_relative_actions_is_exported_and_acts_in_lerobot(tmp_path: Path) -> None:
-    """From where the robot is, bit for bit; lerobot-train has no statistics to begin one with."""
+EXPORTED = NetConfig(
+    sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32
+)
+
+
+def acts_when_exported(ours: Policy, folder: Path) -> PreTrainedPolicy:
+    """The policy as LeRobot reads it, once what is exported acts as the policy does, bit for bit."""
     import lerobot_policy_vantage.modeling_vantage_small as plugin
 
-    net = NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32)
-    ours = FlowPolicy(FlowConfig(net=net, noise=0.0, relative=(0, 2)), seed=1)
-    rng = np.random.default_rng(0)
-    states, actions, truths = (rng.normal(size=(50, dim)).astype(np.float32) for dim in (4, 3, 7))
-    ours.fit_normaliser(states, actions, truths)
-    ours.save(tmp_path / "5-actor")
-    dispatch(["export", str(tmp_path / "5-actor"), "--out", str(tmp_path / "small")])
-
+    ours.save(folder / "5-actor")
+    dispatch(["export", str(folder / "5-actor"), "--out", str(folder / "small")])
     state, truth = torch.randn(5, 4), torch.randn(5, 7)
     seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
     chunk = ours.act(seen, torch.Generator())
-    again = load_policy(tmp_path / "small").act(seen, torch.Generator())
+    again = load_policy(folder / "small").act(seen, torch.Generator())
     torch.testing.assert_close(again, chunk, rtol=0, atol=0)
-    stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
+
+    stock = plugin.VantageSmallPolicy.from_pretrained(folder / "small").eval()
     batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}
     for step in (0, 1):
         torch.testing.assert_close(stock.select_action(batch), chunk[:, step], rtol=0, atol=0)
+    return stock
+
+
+def test_a_flow_of_relative_actions_is_exported_and_acts_in_lerobot(tmp_path: Path) -> None:
+    """From where the robot is; lerobot-train has no statistics to begin one with."""
+    import lerobot_policy_vantage.modeling_vantage_small as plugin
+
+    ours = FlowPolicy(FlowConfig(net=EXPORTED, noise=0.0, relative=(0, 2)), seed=1)
+    rng = np.random.default_rng(0)
+    states, actions, truths = (rng.normal(size=(50, dim)).astype(np.float32) for dim in (4, 3, 7))
+    ours.fit_normaliser(states, actions, truths)
+    stock = acts_when_exported(ours, tmp_path)
 
     statistics = {"action": {"mean": np.zeros(3), "std": np.ones(3)}}
     with pytest.raises(VantageError, match="nothing of relative actions; train them by `vantage finetune`"):
@@ -156,39 +170,14 @@ def test_a_flow_of_relative_actions_is_exported_and_acts_in_lerobot(tmp_path: Pa
 def test_a_flow_that_practised_is_exported_as_it_is_deployed(
     kind: type[NoisyFlowConfig | FlowSDEConfig | FPOConfig], tmp_path: Path
 ) -> None:
-    """Without what is trained by practice alone, and acting from no noise, bit for bit."""
-    import lerobot_policy_vantage.modeling_vantage_small as plugin
-
-    net = NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32)
-    ours = build_policy(kind(net=net), seed=1)
-    ours.save(tmp_path / "5-actor")
-    dispatch(["export", str(tmp_path / "5-actor"), "--out", str(tmp_path / "small")])
-
-    state, truth = torch.randn(5, 4), torch.randn(5, 7)
-    seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
-    chunk = ours.act(seen, torch.Generator())
-    again = load_policy(tmp_path / "small").act(seen, torch.Generator())
-    torch.testing.assert_close(again, chunk, rtol=0, atol=0)
-    stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
-    batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}
-    for step in (0, 1):
-        torch.testing.assert_close(stock.select_action(batch), chunk[:, step], rtol=0, atol=0)
+    """Without what is trained by practice alone, and acting from no noise."""
+    acts_when_exported(build_policy(kind(net=EXPORTED), seed=1), tmp_path)
 
 
 def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path) -> None:
-    """As policies of chunked PPO are, bit for bit; trained on, it learns the squared distance of the mean."""
-    import lerobot_policy_vantage.modeling_vantage_small as plugin
-
-    net = NetConfig(sight=TrueState(dim=7, width=16), state_dim=4, action_dim=3, chunk=4, execute=2, width=32)
-    ours = GaussianPolicy(GaussianConfig(net=net), seed=1)
-    ours.save(tmp_path / "5-actor")
-    dispatch(["export", str(tmp_path / "5-actor"), "--out", str(tmp_path / "small")])
-    state, truth = torch.randn(5, 4), torch.randn(5, 7)
-    seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
-    mean = ours.act(seen, torch.Generator())
-    torch.testing.assert_close(
-        load_policy(tmp_path / "small").act(seen, torch.Generator()), mean, rtol=0, atol=0
-    )
+    """As policies of chunked PPO are; trained on, it learns the squared distance of the mean."""
+    ours = GaussianPolicy(GaussianConfig(net=EXPORTED), seed=1)
+    stock = acts_when_exported(ours, tmp_path)
 
     shutil.copytree(tmp_path / "small", tmp_path / "damaged")
     weights = tmp_path / "damaged" / "model.safetensors"
@@ -199,16 +188,16 @@ def test_a_gaussian_is_exported_and_acts_in_lerobot_with_its_mean(tmp_path: Path
     with pytest.raises(VantageError, match="is damaged"):
         load_policy(tmp_path / "damaged")
 
-    stock = plugin.VantageSmallPolicy.from_pretrained(tmp_path / "small").eval()
+    state, truth = torch.randn(5, 4), torch.randn(5, 7)
+    seen = Observation(images={}, state=state, environment_state=truth, prompts=("push it",) * 5)
     batch = {"observation.state": state, "observation.environment_state": truth, "task": ["push it"] * 5}
-    for step in (0, 1):
-        torch.testing.assert_close(stock.select_action(batch), mean[:, step], rtol=0, atol=0)
+    mean = ours.act(seen, torch.Generator())
     action = torch.randn(5, 4, 3)
     loss, _ = stock.forward(batch | {"action": action}, reduction="none")
     scale = ours.actions.std
     torch.testing.assert_close(loss, ((mean - action) / scale).square().mean((1, 2)))
 
-    GaussianPolicy(GaussianConfig(net=net, mean_only=False)).save(tmp_path / "sampled")
+    GaussianPolicy(GaussianConfig(net=EXPORTED, mean_only=False)).save(tmp_path / "sampled")
     with pytest.raises(VantageError, match="acts with samples of its Gaussian, and only the mean"):
         dispatch(["export", str(tmp_path / "sampled"), "--out", str(tmp_path / "other")])
     assert not (tmp_path / "other").exists()

@@ -159,6 +159,9 @@ def test_what_does_not_fit_is_said_with_the_options_of_a_study(tmp_path: Path) -
         VantageError, match=r"7 dimensions of action.* give --base\.policy\.net\.action-dim 4$"
     ):
         start_study(plan, tmp_path / "work", tmp_path / "rows", seeds=1)
+    own = replace(plan, tasks=(replace(plan.tasks[0], policy=narrow),))
+    with pytest.raises(VantageError, match=rf" --tasks\.{plan.tasks[0].name}\.policy\.net\.action-dim 4$"):
+        start_study(own, tmp_path / "work", tmp_path / "rows", seeds=1)
     assert not any(tmp_path.iterdir())
 
 

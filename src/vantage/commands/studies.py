@@ -17,7 +17,7 @@ from vantage.progress import console
 from vantage.recipes import STUDIES
 from vantage.study.cells import Cell, forget, run_cell
 from vantage.study.measure import Table
-from vantage.study.plan import Gathered, Study
+from vantage.study.plan import Gathered, Study, StudyTask, Suite
 from vantage.study.rows import Results
 from vantage.study.run import run_study
 from vantage.types import VantageError
@@ -55,7 +55,7 @@ def start_study(
         raise VantageError(f"a study of {seeds} seeds has nothing to run; say --seeds 1 or more")
     for arm in [study.arm(name) for name in arms] or study.arms:
         for task in [study.task(name) for name in tasks] or study.tasks:
-            with _options_of_a_study():
+            with _options_of_a_study(task):
                 study.settings(arm, task, first_seed).check_compatible()
 
     check_writable(out, folder=True)
@@ -66,13 +66,15 @@ def start_study(
 
 
 @contextmanager
-def _options_of_a_study() -> Generator[None]:
+def _options_of_a_study(task: StudyTask | Suite) -> Generator[None]:
     """What a run is refused for is said with the options of `vantage run`; those of a study stand behind
-    `--base`."""
+    `--base`, and a task's own policy behind the task."""
+    own = isinstance(task, StudyTask) and task.policy is not None
     try:
         yield
     except VantageError as error:
-        said = re.sub(r"--(?=(?:policy|demonstrations|rollouts|evaluation)[.\s])", "--base.", str(error))
+        said = re.sub(r"--(?=policy[.\s])", f"--tasks.{task.name}." if own else "--base.", str(error))
+        said = re.sub(r"--(?=(?:demonstrations|rollouts|evaluation)[.\s])", "--base.", said)
         raise VantageError(said) from error
 
 
