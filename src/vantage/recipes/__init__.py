@@ -4,7 +4,14 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from vantage.algorithms.run import Run
-from vantage.recipes.bimanual import bimanual_bag, bimanual_pouch, bimanual_sack
+from vantage.recipes.bimanual import (
+    bimanual_bag,
+    bimanual_bag_pixels,
+    bimanual_pouch,
+    bimanual_pouch_pixels,
+    bimanual_sack,
+    bimanual_sack_pixels,
+)
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.recipes.metaworld_ppo import (
     metaworld_mt10_ppo,
@@ -16,7 +23,7 @@ from vantage.recipes.metaworld_ppo import (
 from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_alone, study_debug, study_pixels, study_screen, study_state
-from vantage.recipes.study_bimanual import study_bimanual
+from vantage.recipes.study_bimanual import study_bimanual, study_bimanual_pixels
 from vantage.recipes.study_lerobot import study_act, study_smolvla
 from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
@@ -34,6 +41,9 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "bimanual-bag": bimanual_bag,
         "bimanual-pouch": bimanual_pouch,
         "bimanual-sack": bimanual_sack,
+        "bimanual-bag-pixels": bimanual_bag_pixels,
+        "bimanual-pouch-pixels": bimanual_pouch_pixels,
+        "bimanual-sack-pixels": bimanual_sack_pixels,
         "metaworld-mt10-ppo-state": metaworld_mt10_ppo_state,
         "metaworld-mt10-ppo-state-long": metaworld_mt10_ppo_state_long,
         "metaworld-mt10-ppo-flow": metaworld_mt10_ppo_flow,
@@ -54,6 +64,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
         "smolvla": study_smolvla,
         "mt10-ppo": study_mt10_ppo,
         "bimanual": study_bimanual,
+        "bimanual-pixels": study_bimanual_pixels,
     }
 )
 """Name -> the function that returns the study; its docstring is the help text."""

@@ -5,8 +5,16 @@ from dataclasses import replace
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.supervised import Supervision
-from vantage.core.weights import HABC
-from vantage.recipes.bimanual import DEMONSTRATIONS, RESCUE, policy_of
+from vantage.core.weights import HABC, FilteredBC
+from vantage.policies.small.flow import FlowConfig
+from vantage.recipes.bimanual import (
+    DEMONSTRATIONS,
+    PICTURES,
+    PIXEL_DEMONSTRATIONS,
+    RESCUE,
+    pixel_policy_of,
+    policy_of,
+)
 from vantage.recipes.study import RULES, at_zero_noise, weighing_of
 from vantage.recipes.vantage import CRITIC, WEIGHING
 from vantage.stages.collect import Rollouts
@@ -15,6 +23,8 @@ from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Arm, MoreSupervised, Online, Study, StudyTask, Supervised
 from vantage.worlds.bimanual.spec import LIMITS, TASKS, BimanualSpec
+
+_REWEIGHTED = Weighing(rule=HABC(reweight_interventions=True))
 
 
 def study_bimanual() -> Study:
@@ -25,15 +35,7 @@ def study_bimanual() -> Study:
         world = BimanualSpec(name, limit=LIMITS[name])
         tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS[name], policy=policy_of(world)))
     return Study(
-        base=HABCRun(
-            worlds=(),
-            policy=policy_of(BimanualSpec(TASKS[0])),
-            supervision=Supervision(supervised=PolicyFit(steps=10_000, save_every=1_000_000)),
-            rollouts=Rollouts(per_world=50, operator=RESCUE),
-            improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
-            evaluation=Evaluation(per_world=100),
-            control=False,
-        ),
+        base=_base(policy_of(BimanualSpec(TASKS[0]))),
         tasks=tuple(tasks),
         arms=bimanual_arms(),
         order=(
@@ -67,10 +69,55 @@ def study_bimanual() -> Study:
     )
 
 
+def study_bimanual_pixels() -> Study:
+    """The same tasks through three cameras, with the small VLA: SFT, filtered BC, HABC, HABC+IR, Vantage."""
+    state = study_bimanual()
+    worlds = [BimanualSpec(name, limit=LIMITS[name], image_size=PICTURES) for name in TASKS]
+    return replace(
+        state,
+        base=_base(pixel_policy_of(worlds[0])),
+        tasks=tuple(
+            StudyTask(world=world, demonstrations=PIXEL_DEMONSTRATIONS[world.task]) for world in worlds
+        ),
+        arms=(
+            Supervised(),
+            MoreSupervised(name="sft-more"),
+            Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
+            Online(name="habc"),
+            Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
+            Online(name="habc+ir", after="habc", rounds=1, weighing=_REWEIGHTED),
+            *at_zero_noise("sft", "sft-more", "filtered-bc", "habc", "vantage", "habc+ir"),
+        ),
+        order=("sft", "sft-more", "filtered-bc", "habc", "vantage", "habc+ir"),
+        contrasts=(
+            ("habc", "sft-more"),
+            ("habc", "filtered-bc"),
+            ("habc+ir", "habc"),
+            ("vantage", "habc"),
+            ("vantage-zero-noise", "habc-zero-noise"),
+            ("habc-zero-noise", "sft-more-zero-noise"),
+            ("vantage-zero-noise", "sft-more-zero-noise"),
+            ("vantage-zero-noise", "filtered-bc-zero-noise"),
+        ),
+        answers=(("habc", "sft-more"), ("habc", "filtered-bc"), ("vantage", "habc")),
+    )
+
+
+def _base(policy: FlowConfig) -> HABCRun:
+    return HABCRun(
+        worlds=(),
+        policy=policy,
+        supervision=Supervision(supervised=PolicyFit(steps=10_000, save_every=1_000_000)),
+        rollouts=Rollouts(per_world=50, operator=RESCUE),
+        improvement=Improvement(fit=PolicyFit(steps=800, save_every=1_000_000)),
+        evaluation=Evaluation(per_world=100),
+        control=False,
+    )
+
+
 def bimanual_arms() -> tuple[Arm, ...]:
     """The paper's methods after three rounds, then HABC continued, HABC+IR and Vantage's rule for up to six;
     some of them also by zero-noise inference."""
-    better = Weighing(rule=HABC(reweight_interventions=True))
     rules = ("imit-dagger", "imit-recap", "filtered-bc", "habc-v", "habc")
     recipe = Online(name="vantage", weighing=WEIGHING, critic=CRITIC)
 
@@ -80,8 +127,8 @@ def bimanual_arms() -> tuple[Arm, ...]:
         *(Online(name=name, weighing=weighing_of(RULES[name])) for name in rules),
         recipe,
         Online(name="habc-more", after="habc", rounds=1),
-        Online(name="habc+ir", after="habc", rounds=1, weighing=better),
-        Online(name="habc+ir-3", after="habc+ir", rounds=2, weighing=better),
+        Online(name="habc+ir", after="habc", rounds=1, weighing=_REWEIGHTED),
+        Online(name="habc+ir-3", after="habc+ir", rounds=2, weighing=_REWEIGHTED),
         replace(recipe, name="vantage-6", after="vantage", rounds=3),
         *at_zero_noise("sft", "filtered-bc", "habc", "vantage", "habc+ir-3", "vantage-6"),
     )
