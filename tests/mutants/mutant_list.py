@@ -1029,13 +1029,10 @@ POLICY_MUTANTS = (
         "worlds/bimanual/sack_draw_expert.py",
         "tests/worlds/test_sack_draw.py",
         the_snack_furthest_back_first=("item[1] < least", "-item[1] < least"),
-        nobody_strays=("strays = 0.03", "strays = 0.0"),
     ),
     *_in(
         "worlds/bimanual/hands.py",
         "tests/worlds/test_sack_draw.py",
-        rescuers_stray=("if style == DEMONSTRATOR else 0.0", ""),
-        hands_that_hold_stray=(" and grip > 0.3 and not held", ""),
         low_hands_go_aside=(" + below * beside", ""),
         no_cone=("2.5 * (aside - 0.005)", "0.0 * aside"),
     ),

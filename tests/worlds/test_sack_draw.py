@@ -9,7 +9,7 @@ from two_arms import by_the_expert, check_the_seed_alone_decides, held_still
 from experiments import bimanual
 from vantage.collect.episode import run_episode
 from vantage.collect.operators import Demonstrate
-from vantage.worlds.bimanual.hands import Goal, funnel
+from vantage.worlds.bimanual.hands import funnel
 from vantage.worlds.bimanual.kinematics import Pose, pointing
 from vantage.worlds.bimanual.sack_draw import (
     ENVIRONMENT_DIM,
@@ -26,7 +26,7 @@ from vantage.worlds.bimanual.sack_draw import (
 )
 from vantage.worlds.bimanual.sack_draw_expert import STAGES, Expert
 from vantage.worlds.bimanual.spec import BimanualSpec
-from vantage.worlds.metaworld.experts.style import DEMONSTRATOR, RESCUER
+from vantage.worlds.metaworld.experts.style import RESCUER
 
 
 @pytest.fixture(scope="module")
@@ -207,37 +207,6 @@ def test_the_state_says_finely_how_near_the_hands_are(world: SackDraw) -> None:
     assert np.allclose(hands[1, :3] + ways[1, 2], snack, atol=1e-6), "the right hand's way to the first snack"
     assert np.allclose(state[-72:-36], np.tanh(ways.ravel() / 0.04), atol=1e-6)
     assert np.allclose(state[-36:], np.tanh(ways.ravel() / 0.012), atol=1e-6)
-
-
-def test_only_a_demonstrator_strays_and_only_an_empty_open_hand(world: SackDraw) -> None:
-    """Beside the same operator who never strays: a rescuer's steps are the same; a demonstrator's differ, by
-    a hand that is open and holds nothing."""
-
-    class Straight(Expert):
-        strays = 0.0
-
-    world.reset(5)
-    start = world.environment_state()
-    for style, differs in ((RESCUER, False), (DEMONSTRATOR, True)):
-        operators = (Expert(), Straight())
-        for operator in operators:
-            operator.reset(np.random.default_rng(0), style)
-        acted = np.array([[operator.act(start) for _ in range(60)] for operator in operators])
-        assert (np.abs(acted[0] - acted[1]).max() > 0.01) == differs, style
-
-    class Always(Expert):
-        strays = 1.0
-
-    def by(operator: Expert, grip: float, *, held: bool) -> np.ndarray:
-        """Where the right hand is led from the start, in its second step: in the first a stray begins."""
-        operator.reset(np.random.default_rng(0), DEMONSTRATOR)
-        view = operator.view(start)
-        view.targets[1, 6] = grip
-        return [operator._towards(view, 1, Goal(view.right, grip, care=1.0), held) for _ in range(2)][1]
-
-    for grip, held, differs in ((0.8, False, True), (0.8, True, False), (0.1, False, False)):
-        apart = np.abs(by(Always(), grip, held=held) - by(Straight(), grip, held=held)).max()
-        assert (apart > 0.005) == differs, (grip, held)
 
 
 def test_a_hand_comes_down_within_a_cone() -> None:

@@ -3,7 +3,7 @@
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.supervised import Supervision
-from vantage.collect.operators import Rescue
+from vantage.collect.operators import Demonstrate, Rescue
 from vantage.learn.critic.fit import CriticFit
 from vantage.nets.vla import NetConfig, Pixels, TrueState
 from vantage.policies.small.flow import FlowConfig
@@ -18,6 +18,9 @@ PIXEL_DEMONSTRATIONS = {"bag-bottle": 100, "pouch-zip": 200, "sack-draw": 200}
 """The same of a policy that looks through the cameras."""
 PICTURES = 64
 """Side of the pictures that are drawn for it, in pixels."""
+DEMONSTRATORS = {"sack-draw": Demonstrate(clean_share=1.0)}
+"""Who demonstrates a task; who is not named is human-like. From tremor, pauses and misjudgement the sack's
+policy learns next to nothing (docs/log/2026-11-28-a-steady-hand.md)."""
 RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
 """An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""
 
@@ -92,7 +95,9 @@ def _two_rounds(world: BimanualSpec, policy: FlowConfig, demonstrations: int) ->
         worlds=(world,),
         policy=policy,
         supervision=Supervision(
-            demonstrations=Demonstrations(per_world=demonstrations),
+            demonstrations=Demonstrations(
+                per_world=demonstrations, operator=DEMONSTRATORS.get(world.task, Demonstrate())
+            ),
             supervised=PolicyFit(steps=10_000),
         ),
         rounds=2,

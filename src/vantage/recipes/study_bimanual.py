@@ -9,6 +9,7 @@ from vantage.core.weights import HABC, FilteredBC
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.bimanual import (
     DEMONSTRATIONS,
+    DEMONSTRATORS,
     PICTURES,
     PIXEL_DEMONSTRATIONS,
     RESCUE,
@@ -33,7 +34,14 @@ def study_bimanual() -> Study:
     tasks: list[StudyTask] = []
     for name in TASKS:
         world = BimanualSpec(name, limit=LIMITS[name])
-        tasks.append(StudyTask(world=world, demonstrations=DEMONSTRATIONS[name], policy=policy_of(world)))
+        tasks.append(
+            StudyTask(
+                world=world,
+                demonstrations=DEMONSTRATIONS[name],
+                demonstrator=DEMONSTRATORS.get(name),
+                policy=policy_of(world),
+            )
+        )
     return Study(
         base=_base(policy_of(BimanualSpec(TASKS[0]))),
         tasks=tuple(tasks),
@@ -77,7 +85,12 @@ def study_bimanual_pixels() -> Study:
         state,
         base=_base(pixel_policy_of(worlds[0])),
         tasks=tuple(
-            StudyTask(world=world, demonstrations=PIXEL_DEMONSTRATIONS[world.task]) for world in worlds
+            StudyTask(
+                world=world,
+                demonstrations=PIXEL_DEMONSTRATIONS[world.task],
+                demonstrator=DEMONSTRATORS.get(world.task),
+            )
+            for world in worlds
         ),
         arms=(
             Supervised(),

@@ -21,7 +21,7 @@ from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.spent import rollout_time
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
-from vantage.study.words import hours, span
+from vantage.study.words import fixed, hours, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def contrast_sheet(results: Results, compared: Sequence[Contrast]) -> Sheet:
                 span(pair.shared_steps, 1, signed=True),
                 span(pair.limit_steps, 1, signed=True),
                 f"{pair.p:.4f}" if pair.p >= 1e-4 else "< 0.0001",
-                f"{pair.detectable:.3f}" if np.isfinite(pair.detectable) else "–",
+                fixed(pair.detectable, 3),
                 count_of_pairs(study, results.tables["cells"], pair),
             )
         )
@@ -207,7 +207,7 @@ def weights_sheet(results: Results) -> Sheet:
             if not isinstance(arm, Online | WholeRun) or not own.any():
                 continue
             if np.isfinite(rounds["mean_g_success"][own]).any():
-                means = [f"{_mean(rounds[column][own]):.2f}" for column in columns]
+                means = [fixed(_mean(rounds[column][own])) for column in columns]
                 rows.append((task.name, title(results.study, arm.name), *means))
 
     success, rescue = (" / ".join(str(mean) for mean in means) for means in (MEAN_G_SUCCESS, MEAN_G_RESCUE))
@@ -230,7 +230,7 @@ def critic_sheet(results: Results) -> Sheet:
     for arm in results.study.arms:
         own = _rows(rounds, arm.name)
         if own.any() and np.isfinite(rounds["auc"][own]).any():
-            means = [f"{_mean(rounds[column][own]):.2f}" for column in columns]
+            means = [fixed(_mean(rounds[column][own])) for column in columns]
             rows.append((title(results.study, arm.name), *means, str(int(own.sum()))))
 
     return Sheet(

@@ -20,6 +20,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def fixed(value: float, digits: int = 2) -> str:
+    """A number with so many digits, a dash where there is none. Example: 0.5 -> "0.50"."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
 def span(interval: Interval, digits: int = 3, signed: bool = False) -> str:
     """An estimate with its interval, ``0.713 [0.650, 0.771]``; without one if there is none, a dash where
     there is nothing."""

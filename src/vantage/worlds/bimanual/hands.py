@@ -6,7 +6,7 @@ goals ──Hand──> human-like steps ──Kinematics──> joint targets
 
 A plan says a goal for every state, so it can be entered anywhere. Memory is kept of little: a grasp that
 closed on nothing opens before it is tried again, an arm that was found twisted is brought to order before it
-goes on, a demonstrator's stray is ended, and a hand's pauses and tremor last (`Hand`).
+goes on, and a hand's pauses and tremor last (`Hand`).
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from jaxtyping import Float32, Float64
 
 from vantage.worlds.bimanual import arms
 from vantage.worlds.bimanual.kinematics import Kinematics, Pose, pointing, rotation_between
-from vantage.worlds.metaworld.experts.style import CLEAN, DEMONSTRATOR, Hand, Style
+from vantage.worlds.metaworld.experts.style import CLEAN, Hand, Style
 
 PITCH: Final = 1.05
 """Radians below level at which grippers usually work: steeper is out of reach when something long is held
@@ -29,10 +29,6 @@ _TURN = 0.06
 """Radians a control step by which a gripper may turn."""
 _UNWIND = 0.06
 """Radians a control step, when an arm is brought to order joint by joint."""
-_STRAY_STEPS = (6, 16)
-"""Control steps that a hand strays for: at least, and less than."""
-_STRAY_BY = 0.04
-"""Metres by which it strays along each axis (standard deviation)."""
 _USUAL = np.array([1.1, np.inf, np.inf, 1.0, np.inf, 1.6])
 """Radians: with waist, forearm roll and wrist within these the arm reaches the whole table without turning
 round. Beyond them small steps end at a joint's limit."""
@@ -67,10 +63,6 @@ class BimanualExpert[View: ArmsView](ABC):
 
     stages: ClassVar[tuple[str, ...]]
     """What is done in a demonstration."""
-    strays: ClassVar[float] = 0.0
-    """Probability per control step that a demonstrator's empty hand strays for a moment, and then comes back:
-    so demonstrations show how one corrects oneself. After DART (arXiv 1703.09327), which injects noise while
-    somebody demonstrates and records what was meant; here the few strayed steps are recorded as well."""
 
     def __init__(self) -> None:
         """A clean hand until `reset` brings another."""
@@ -114,8 +106,6 @@ class BimanualExpert[View: ArmsView](ABC):
         self._hands = (Hand(style, rng), Hand(style, rng))
         self._reopening = [False, False]
         self._unwinding = [False, False]
-        self._rng, self._strays = rng, self.strays if style == DEMONSTRATOR else 0.0
-        self._straying, self._stray = [0, 0], np.zeros((2, 3))
 
     def stage(self, state: Float32[np.ndarray, "_E"]) -> int:
         """How many of `stages` are done in this state."""
@@ -160,16 +150,6 @@ class BimanualExpert[View: ArmsView](ABC):
             self._unwinding[arm] = False
         return self._unwinding[arm]
 
-    def _is_straying(self, arm: int) -> bool:
-        """Whether a hand strays in this step; where not, it may from the next one on."""
-        if self._straying[arm] > 0:
-            self._straying[arm] -= 1
-            return True
-        if self._strays and self._rng.random() < self._strays:
-            self._straying[arm] = int(self._rng.integers(*_STRAY_STEPS))
-            self._stray[arm] = self._rng.normal(0.0, _STRAY_BY, 3)
-        return False
-
     def _towards(self, view: View, arm: int, goal: Goal, held: bool) -> Float64[np.ndarray, "7"]:
         """One human step towards a goal, as joint targets."""
         kinematics, hand = self._kinematics[arm], self._hands[arm]
@@ -181,8 +161,6 @@ class BimanualExpert[View: ArmsView](ABC):
 
         # Misjudgement fades where touch guides the hand.
         aim = goal.pose.point + (1.0 - goal.care) * hand.misjudged
-        if self._is_straying(arm) and grip > 0.3 and not held:
-            aim = goal.pose.point + self._stray[arm]
         wanted = (aim - now.point) / _STEP
         fastest = 0.45 if goal.care >= 0.9 else 1.0
         distance = float(np.linalg.norm(wanted))

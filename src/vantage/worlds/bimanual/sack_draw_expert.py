@@ -135,7 +135,6 @@ class Expert(BimanualExpert[View]):
     """An operator for SackDraw; may take over in any state, at any time."""
 
     stages = STAGES
-    strays = 0.03
 
     def view(self, state: Float32[np.ndarray, "199"]) -> View:
         """Take a true state apart."""
