@@ -1026,6 +1026,11 @@ POLICY_MUTANTS = (
         near_is_said_once=("SCALES = (0.04, 0.012)", "SCALES = (0.04, 0.04)"),
     ),
     *_in(
+        "recipes/bimanual.py",
+        "tests/study/test_plan.py",
+        the_sack_by_a_trembling_hand=("DEMONSTRATORS.get(world.task, Demonstrate())", "Demonstrate()"),
+    ),
+    *_in(
         "worlds/bimanual/sack_draw_expert.py",
         "tests/worlds/test_sack_draw.py",
         the_snack_furthest_back_first=("item[1] < least", "-item[1] < least"),
@@ -1065,6 +1070,10 @@ POLICY_MUTANTS = (
     *_in(
         "collect/cluster.py",
         "tests/collect/test_cluster.py",
+        a_dead_machine_is_asked=(
+            "(errors.NodeDiedError, errors.TaskUnschedulableError)",
+            "errors.NodeDiedError",
+        ),
         any_version_will_do=("if there != __version__:", "if False:"),
         checkpoints_read_for_every_job=("if key not in self._sent:", "if True:"),
     ),

@@ -19,8 +19,8 @@ PIXEL_DEMONSTRATIONS = {"bag-bottle": 100, "pouch-zip": 200, "sack-draw": 200}
 PICTURES = 64
 """Side of the pictures that are drawn for it, in pixels."""
 DEMONSTRATORS = {"sack-draw": Demonstrate(clean_share=1.0)}
-"""Who demonstrates a task; who is not named is human-like. From tremor, pauses and misjudgement the sack's
-policy learns next to nothing (docs/log/2026-11-28-a-steady-hand.md)."""
+"""Who demonstrates a task, where it is not the human-like operator: as it samples, the sack's policy repeats
+his tremor and misjudgement, and misses (docs/log/2026-11-28-a-steady-hand.md)."""
 RESCUE = Rescue(stuck_after=60, drop=1.9, late_at=0.95, extension=200)
 """An operator who may act in half of the episodes. At 25 control steps a second, 60 are 2.4 s."""
 
