@@ -24,6 +24,7 @@ from experiments import (
     shortest_times,
     training_start,
 )
+from experiments.publish_study import FIGURES, RESULTS
 from vantage.algorithms.habc import HABCRun
 from vantage.commands import runs
 from vantage.commands.studies import find_study
@@ -31,7 +32,7 @@ from vantage.core.weights import FilteredBC
 from vantage.data.v3.schema import EVAL_COLUMNS
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.learn.critic.fit import CriticFit
-from vantage.recipes import RECIPES
+from vantage.recipes import RECIPES, STUDIES
 from vantage.stages.collect import Demonstrations
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
@@ -170,9 +171,20 @@ def same_pages(folder: Path) -> None:
         assert (folder / page).read_text() == (ROOT / page).read_text(), page
 
 
-def test_publish_study_draws_what_is_published(copied: Path) -> None:
-    publish_study.main(["pixels"])
+PUBLISHED = [name for name in STUDIES if f"<!-- study-{name}:begin -->" in (ROOT / RESULTS).read_text()]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_publish_study_draws_what_is_published(name: str, copied: Path) -> None:
+    """Tables line for line, figures byte for byte."""
+    publish_study.main([name])
     same_pages(copied)
+    figures = sorted((copied / FIGURES).glob(f"study-{name}-*.svg"))
+    assert figures
+    for figure in figures:
+        published = ROOT / FIGURES / figure.name
+        assert published.is_file(), f"{figure.name} is drawn and not published"
+        assert figure.read_bytes() == published.read_bytes(), figure.name
 
 
 def test_quickstart_table_of_a_run(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The page of a study: its answer first, and names that are markup stay text in it, in its figures and in
 Markdown."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -25,6 +26,7 @@ from vantage.study.meanings import meanings_of, write_meanings
 from vantage.study.page import write_study
 from vantage.study.plan import MoreSupervised, Study, Supervised, WholeRun
 from vantage.study.provenance import crossing
+from vantage.study.words import fixed
 
 HOSTILE = {
     "sft": "<script>alert(1)</script>",
@@ -196,6 +198,10 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     words = Reader(write_study(folder, tmp_path / "out").read_text()).words
     assert "(no interval: a task has one seed; 1 pairs of cells)" in words
     assert "nan" not in words.lower().split()
+
+
+def test_a_number_that_is_not_there_is_a_dash() -> None:
+    assert (fixed(0.5), fixed(-0.12345, 3), fixed(math.nan), fixed(math.inf)) == ("0.50", "-0.123", "–", "–")
 
 
 def test_what_is_shown_first() -> None:
