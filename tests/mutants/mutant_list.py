@@ -1026,6 +1026,16 @@ POLICY_MUTANTS = (
         near_is_said_once=("SCALES = (0.04, 0.012)", "SCALES = (0.04, 0.04)"),
     ),
     *_in(
+        "nets/vla.py",
+        "tests/algorithms/test_two_arms_from_pixels.py",
+        every_eye_sees_the_first_camera=("(observation.images[name])", "(observation.images[cameras[0]])"),
+    ),
+    *_in(
+        "study/words.py",
+        "tests/study/test_page.py",
+        tables_say_nan=('f"{value:.{digits}f}" if math.isfinite(value) else "–"', 'f"{value:.{digits}f}"'),
+    ),
+    *_in(
         "recipes/bimanual.py",
         "tests/study/test_plan.py",
         the_sack_by_a_trembling_hand=("DEMONSTRATORS.get(world.task, Demonstrate())", "Demonstrate()"),

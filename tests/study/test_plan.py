@@ -1,24 +1,14 @@
 """A plan says what every cell is made by, and refuses what stands on nothing."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vantage.algorithms.habc import HABCRun
 from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne
 from vantage.commands.studies import find_study, start_study
 from vantage.core.weights import HABC
-from vantage.recipes import STUDIES
-from vantage.recipes.bimanual import (
-    bimanual_bag,
-    bimanual_bag_pixels,
-    bimanual_pouch,
-    bimanual_pouch_pixels,
-    bimanual_sack,
-    bimanual_sack_pixels,
-)
+from vantage.recipes import RECIPES, STUDIES
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import Acting, Gathered, MoreSupervised, Offline, Online, Study, Supervised
@@ -161,19 +151,12 @@ def test_tasks_of_other_sizes_have_policies_of_their_own() -> None:
     assert plan.settings(plan.arm("habc"), narrow, 0).policy == plan.base.policy
 
 
-@pytest.mark.parametrize(
-    ("study_name", "recipes"),
-    [
-        ("bimanual", (bimanual_pouch, bimanual_bag, bimanual_sack)),
-        ("bimanual-pixels", (bimanual_pouch_pixels, bimanual_bag_pixels, bimanual_sack_pixels)),
-    ],
-)
-def test_the_bimanual_studies_begin_where_the_recipes_do(
-    study_name: str, recipes: tuple[Callable[[], HABCRun], ...]
-) -> None:
+@pytest.mark.parametrize(("study_name", "form"), [("bimanual", ""), ("bimanual-pixels", "-pixels")])
+def test_the_bimanual_studies_begin_where_the_recipes_do(study_name: str, form: str) -> None:
     """The same world, policy and demonstrations, by the same demonstrator."""
     plan = find_study(study_name)
-    of_task = {recipe().worlds[0].task: recipe() for recipe in recipes}
+    recipes = [RECIPES[f"bimanual-{thing}{form}"]() for thing in ("pouch", "bag", "sack")]
+    of_task = {recipe.worlds[0].task: recipe for recipe in recipes}
     assert {task.name for task in plan.tasks} == of_task.keys()
     for task in plan.tasks:
         recipe = of_task[task.name]

@@ -15,7 +15,7 @@ from vantage.worlds.bimanual.spec import JOINTS, BimanualSpec
 DEMONSTRATIONS = {"bag-bottle": 40, "pouch-zip": 200, "sack-draw": 200}
 """Of the supervised policy: as many as leave it about where the paper's began (docs/bimanual.md)."""
 PIXEL_DEMONSTRATIONS = {"bag-bottle": 100, "pouch-zip": 200, "sack-draw": 200}
-"""The same of a policy that looks through the cameras."""
+"""Of a policy that looks through the cameras: a first guess, from which nothing was measured yet."""
 PICTURES = 64
 """Side of the pictures that are drawn for it, in pixels."""
 DEMONSTRATORS = {"sack-draw": Demonstrate(clean_share=1.0)}

@@ -400,11 +400,7 @@ def study_pixels() -> Study:
             StudyTask(world=MetaWorldSpec("peg-insert-side-v3", limit=240), demonstrations=8),
         ),
         arms=(
-            Supervised(),
-            MoreSupervised(name="sft-more"),
-            Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
-            Online(name="habc"),
-            Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
+            *pixel_arms(),
             *at_zero_noise("sft", "filtered-bc", "habc", "vantage"),
             Online(name="vantage-scratch", weighing=WEIGHING, critic=CRITIC, fit=FIT, from_scratch=True),
             *at_zero_noise("vantage-scratch"),
@@ -435,6 +431,18 @@ def study_pixels() -> Study:
             ("vantage-scratch-zero-noise", "habc"),
             ("vantage-scratch-zero-noise", "vantage-zero-noise"),
         ),
+    )
+
+
+def pixel_arms() -> tuple[Arm, ...]:
+    """The methods that are worth their price from pixels: SFT, SFT with equal steps, filtered BC, HABC and
+    Vantage's rule."""
+    return (
+        Supervised(),
+        MoreSupervised(name="sft-more"),
+        Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
+        Online(name="habc"),
+        Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
     )
 
 

@@ -1,11 +1,12 @@
 """The paper's comparison on three tasks of two arms with soft objects, from true state (docs/bimanual.md)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.improvement import Improvement
 from vantage.algorithms.supervised import Supervision
-from vantage.core.weights import HABC, FilteredBC
+from vantage.core.weights import HABC
 from vantage.policies.small.flow import FlowConfig
 from vantage.recipes.bimanual import (
     DEMONSTRATIONS,
@@ -16,7 +17,7 @@ from vantage.recipes.bimanual import (
     pixel_policy_of,
     policy_of,
 )
-from vantage.recipes.study import RULES, at_zero_noise, weighing_of
+from vantage.recipes.study import RULES, at_zero_noise, pixel_arms, weighing_of
 from vantage.recipes.vantage import CRITIC, WEIGHING
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
@@ -31,20 +32,10 @@ _REWEIGHTED = Weighing(rule=HABC(reweight_interventions=True))
 def study_bimanual() -> Study:
     """The paper's comparison on three tasks of two arms with soft objects, from true state: three rounds of
     50 rollouts, and up to six."""
-    tasks: list[StudyTask] = []
-    for name in TASKS:
-        world = BimanualSpec(name, limit=LIMITS[name])
-        tasks.append(
-            StudyTask(
-                world=world,
-                demonstrations=DEMONSTRATIONS[name],
-                demonstrator=DEMONSTRATORS.get(name),
-                policy=policy_of(world),
-            )
-        )
+    worlds = [BimanualSpec(name, limit=LIMITS[name]) for name in TASKS]
     return Study(
-        base=_base(policy_of(BimanualSpec(TASKS[0]))),
-        tasks=tuple(tasks),
+        base=_base(policy_of(worlds[0])),
+        tasks=tuple(replace(_task(world, DEMONSTRATIONS), policy=policy_of(world)) for world in worlds),
         arms=bimanual_arms(),
         order=(
             *("sft", "sft-more", "imit-dagger", "imit-recap", "filtered-bc", "habc-v", "habc"),
@@ -79,25 +70,12 @@ def study_bimanual() -> Study:
 
 def study_bimanual_pixels() -> Study:
     """The same tasks through three cameras, with the small VLA: SFT, filtered BC, HABC, HABC+IR, Vantage."""
-    state = study_bimanual()
     worlds = [BimanualSpec(name, limit=LIMITS[name], image_size=PICTURES) for name in TASKS]
-    return replace(
-        state,
+    return Study(
         base=_base(pixel_policy_of(worlds[0])),
-        tasks=tuple(
-            StudyTask(
-                world=world,
-                demonstrations=PIXEL_DEMONSTRATIONS[world.task],
-                demonstrator=DEMONSTRATORS.get(world.task),
-            )
-            for world in worlds
-        ),
+        tasks=tuple(_task(world, PIXEL_DEMONSTRATIONS) for world in worlds),
         arms=(
-            Supervised(),
-            MoreSupervised(name="sft-more"),
-            Online(name="filtered-bc", weighing=weighing_of(FilteredBC())),
-            Online(name="habc"),
-            Online(name="vantage", weighing=WEIGHING, critic=CRITIC),
+            *pixel_arms(),
             Online(name="habc+ir", after="habc", rounds=1, weighing=_REWEIGHTED),
             *at_zero_noise("sft", "sft-more", "filtered-bc", "habc", "vantage", "habc+ir"),
         ),
@@ -116,7 +94,17 @@ def study_bimanual_pixels() -> Study:
     )
 
 
+def _task(world: BimanualSpec, demonstrations: Mapping[str, int]) -> StudyTask:
+    """A world with as many demonstrations as its task is given, by whoever demonstrates it."""
+    return StudyTask(
+        world=world,
+        demonstrations=demonstrations[world.task],
+        demonstrator=DEMONSTRATORS.get(world.task),
+    )
+
+
 def _base(policy: FlowConfig) -> HABCRun:
+    """What all cells share. A fit that is killed begins again: no training state is saved."""
     return HABCRun(
         worlds=(),
         policy=policy,
