@@ -8,11 +8,12 @@ SETTINGS = {
     "worker_niceness": 0,
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 2000,
-    "health_check_failure_threshold": 3,
+    "health_check_timeout_ms": 5000,
+    "health_check_failure_threshold": 6,
 }
 """By default Ray's workers yield to everything else on the machine (niceness 15), and it takes half a minute
-to notice that a node is gone."""
+to notice that a node is gone. A node that is gone refuses and is given up after three seconds; one that is
+only slow has half a minute."""
 
 
 def two_machines(folder: Path) -> Cluster:

@@ -86,6 +86,24 @@ def test_what_goes_wrong_there_is_said_as_here(machines: Machines) -> None:
         list(pool.each(divide, [0]))
 
 
+def test_a_machine_that_is_listed_though_it_died_is_passed_over(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node in [*machines.worker_nodes]:
+        machines.remove_node(node, allow_graceful=False)
+    nodes = ray.nodes
+    listed = []
+
+    def stale() -> list[dict[str, object]]:
+        listed.extend(nodes())
+        return [node | {"Alive": True} for node in nodes()]
+
+    monkeypatch.setattr(ray, "nodes", stale)
+    with open_pool(Ray(machines.address)) as pool:
+        assert list(pool.each(divide, [2])) == [0.5]
+    assert not all(node["Alive"] for node in listed)
+
+
 def divide(number: int) -> float:
     return 1 / number
 

@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -122,22 +123,37 @@ class Cluster:
         self._sent = dict[tuple[Path, int], tuple[str, Any]]()
         self._far = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD")(_there)
 
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        asked = [self._on_node(node["NodeID"], _version).remote() for node in nodes]
-        try:
-            found = ray.get(asked, timeout=STARTING)
-        except ray.exceptions.GetTimeoutError as error:
-            raise VantageError(
-                f"the machines of the cluster did not start within {STARTING:g} s; see what `ray status` says"
-            ) from error
-        except ray.exceptions.RayError as error:
-            raise VantageError(f"the cluster cannot import vantage; install it there ({error})") from error
-        for node, there in zip(nodes, found, strict=True):
+        for name, there in self._versions():
             if there != __version__:
                 raise VantageError(
-                    f"{node['NodeManagerHostname']}, a machine of the cluster, has vantage {there} and this "
-                    f"one {__version__}; install one"
+                    f"{name}, a machine of the cluster, has vantage {there} and this one {__version__}; "
+                    "install one"
                 )
+
+    def _versions(self) -> list[tuple[str, str]]:
+        """(name, version of Vantage) of every machine that lives."""
+        errors = self._ray.exceptions
+        asked = [
+            (node["NodeManagerHostname"], self._on_node(node["NodeID"], _version).remote())
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        found, until = list[tuple[str, str]](), time.monotonic() + STARTING
+        for name, reference in asked:
+            try:
+                found.append((name, self._ray.get(reference, timeout=max(until - time.monotonic(), 0))))
+            except (errors.NodeDiedError, errors.TaskUnschedulableError):
+                continue  # a machine that died a moment ago is listed until its heartbeats are missed
+            except errors.GetTimeoutError as error:
+                raise VantageError(
+                    f"the machines of the cluster did not start within {STARTING:g} s; see what "
+                    "`ray status` says"
+                ) from error
+            except errors.RayError as error:
+                raise VantageError(f"the cluster cannot import vantage; install it there ({error})") from error
+        if not found:
+            raise VantageError("every machine of the cluster has gone; see what `ray status` says")
+        return found
 
     def each[A, B](self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """`function` of every item, in the order they end.
