@@ -14,8 +14,9 @@ import vantage
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 
 PUBLIC = """
-AWR Batch BimanualSpec ChunkedPPORun Controller Count CriticFit Demonstrate DemonstrateFrom
-DemonstrateStock DemonstrateWith Demonstrations Evaluation Event Experience ExponentialWeights
+AWR Batch BeforeFailure BimanualSpec ChunkedPPORun Controller Count CriticFit Demonstrate DemonstrateFrom
+DemonstrateStock DemonstrateWith Demonstrations DoubtfulStart Evaluation Event Experience Exploration
+ExponentialWeights
 FilteredBC FlowConfig FromCheckpoint FromScratch GaussianConfig Gymnasium HABC HABCRun HABCV ImitDAgger
 ImitRecap Improvement InfoKey Interface Labelling Labels LeRobotEnv LeRobotPolicy LeRobotScratch Memory
 MetaWorldSpec NoOne Observation Operator Phase Policy PolicyFit PolicySpec Positive RECIPES

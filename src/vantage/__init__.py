@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from vantage.bounds import Positive as Positive
     from vantage.bounds import Share as Share
     from vantage.bounds import Whole as Whole
+    from vantage.collect.exploration import BeforeFailure as BeforeFailure
+    from vantage.collect.exploration import DoubtfulStart as DoubtfulStart
+    from vantage.collect.exploration import Exploration as Exploration
     from vantage.collect.handover import Event as Event
     from vantage.collect.handover import Phase as Phase
     from vantage.collect.observe import Memory as Memory
@@ -99,6 +102,7 @@ _NAMES = {
     "algorithms.supervised": ("Supervision",),
     "batch": ("Batch", "Observation"),
     "bounds": ("Count", "Positive", "Share", "Whole"),
+    "collect.exploration": ("BeforeFailure", "DoubtfulStart", "Exploration"),
     "collect.handover": ("Event", "Phase"),
     "collect.observe": ("Memory", "observe"),
     "collect.operators": (

@@ -23,6 +23,7 @@ STEP = "tests/learn/test_step.py"
 REPLAY = "tests/data/test_replay.py"
 LOADER = "tests/data/test_loader.py"
 COLLECT = "tests/collect/test_collect_on_a_line.py"
+EXPLORATION = "tests/algorithms/test_exploration.py"
 EVALUATE = "tests/stages/test_evaluate.py"
 PROCESSES = "tests/learn/test_processes.py::test_two_processes_train_what_one_does"
 RECORD = "tests/disk/test_record.py"
@@ -570,10 +571,6 @@ STAGE_MUTANTS = (
     *_in(
         "stages/collect.py",
         COLLECT,
-        rounds_share_their_starts=(
-            'seed_for("rollout", seed, where.number, number)',
-            'seed_for("rollout", seed, number)',
-        ),
         version_not_recorded=("policy_version=policy_version,", "policy_version=0,"),
         late_record_ignored=("recorded_late=settings.recorded_late,", "recorded_late=0,"),
         failed_attempts_are_kept=("if played.success:", "if True:"),
@@ -782,7 +779,7 @@ COLLECT_MUTANTS = (
             "world.action_high).astype(np.float32)\n        _record",
             "action = action.astype(np.float32)\n        _record",
         ),
-        whole_chunk_executed=("predicted[0, : self._policy.execute]", "predicted[0]"),
+        whole_chunk_executed=("predicted[0, : self._execute]", "predicted[0]"),
         seen_after_the_step=(
             "        _record(recorder, state, truth,",
             "        _record(recorder, world.proprioception() + 1, truth,",
@@ -804,6 +801,53 @@ COLLECT_MUTANTS = (
         "tests/collect/test_pool.py",
         record_early_instead_of_late=("np.arange(len(drove)) - late", "np.arange(len(drove)) + late"),
         late_means_nothing=("if job.recorded_late:", "if False:"),
+    ),
+    *_in(
+        "collect/exploration.py",
+        EXPLORATION,
+        one_noise_for_all=("self.noises[turn % len(self.noises)]", "self.noises[0]"),
+        noise_and_length_change_together=("turn // max(len(self.noises), 1) %", "turn %"),
+    ),
+    *_in(
+        "collect/episode.py",
+        EXPLORATION,
+        chunk_length_of_its_own_forgotten=("execute or policy.execute", "policy.execute"),
+        lead_not_played=("for action in beginning.lead:", "for action in beginning.lead[:0]:"),
+        lead_from_any_start=("world.reset(beginning.seed)", "world.reset(seed)"),
+    ),
+    *_in(
+        "stages/collect.py",
+        EXPLORATION,
+        worlds_do_not_take_turns=(
+            "explored.noise(number // len(worlds))",
+            "explored.noise(number)",
+        ),
+        explored_length_not_passed=("execute=explored.execute(number // len(worlds)),", ""),
+        explored_beginning_not_passed=("beginning=place.beginning,", ""),
+    ),
+    *_in(
+        "stages/starts.py",
+        COLLECT,
+        rounds_share_their_starts=(
+            'seed_for("rollout", seed, where.number, number)',
+            'seed_for("rollout", seed, number)',
+        ),
+    ),
+    *_in(
+        "stages/starts.py",
+        EXPLORATION,
+        surest_start_instead=("doubt.argmin(1)", "doubt.argmax(1)"),
+        gone_on_with_a_success=('led or ours["success"][number] or', "led or"),
+        gone_on_with_a_rescue=(" or table.intervention[rows].any()", ""),
+        first_viable_moment=(
+            "np.flatnonzero(p_v[rows] >= viable)[-1:]",
+            "np.flatnonzero(p_v[rows] >= viable)[:1]",
+        ),
+        viability_of_another_round=(
+            "own = ledger[ROUND] == before.number",
+            "own = ledger[ROUND] < before.number",
+        ),
+        every_episode_is_gone_on_with=("not failures or rng.random() >= starts.share", "not failures"),
     ),
 )
 

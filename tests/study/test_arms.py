@@ -7,6 +7,7 @@ import pytest
 from vantage.core.weights import AWR, HABC, FilteredBC
 from vantage.learn.critic.fit import CriticFit
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
+from vantage.recipes.study_exploration import study_exploration
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.arms import TITLES, Family, describe, short_terms, title
@@ -20,7 +21,9 @@ def renamed(study: Study) -> Study:
     return replace(study, arms=arms, order=(), contrasts=(), answers=())
 
 
-@pytest.mark.parametrize("study", [study_state(), study_pixels(), study_screen(), study_debug()])
+@pytest.mark.parametrize(
+    "study", [study_state(), study_pixels(), study_screen(), study_exploration(), study_debug()]
+)
 def test_what_arms_are_does_not_depend_on_their_names(study: Study) -> None:
     other = renamed(study)
     for arm, blind in zip(study.arms, other.arms, strict=True):
@@ -51,7 +54,7 @@ def test_titles_by_hand() -> None:
     assert group == "training from scratch each round, zero-noise inference"
     rescues = "certainty-price+rescues"
     assert title(study_screen(), f"{rescues}-zero-noise") == f"{rescues}, zero-noise"
-    for plan in (study, study_pixels(), study_screen()):
+    for plan in (study, study_pixels(), study_screen(), study_exploration()):
         titles = [title(plan, arm.name) for arm in plan.arms]
         assert len(set(titles)) == len(titles), "no two arms of a study are called the same"
         assert not any("-zero-noise" in words or "-scratch" in words for words in titles), (

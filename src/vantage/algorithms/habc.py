@@ -29,6 +29,7 @@ from vantage.algorithms.supervised import (
 from vantage.bounds import Whole, check
 from vantage.collect.cluster import Ray
 from vantage.collect.compatible import check_compatible
+from vantage.collect.exploration import DoubtfulStart
 from vantage.collect.observe import interface_in
 from vantage.collect.operators import NoOne, OperatorSpec, Rescue, Rescues
 from vantage.collect.pool import Pool, open_pool
@@ -82,10 +83,29 @@ class HABCRun:
         operators = [self.supervision.demonstrations.operator]
         if self.rounds:
             operators.append(self.operator)
-        noises = [self.evaluation.noise, *([self.rollouts.noise] if self.rounds else [])]
+        noises = [self.evaluation.noise]
+        if self.rounds:
+            noises += [self.rollouts.noise, *self.rollouts.exploration.noises]
         check_compatible(self.policy, self.worlds, operators, noises)
+        self._check_exploration()
         self._check_dimensions()
         self._check_taught()
+
+    def _check_exploration(self) -> None:
+        """Raise VantageError where rollouts would explore by what policy, rule or operator do not have."""
+        explored = self.rollouts.exploration
+        chunk = self.interface.chunk
+        if too_long := [steps for steps in explored.executes if steps > chunk]:
+            raise VantageError(
+                f"rollouts.exploration.executes has {too_long[0]} steps of a chunk, and the policy predicts "
+                f"{chunk}; give {chunk} at most"
+            )
+        if isinstance(explored.starts, DoubtfulStart) and not self.improvement.weighing.reads_values:
+            rule = type(self.improvement.weighing.rule).__name__
+            raise VantageError(
+                f"doubtful starts are chosen by a critic, and {rule} trains none; "
+                "give another rollouts.exploration.starts, or a rule with a critic (HABC)"
+            )
 
     def _check_dimensions(self) -> None:
         """Raise VantageError for action dimensions that the worlds do not have."""

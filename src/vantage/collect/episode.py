@@ -6,8 +6,8 @@
 An operator may command some action dimensions only, such as those of one arm of two (`Rescue.actions`); while
 it drives, the policy goes on commanding the others.
 
-Every episode is a pure function of (world spec, policy weights, operator setting, seed), unless a person
-drives: it runs alone, at batch size one, on one thread.
+Every episode is a pure function of (world spec, policy weights, operator setting, seed, beginning), unless a
+person drives: it runs alone, at batch size one, on one thread.
 """
 
 from dataclasses import dataclass, field
@@ -24,6 +24,20 @@ from vantage.data.episodes import Episode
 from vantage.policies.protocol import Policy
 from vantage.types import VantageError
 from vantage.worlds.protocol import World
+
+LEAD = "lead"
+"""In `Episode.info`: control steps after its start at which the episode begins; where it is not there, 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """Where an episode begins that does not begin where the world puts it at the episode's own seed."""
+
+    seed: int
+    """What the world is reset with."""
+    lead: Float32[np.ndarray, "T A"]
+    """What is done from there before the episode begins: part of what was recorded from this start. It is not
+    part of the episode, and does not count towards the limit."""
 
 
 @dataclass(slots=True)
@@ -49,13 +63,16 @@ def run_episode(
     limit: int,
     policy_version: int = -1,
     pictures: bool = True,
+    execute: int | None = None,
+    beginning: Beginning | None = None,
 ) -> Episode:
     """Play one episode until success or the limit, and return all of it.
 
     `policy` None: nobody but the operator acts (demonstrations; their policy_action is the action). `limit`
     in control steps; human time extends it by at most the operator's `extension`. `pictures`: render and keep
-    every frame; otherwise only what the policy looks at. Raises VantageError if policy and world differ in
-    action dimensions. The operator may end the episode before, as failed.
+    every frame; otherwise only what the policy looks at. `execute`: steps executed of a chunk; None: as the
+    policy says. `beginning`: where it begins; None: at `seed`. Raises VantageError if policy and world differ
+    in action dimensions. The operator may end the episode before, as failed.
     """
     if policy is not None and policy.action_dim != len(world.action_low):
         fault = f"the policy has {policy.action_dim} action dimensions and {task} has {len(world.action_low)}"
@@ -63,10 +80,10 @@ def run_episode(
 
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
-    world.reset(seed)
+    info = _begin(world, seed, beginning)
     watcher = begin(operator, task, limit, rng)
     commanded = commanded_by(operator, len(world.action_low))
-    driver = None if policy is None else _ChunkedPolicy(policy, generator)
+    driver = None if policy is None else _ChunkedPolicy(policy, generator, execute or policy.execute)
     recorder = _Recorder(pictures)
 
     attendant = watcher if isinstance(watcher, Attendant) else None
@@ -107,14 +124,32 @@ def run_episode(
 
     if attendant is not None:
         attendant.end(success)
-    return _episode(recorder, world.prompt, task, seed, success, policy_version)
+    start = seed if beginning is None else beginning.seed
+    return _episode(recorder, world.prompt, task, start, success, policy_version, info)
+
+
+def _begin(world: World, seed: int, beginning: Beginning | None) -> dict[str, int]:
+    """Bring the world to where an episode begins; what its record says of that."""
+    if beginning is None:
+        world.reset(seed)
+        return {}
+
+    world.reset(beginning.seed)
+    for action in beginning.lead:
+        if world.step(action):
+            raise VantageError(
+                f"an episode that failed was played again from start {beginning.seed}, and succeeded: the "
+                "world does not repeat itself, which rollouts.exploration.starts BeforeFailure needs; "
+                "give other starts"
+            )
+    return {LEAD: len(beginning.lead)}
 
 
 class _ChunkedPolicy:
     """A chunk policy as a step policy: predicts when its queue is empty or was forgotten at a hand-over."""
 
-    def __init__(self, policy: Policy, generator: torch.Generator) -> None:
-        self._policy, self._generator = policy, generator
+    def __init__(self, policy: Policy, generator: torch.Generator, execute: int) -> None:
+        self._policy, self._generator, self._execute = policy, generator, execute
         self._queue: list[np.ndarray] = []
         self._memory = Memory(policy.interface.history)
 
@@ -137,7 +172,7 @@ class _ChunkedPolicy:
         observation = self._memory.recall(present)
         if not self._queue:
             predicted = self._policy.act(observation.to(self._policy.device), self._generator)
-            chunk = predicted[0, : self._policy.execute].cpu().numpy()
+            chunk = predicted[0, : self._execute].cpu().numpy()
             self._queue = [np.clip(a, world.action_low, world.action_high).astype(np.float32) for a in chunk]
         return self._queue.pop(0)
 
@@ -161,7 +196,13 @@ def _record(
 
 
 def _episode(
-    recorder: _Recorder, prompt: str, task: str, seed: int, success: bool, policy_version: int
+    recorder: _Recorder,
+    prompt: str,
+    task: str,
+    seed: int,
+    success: bool,
+    policy_version: int,
+    info: dict[str, int],
 ) -> Episode:
     """The rows of a recorder as columns."""
     steps = len(recorder.action)
@@ -180,5 +221,5 @@ def _episode(
         images={camera: np.stack(pictures) for camera, pictures in recorder.images.items()},
         seed=seed,
         task=task,
-        info={},
+        info=info,
     )

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool
 
 from vantage.collect.cluster import Cluster, Ray, open_cluster
-from vantage.collect.episode import run_episode
+from vantage.collect.episode import Beginning, run_episode
 from vantage.collect.operators import ByHand, OperatorSpec
 from vantage.collect.workers import Workers, open_workers
 from vantage.data.episodes import save_episode
@@ -43,6 +43,10 @@ class Job:
     """Control steps by which the record of who drives is shifted."""
     noise: float | None = None
     """Scale of the noise that a flow acts from; None: what the checkpoint says."""
+    execute: int | None = None
+    """Steps executed of a chunk; None: what the checkpoint says."""
+    beginning: Beginning | None = None
+    """Where the episode begins; None: where the world is at `seed`."""
     acting: Callable[[Policy], Policy] | None = None
     """Makes the policy that acts of the one that was loaded: a value that compares by its fields; None: the
     loaded one acts."""
@@ -86,6 +90,8 @@ def play(job: Job) -> Played:
                 limit=job.world.limit,
                 policy_version=job.policy_version,
                 pictures=job.pictures,
+                execute=job.execute,
+                beginning=job.beginning,
             )
     finally:
         torch.set_num_threads(threads)

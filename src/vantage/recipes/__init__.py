@@ -24,6 +24,7 @@ from vantage.recipes.paper import paper
 from vantage.recipes.quickstart import quickstart
 from vantage.recipes.study import study_alone, study_debug, study_pixels, study_screen, study_state
 from vantage.recipes.study_bimanual import study_bimanual, study_bimanual_pixels
+from vantage.recipes.study_exploration import study_exploration
 from vantage.recipes.study_lerobot import study_act, study_smolvla
 from vantage.recipes.study_ppo import study_mt10_ppo
 from vantage.recipes.vantage import vantage
@@ -59,6 +60,7 @@ STUDIES: MappingProxyType[str, Callable[[], Study]] = MappingProxyType(
         "state": study_state,
         "alone": study_alone,
         "screen": study_screen,
+        "exploration": study_exploration,
         "pixels": study_pixels,
         "act": study_act,
         "smolvla": study_smolvla,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vantage import ranks
 from vantage.bounds import Count, NotNegative, check
+from vantage.collect.exploration import Exploration
 from vantage.collect.operators import (
     Bystander,
     Demonstrate,
@@ -33,6 +34,7 @@ from vantage.disk.layout import Round
 from vantage.disk.made import check_left, noted_sha256
 from vantage.progress import bar
 from vantage.seeding import seed_for
+from vantage.stages.starts import choose_starts
 from vantage.types import VantageError
 from vantage.worlds.spec import WorldSpec
 
@@ -72,10 +74,18 @@ class Rollouts:
     does to data."""
     noise: NotNegative | None = None
     """Scale of the noise that the flow acts from; None: what its checkpoint says (1, unless configured)."""
+    exploration: Exploration = Exploration()
+    """What is tried beside what the policy does by itself."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds, and for an operator who cannot drive."""
+        """Raise `VantageError` for numbers out of their bounds, for two ways to say the noise, and for an
+        operator who cannot drive."""
         check(self)
+        if self.noise is not None and self.exploration.noises:
+            raise VantageError(
+                f"rollouts.noise is {self.noise:g}, and rollouts.exploration.noises says scales too; "
+                "give one of them"
+            )
         if isinstance(self.operator, DemonstrateFrom):
             raise VantageError(
                 "recorded episodes rescue nobody; name another operator of the rollouts (NoOne, if nobody "
@@ -204,23 +214,25 @@ def collect_rollouts(
         made_of["rescues"] = rescues
     check_left(where.journal, made_of)
 
-    episodes = range(settings.per_world * len(worlds))
-    seeds = [seed_for("rollout", seed, where.number, number) for number in episodes]
+    played_in = [worlds[number % len(worlds)] for number in range(settings.per_world * len(worlds))]
+    explored = settings.exploration
     jobs = [
         Job(
             number=number,
-            world=worlds[number % len(worlds)],
+            world=played_in[number],
             actor=policy,
-            operator=operator_of(settings.operator, rescues, episode_seed),
-            seed=episode_seed,
+            operator=operator_of(settings.operator, rescues, place.seed),
+            seed=place.seed,
             policy_version=policy_version,
             recorded_late=settings.recorded_late,
-            noise=settings.noise,
+            noise=settings.noise if not explored.noises else explored.noise(number // len(worlds)),
+            execute=explored.execute(number // len(worlds)),
+            beginning=place.beginning,
             device=device,
             journal=where.journal,
             pictures=bool(cameras),
         )
-        for number, episode_seed in enumerate(seeds)
+        for number, place in enumerate(choose_starts(explored.starts, where, played_in, seed, pool))
     ]
 
     successes = rescued = 0
@@ -252,7 +264,7 @@ def _play_missing(where: Round, jobs: list[Job], pool: Pool):
                 number=job.number,
                 task=episode.task,
                 prompt=episode.prompt,
-                seed=episode.seed,
+                seed=job.seed,
                 success=episode.outcome,
                 steps=len(episode),
                 human_steps=int(episode.intervention.sum()),

@@ -48,6 +48,11 @@ TITLES = {
     "vantage": "Vantage",
     "vantage-scratch": "Vantage",
     "zero-noise-rollouts": "zero-noise rollouts",
+    "noises": "HABC, three noises",
+    "chunk-lengths": "HABC, three chunk lengths",
+    "doubtful-starts": "HABC, doubtful starts",
+    "before-failure": "HABC, before failures",
+    "noises+before-failure": "HABC, three noises, before failures",
 }
 """What methods are called that a study's arms go by; the name of an arm that is not here is its title."""
 
