@@ -1,4 +1,5 @@
-"""Best-of-N as a setting of a run: its critic is trained on the policy that acts, and chooses for it."""
+"""Best-of-N and steering as settings of a run: a critic is trained on the policy that acts, and chooses for
+it or trains what leads it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,13 +15,17 @@ from vantage.disk.layout import Round
 from vantage.learn.critic.chunks import ChunkCriticFit
 from vantage.learn.critic.extraction import BestOfN
 from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.steering import ChunkEdits, NoiseSteering, SteerBy, SteeringFit
+from vantage.nets.vla import NetConfig, TrueState
 from vantage.policies.load import load_policy
+from vantage.policies.small.gaussian import GaussianConfig
 from vantage.progress import silence
 from vantage.recipes.debug import debug, debug_ppo
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_chunk_critic import fit_chunk_critic
 from vantage.stages.fit_policy import PolicyFit
+from vantage.stages.fit_steering import fit_steering
 from vantage.types import VantageError
 from vantage.worlds.spec import MetaWorldSpec
 
@@ -102,11 +107,59 @@ def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Pa
     world.close()
 
 
+@pytest.mark.parametrize(
+    "steering", [NoiseSteering(fit=SteeringFit(steps=3)), ChunkEdits(fit=SteeringFit(steps=3))]
+)
+def test_the_trials_of_a_round_are_those_of_the_policy_that_is_led(
+    steering: NoiseSteering | ChunkEdits, tmp_path: Path
+) -> None:
+    settings, watched = replace(small(), evaluation=Evaluation(per_world=3, steering=steering)), Watched([])
+    with silence():
+        run_habc(tmp_path / "run", settings, workers=1)
+        first, last = Round.of(tmp_path / "run", 0), Round.of(tmp_path / "run", 1)
+        assert not first.steering.exists() and last.acting_critic.is_dir()
+        last.evaluation.unlink()
+        evaluate_round(last, settings, watched)
+        led = SteerBy(last.steering, stamp(last.steering))
+        assert [job.acting for job in watched.jobs] == [led] * 3
+
+        # Made again of the same round, it is the same to the last bit: nothing else goes into it.
+        again = tmp_path / "again"
+        fit_steering(
+            improver(last, settings).sources,
+            last.actor,
+            last.acting_critic,
+            again,
+            steering,
+            noise=None,
+            seed=improver(last, settings).train_seed,
+        )
+    name = "steering.safetensors"
+    assert (again / name).read_bytes() == (last.steering / name).read_bytes()
+    world, plain = SPEC(), load_policy(last.actor)
+    one, other = (
+        run_episode(world, actor, NoOne(), task=SPEC.task, seed=0, limit=50, pictures=False).action
+        for actor in (led(plain), plain)
+    )
+    assert len(one) != len(other) or (one != other).any()
+    world.close()
+
+
 def test_a_choice_among_equal_chunks_and_without_a_critic_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VantageError, match="at noise 0 all of them are the same"):
         Evaluation(best_of=8, noise=0.0)
     with pytest.raises(VantageError, match=r"trains no critic of chunks; leave evaluation\.best_of unset"):
         replace(debug_ppo(), evaluation=Evaluation(best_of=8)).check_compatible()
+    with pytest.raises(VantageError, match="both say how the chunk is chosen"):
+        Evaluation(best_of=8, steering=ChunkEdits())
+    with pytest.raises(VantageError, match="noise is 0, and with NoiseSteering the noise is chosen"):
+        Evaluation(noise=0.0, steering=NoiseSteering())
+    with pytest.raises(VantageError, match=r"trains no critic of chunks; leave evaluation\.steering unset"):
+        replace(debug_ppo(), evaluation=Evaluation(steering=ChunkEdits())).check_compatible()
+    gaussian = GaussianConfig(net=NetConfig(sight=TrueState()))
+    led = replace(debug(), policy=gaussian, evaluation=Evaluation(steering=NoiseSteering()))
+    with pytest.raises(VantageError, match="the noise of a FlowConfig, and the policy is a GaussianConfig"):
+        led.check_compatible()
     with pytest.raises(VantageError, match="holds no critic of chunks"):
         BestOfN(tmp_path, 8)(load_policy_of(tmp_path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from line_world import Line
+from line_world import Line, LineSpec
 from tiny import tiny
 
 from vantage.algorithms.habc import HABCRun, run_habc
@@ -19,9 +19,11 @@ from vantage.collect.exploration import AnyStart, BeforeFailure, DoubtfulStart, 
 from vantage.collect.operators import NoOne
 from vantage.collect.pool import Job, Played, play_here
 from vantage.core.weights import FilteredBC
+from vantage.data.episodes import Episode, save_episode
 from vantage.data.v3.read import Table, read_table
+from vantage.data.v3.write import write_dataset
 from vantage.disk.layout import Round
-from vantage.disk.tables import read_parquet
+from vantage.disk.tables import read_parquet, write_parquet
 from vantage.errors import VantageError
 from vantage.learn.critic.panel import load_panel
 from vantage.nets.vla import NetConfig, TrueState
@@ -86,6 +88,66 @@ def test_a_world_that_does_not_repeat_itself_is_one_sentence() -> None:
     there = np.full((40, 1), np.sign(world.goal - world.x), np.float32)
     with pytest.raises(VantageError, match="played again from start 3, and succeeded"):
         on_a_line(beginning=Beginning(3, there))
+
+
+# ---- which episodes are gone on with, by hand
+
+
+def by_hand(here: Round, episodes: list[tuple[bool, list[float], dict]]) -> None:
+    """A round of (success, p_v of each step, what its record says), its actions numbered through."""
+    for number, (won, p_v, info) in enumerate(episodes):
+        steps = len(p_v)
+        last = np.arange(steps) == steps - 1
+        episode = Episode(
+            state=np.zeros((steps, 1), np.float32),
+            environment_state=np.zeros((steps, 2), np.float32),
+            action=np.full((steps, 1), number, np.float32)
+            + 0.01 * np.arange(steps, dtype=np.float32)[:, None],
+            policy_action=np.zeros((steps, 1), np.float32),
+            intervention=np.arange(steps) >= info.pop("rescued_at", steps),
+            policy_version=np.zeros(steps, np.int64),
+            success=last & won,
+            done=last,
+            prompt="go",
+            task="line",
+            seed=100 + number,
+            info=info,
+        )
+        save_episode(here.journal, number, episode)
+    write_dataset(here.journal, range(len(episodes)), here.episodes, Line.fps)
+
+    values = np.concatenate([p_v for _, p_v, _ in episodes])
+    round_of = np.repeat([0, here.number], [len(values), len(values)])
+    # The ledger also speaks of round 0, whose frames have the same numbers.
+    ledger = {"round": round_of, "index": np.tile(np.arange(len(values)), 2), "p_v": np.tile(values, 2)}
+    ledger["p_v"][: len(values)] = 1.0
+    write_parquet(here.weights, ledger, nullable=("p_v",))
+
+
+def test_what_failed_alone_is_gone_on_with_where_it_could_still_succeed(tmp_path: Path) -> None:
+    by_hand(
+        Round.of(tmp_path, 1),
+        [
+            (True, [0.9, 0.9, 0.9], {}),
+            (False, [0.4, 0.6, 0.7, 0.55, 0.2, 0.1], {}),
+            (False, [0.9, 0.9, 0.9], {"rescued_at": 1}),
+            (False, [0.9, 0.9, 0.9], {"lead": 2}),
+            (False, [np.nan, np.nan, np.nan], {}),
+        ],
+    )
+    worlds = [LineSpec(task="line", limit=9)] * 60
+    places = choose_starts(BeforeFailure(share=1.0, viable=0.5), Round.of(tmp_path, 2), worlds, 7, play_here)
+    leads: dict[int, set[int]] = {}
+    for number, place in enumerate(places):
+        assert place.seed == seed_for("rollout", 7, 2, number) and place.beginning is not None
+        steps, own = len(place.beginning.lead), place.beginning.seed - 100
+        assert np.allclose(place.beginning.lead[:, 0], own + 0.01 * np.arange(steps))
+        leads.setdefault(place.beginning.seed, set()).add(steps)
+    assert leads == {101: {3}, 104: {0, 1, 2}}, "the last viable step; where none is known, any"
+
+    others = [LineSpec(task="another", limit=9)] * 3
+    elsewhere = choose_starts(BeforeFailure(share=1.0), Round.of(tmp_path, 2), others, 7, play_here)
+    assert [place.beginning for place in elsewhere] == [None] * 3, "nothing failed in that world"
 
 
 # ---- a whole run, whose second round explores from what its first has left

@@ -371,8 +371,8 @@ LEARN_MUTANTS = (
         "tests/algorithms/test_best_of.py",
         nobody_chooses=("tried.acting_critic if tried.acting_critic.is_dir() else None", "None"),
         critic_of_another_policy_chooses=(
-            "current.actor,\n            current.acting_critic,",
-            "before(current).actor,\n            current.acting_critic,",
+            "current.actor,\n            current.acting_critic,\n            settings",
+            "before(current).actor,\n            current.acting_critic,\n            settings",
         ),
     ),
     *_in(
@@ -574,7 +574,7 @@ STAGE_MUTANTS = (
         version_not_recorded=("policy_version=policy_version,", "policy_version=0,"),
         late_record_ignored=("recorded_late=settings.recorded_late,", "recorded_late=0,"),
         failed_attempts_are_kept=("if played.success:", "if True:"),
-        noise_not_passed_on=("noise=settings.noise,", "noise=None,"),
+        noise_not_passed_on=("settings.noise if not explored.noises", "None if not explored.noises"),
     ),
 )
 
@@ -824,6 +824,28 @@ COLLECT_MUTANTS = (
         ),
         explored_length_not_passed=("execute=explored.execute(number // len(worlds)),", ""),
         explored_beginning_not_passed=("beginning=place.beginning,", ""),
+    ),
+    *_in(
+        "learn/critic/steering.py",
+        "tests/learn/test_steering.py",
+        steered_downhill=("(-viability).backward()", "viability.backward()"),
+        steered_from_noise=(
+            "nn.init.zeros_(self.layers[-1].weight)",
+            "nn.init.ones_(self.layers[-1].weight)",
+        ),
+        edits_know_no_bounds=("self.reach * torch.tanh(self.layers", "self.reach * (self.layers"),
+        edits_beyond_what_was_executed=(".clamp(self.low, self.high)", ""),
+        steered_by_one_fold=("np.flatnonzero(fold == number)", "np.flatnonzero(fold * 0 == number)"),
+        noise_without_the_flow=("policy.carried(features, noise)", "noise"),
+    ),
+    *_in(
+        "algorithms/habc.py",
+        "tests/algorithms/test_best_of.py",
+        nothing_leads=("tried.steering if tried.steering.is_dir() else None", "None"),
+        led_by_another_seed=(
+            "noise=tried.noise,\n            seed=train_seed(current, settings.seed)",
+            "noise=tried.noise,\n            seed=1 + train_seed(current, settings.seed)",
+        ),
     ),
     *_in(
         "stages/starts.py",

@@ -85,6 +85,8 @@ class ChunkedPPORun:
             raise VantageError(f"a {type(self.policy).__name__} has no density; {remedy}")
         if self.evaluation.best_of is not None:
             raise VantageError("chunked PPO trains no critic of chunks; leave evaluation.best_of unset")
+        if self.evaluation.steering is not None:
+            raise VantageError("chunked PPO trains no critic of chunks; leave evaluation.steering unset")
         self.compute.torch_device()
         check_whole(self.compute)
         for world in self.worlds:

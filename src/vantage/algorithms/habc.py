@@ -37,6 +37,7 @@ from vantage.data.experience import Experience, load_experience
 from vantage.disk.layout import Round
 from vantage.disk.record import write_record
 from vantage.errors import VantageError
+from vantage.learn.critic.steering import NoiseSteering
 from vantage.learn.step import Compute
 from vantage.policies.build import PolicySpec
 from vantage.policies.protocol import Interface
@@ -44,6 +45,7 @@ from vantage.policies.small.flow import FlowConfig
 from vantage.stages.collect import Rollouts, collect_rollouts
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_chunk_critic import fit_chunk_critic
+from vantage.stages.fit_steering import fit_steering
 from vantage.worlds.spec import WorldSpec
 
 
@@ -87,6 +89,11 @@ class HABCRun:
         if self.rounds:
             noises += [self.rollouts.noise, *self.rollouts.exploration.noises]
         check_compatible(self.policy, self.worlds, operators, noises)
+        if isinstance(self.evaluation.steering, NoiseSteering) and not isinstance(self.policy, FlowConfig):
+            raise VantageError(
+                f"evaluation.steering NoiseSteering chooses the noise of a FlowConfig, and the policy is a "
+                f"{type(self.policy).__name__}; give ChunkEdits, or leave evaluation.steering unset"
+            )
         self._check_exploration()
         self._check_dimensions()
         self._check_taught()
@@ -243,14 +250,28 @@ def improver(current: Round, settings: HABCRun) -> Improver:
 
 
 def evaluate_round(current: Round, settings: HABCRun, pool: Pool) -> None:
-    """6-eval.parquet, and before it the critic that chooses when acting, where one is asked for."""
-    if settings.evaluation.best_of is not None and current.number:
+    """6-eval.parquet, and before it the critic that chooses when acting, or what leads the policy, where one
+    is asked for."""
+    tried = settings.evaluation
+    if current.number and (tried.best_of is not None or tried.steering is not None):
         fit_chunk_critic(
             sources_up_to(current, settings.interface),
             current.actor,
             current.acting_critic,
             settings.improvement.chunk_critic,
             t_max=settings.t_max,
+            seed=train_seed(current, settings.seed),
+            compute=settings.compute,
+        )
+        note_made(current)
+    if current.number and tried.steering is not None:
+        fit_steering(
+            sources_up_to(current, settings.interface),
+            current.actor,
+            current.acting_critic,
+            current.steering,
+            tried.steering,
+            noise=tried.noise,
             seed=train_seed(current, settings.seed),
             compute=settings.compute,
         )
@@ -285,6 +306,7 @@ def _evaluate(tried: Round, settings: HABCRun, pool: Pool, *, title: str) -> Non
         title=title,
         device=settings.compute.acting,
         chunk_critic=tried.acting_critic if tried.acting_critic.is_dir() else None,
+        steering=tried.steering if tried.steering.is_dir() else None,
     )
     note_made(tried)
 

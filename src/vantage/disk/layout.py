@@ -83,8 +83,14 @@ class Round:
 
     @property
     def acting_critic(self) -> Path:
-        """The critic of states and chunks that chooses for it (`Evaluation.best_of`)."""
+        """The critic of states and chunks that chooses for it (`Evaluation.best_of`), or that what leads it
+        was trained by."""
         return self.folder / "5-chunk-critic"
+
+    @property
+    def steering(self) -> Path:
+        """The small network that leads it (`Evaluation.steering`)."""
+        return self.folder / "5-steering"
 
     @property
     def evaluation(self) -> Path:

@@ -24,6 +24,7 @@ from vantage.data.v3.video import encode
 from vantage.disk.files import write_whole
 from vantage.disk.tables import write_parquet
 from vantage.learn.critic.extraction import BestOfN
+from vantage.learn.critic.steering import NoiseSteering, SteerBy, Steering
 from vantage.progress import bar
 from vantage.seeding import seed_for
 from vantage.tracking import record
@@ -54,10 +55,24 @@ class Evaluation:
     """Best-of-N: chunks drawn at every decision, of which a critic of chunks on the policy's own features
     executes the most viable; None: one, and no critic. A policy without rollouts (round 0, the control) has
     no such critic and acts by itself."""
+    steering: Steering | None = None
+    """A small network beside the policy that leads it to chunks which a critic of chunks finds more viable:
+    by the noise that the flow acts from (NoiseSteering), or by editing its chunks (ChunkEdits); None: the
+    policy acts by itself, as it does without rollouts (round 0, the control)."""
 
     def __post_init__(self) -> None:
-        """Raise `VantageError` for numbers out of their bounds, and for a choice among equal chunks."""
+        """Raise `VantageError` for numbers out of their bounds, for a choice among equal chunks, and for two
+        ways to choose."""
         check(self)
+        if self.steering is not None and self.best_of is not None:
+            raise VantageError(
+                "best_of and steering both say how the chunk is chosen; leave one of the two unset"
+            )
+        if isinstance(self.steering, NoiseSteering) and self.noise is not None:
+            raise VantageError(
+                f"noise is {self.noise:g}, and with NoiseSteering the noise is chosen; "
+                "leave one of the two unset"
+            )
         if self.best_of is not None and self.noise == 0:
             raise VantageError(
                 "best_of chooses among chunks, and at noise 0 all of them are the same; "
@@ -76,11 +91,13 @@ def evaluate(
     title: str = "evaluation",
     device: str = "cpu",
     chunk_critic: Path | None = None,
+    steering: Path | None = None,
 ) -> None:
     """Try the policy, alone, on every start of the suite, and write the table (and videos).
 
     `device`: where the policy acts. `chunk_critic`: the critic of chunks on its features, for
-    `Evaluation.best_of`; None: the policy acts by itself.
+    `Evaluation.best_of`. `steering`: what leads it, for `Evaluation.steering`. None: the policy acts by
+    itself.
     """
     if out.exists():
         return
@@ -88,6 +105,8 @@ def evaluate(
     acting = None
     if settings.best_of is not None and chunk_critic is not None:
         acting = BestOfN(chunk_critic, settings.best_of, stamp(chunk_critic))
+    if settings.steering is not None and steering is not None:
+        acting = SteerBy(steering, stamp(steering))
 
     journal = out.parent / ".trials" if settings.videos else None
     jobs = [

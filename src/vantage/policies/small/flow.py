@@ -95,7 +95,12 @@ class SmallFlow[C: SamplerConfig](SmallPolicy):
 
     def end(self, observation: Observation, start: Float[Tensor, "B H A"]) -> Float[Tensor, "B H A"]:
         """Where the Euler steps lead from noise, in standardised action units, with gradient."""
-        features = self.backbone(observation)
+        return self.carried(self.backbone(observation), start)
+
+    def carried(
+        self, features: Float[Tensor, "B D"], start: Float[Tensor, "B H A"]
+    ) -> Float[Tensor, "B H A"]:
+        """Where they lead given phi(s)."""
         start = start.to(features.device)
         return integrate_euler(lambda x, t: self.head(features, x, t), start, self.config.euler_steps)
 
