@@ -68,7 +68,7 @@ def choose_starts(
             return [Place(chosen) for chosen in _most_doubtful(offered, worlds, before, pool)]
 
         case BeforeFailure():
-            failures = _failures(before, worlds, starts.viable) if before.number else {}
+            failures = _failures(before, starts.viable) if before.number else {}
             return [_resumed(own[i], failures.get(worlds[i].task, []), starts) for i in range(len(worlds))]
 
 
@@ -145,7 +145,7 @@ class _Failure:
     """Control steps of which one is gone on from: the last viable one, or all of them."""
 
 
-def _failures(before: Round, worlds: Sequence[WorldSpec], viable: float) -> dict[str, list[_Failure]]:
+def _failures(before: Round, viable: float) -> dict[str, list[_Failure]]:
     """Task -> its episodes of a round that failed with nobody at the controls, begun where the world begins.
 
     What began in the middle of another episode cannot be found again from its own seed and actions.
@@ -153,7 +153,7 @@ def _failures(before: Round, worlds: Sequence[WorldSpec], viable: float) -> dict
     table = read_table(before.episodes, videos=False)
     ours = read_parquet(before.episodes / OURS_FILE, ("seed", "task", "success", "info"))
     p_v = _judged(before, len(table))
-    failures: dict[str, list[_Failure]] = {world.task: [] for world in worlds}
+    failures: dict[str, list[_Failure]] = {}
 
     for number, rows in enumerate(table.slices):
         led = LEAD in json.loads(str(ours["info"][number]))
@@ -163,7 +163,7 @@ def _failures(before: Round, worlds: Sequence[WorldSpec], viable: float) -> dict
         if not len(moments):
             moments = np.arange(rows.stop - rows.start)
         failure = _Failure(int(ours["seed"][number]), table.action[rows], moments)
-        failures[str(ours["task"][number])].append(failure)
+        failures.setdefault(str(ours["task"][number]), []).append(failure)
     return failures
 
 
