@@ -225,7 +225,7 @@ def measure(plan: Plan, work: Path) -> tuple[dict[str, np.ndarray], dict[str, np
                     _measure_one(plan, folder, task, seed)
                 trials.append(read_parquet(folder / "trials.parquet"))
                 critics.append(read_parquet(folder / "critic.parquet"))
-    return _joined(trials), _joined(critics)
+    return joined(trials), joined(critics)
 
 
 def _measure_one(plan: Plan, folder: Path, task: str, seed: int) -> None:
@@ -233,35 +233,37 @@ def _measure_one(plan: Plan, folder: Path, task: str, seed: int) -> None:
     known: dict[str, object] = {"task": task, "seed": seed}
     begun = begin(folder, plan.run(task, seed), plan.critic)
     if not (folder / "critic.parquet").is_file():
-        write_parquet(folder / "critic.parquet", _columns([known | trust(begun)]))
+        write_parquet(folder / "critic.parquet", columns([known | trust(begun)]))
     if not (folder / "trials.parquet").is_file():
         rows = [known | row for row in compare(begun, plan, folder / "ways")]
-        write_parquet(folder / "trials.parquet", _columns(rows))
+        write_parquet(folder / "trials.parquet", columns(rows))
     print(task, seed, file=sys.stderr, flush=True)
 
 
-def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
+def columns(rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
+    """Rows as columns."""
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _joined(tables: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def joined(tables: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Tables of the same columns, end to end."""
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
-def table(rows: Mapping[str, np.ndarray]) -> str:
-    """Success of every way, and its difference to the supervised policy of equal steps on the same starts."""
+def table(rows: Mapping[str, np.ndarray], control: str = CONTROL) -> str:
+    """Success of every way, and its difference to the way `control` on the same starts."""
     tasks = [str(task) for task in dict.fromkeys(rows["task"].tolist())]
     ways = [str(way) for way in dict.fromkeys(rows["way"].tolist())]
-    head = ["way", *tasks, "all", f"minus {CONTROL}", "steps of successes"]
+    head = ["way", *tasks, "all", f"minus {control}", "steps of successes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    control = rows["success"][rows["way"] == CONTROL].astype(float)
+    beside = rows["success"][rows["way"] == control].astype(float)
 
     for way in ways:
         own = rows["way"] == way
         success, task = rows["success"][own], rows["task"][own]
         rates = [f"{success[task == one].mean():.3f}" for one in tasks]
         whole = wilson(int(success.sum()), len(success))
-        gain = bootstrap_mean(success.astype(float) - control, seed=0)
+        gain = bootstrap_mean(success.astype(float) - beside, seed=0)
         steps = rows["steps"][own][success]
         length = f"{steps.mean():.1f}" if len(steps) else "none"
         cells = [way, *rates, f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"]
@@ -270,12 +272,12 @@ def table(rows: Mapping[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
-def contrasts(rows: Mapping[str, np.ndarray]) -> str:
+def contrasts(rows: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]] = CONTRASTS) -> str:
     """Differences of success on the same starts, by task and over all, with bootstrap intervals over them."""
     tasks = [str(task) for task in dict.fromkeys(rows["task"].tolist())]
     head = ["way", "minus", *tasks, "all"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for ours, theirs in CONTRASTS:
+    for ours, theirs in pairs:
         own, other = rows["way"] == ours, rows["way"] == theirs
         gain = rows["success"][own].astype(float) - rows["success"][other]
         task = rows["task"][own]
