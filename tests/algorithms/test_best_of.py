@@ -1,6 +1,7 @@
 """Best-of-N and steering as settings of a run: a critic is trained on the policy that acts, and chooses for
 it or trains what leads it."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,11 +72,20 @@ class Watched:
         return map(function, items)
 
 
-def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Path) -> None:
-    settings, watched = small(), Watched([])
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run, to its end."""
+    run = tmp_path_factory.mktemp("small") / "run"
     with silence():
-        run_habc(tmp_path / "run", settings, workers=1)
-        first, last = Round.of(tmp_path / "run", 0), Round.of(tmp_path / "run", 1)
+        run_habc(run, small(), workers=1)
+    return run
+
+
+def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(ran: Path, tmp_path: Path) -> None:
+    settings, watched = small(), Watched([])
+    run = shutil.copytree(ran, tmp_path / "run", symlinks=True)
+    with silence():
+        first, last = Round.of(run, 0), Round.of(run, 1)
         assert not first.acting_critic.exists(), "before any rollout there is nothing to learn it from"
         last.evaluation.unlink()
         evaluate_round(last, settings, watched)
@@ -111,15 +121,17 @@ def test_the_trials_of_a_round_are_those_of_the_policy_that_chooses(tmp_path: Pa
     "steering", [NoiseSteering(fit=SteeringFit(steps=3)), ChunkEdits(fit=SteeringFit(steps=3))]
 )
 def test_the_trials_of_a_round_are_those_of_the_policy_that_is_led(
-    steering: NoiseSteering | ChunkEdits, tmp_path: Path
+    steering: NoiseSteering | ChunkEdits, ran: Path, tmp_path: Path
 ) -> None:
     settings, watched = replace(small(), evaluation=Evaluation(per_world=3, steering=steering)), Watched([])
+    run = shutil.copytree(ran, tmp_path / "run", symlinks=True)
     with silence():
-        run_habc(tmp_path / "run", settings, workers=1)
-        first, last = Round.of(tmp_path / "run", 0), Round.of(tmp_path / "run", 1)
-        assert not first.steering.exists() and last.acting_critic.is_dir()
-        last.evaluation.unlink()
-        evaluate_round(last, settings, watched)
+        first, last = Round.of(run, 0), Round.of(run, 1)
+        for current in (first, last):
+            current.evaluation.unlink()
+            evaluate_round(current, settings, watched)
+        assert not first.steering.exists() and {job.acting for job in watched.jobs[:3]} == {None}
+        watched.jobs = watched.jobs[3:]
         led = SteerBy(last.steering, stamp(last.steering))
         assert [job.acting for job in watched.jobs] == [led] * 3
 

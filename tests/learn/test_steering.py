@@ -32,7 +32,7 @@ from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import FlowConfig, FlowPolicy
 from vantage.types import VantageError
 
-FIT = SteeringFit(steps=150, batch=64, lr=1e-2, width=32)
+FIT = SteeringFit(steps=80, batch=32, lr=2e-2, width=16)
 
 
 class Knows(DualCritic):
@@ -83,10 +83,10 @@ def starts() -> Experience:
 @pytest.fixture(scope="module")
 def flow() -> FlowPolicy:
     """Goes right or left for K steps, wherever the goal is: as Coin does, but by the noise it begins with."""
-    net = NetConfig(sight=TrueState(dim=2, width=32), state_dim=1, action_dim=1, chunk=K, execute=K, width=32)
+    net = NetConfig(sight=TrueState(dim=2, width=16), state_dim=1, action_dim=1, chunk=K, execute=K, width=16)
     policy, generator = FlowPolicy(FlowConfig(net=net), seed=0), torch.Generator().manual_seed(0)
-    adam = torch.optim.Adam(policy.parameters(), lr=3e-3)
-    for _ in range(500):
+    adam = torch.optim.Adam(policy.parameters(), lr=1e-2)
+    for _ in range(200):
         side = torch.where(torch.rand(128, generator=generator) < 0.5, 1.0, -1.0)
         goals = SIDES[torch.randint(2, (128,), generator=generator).numpy()]
         mask = torch.ones(128, K, 1, dtype=torch.bool)
@@ -111,6 +111,8 @@ def trained(
     rows = np.arange(len(starts))
     steerer, curve = train_steering(starts, features, rows, policy, critic, fold, settings, seed=0)
     assert curve[0]["step"] == 0 and curve[-1]["step"] == settings.fit.steps - 1
+    # A chunk that goes further than any that was executed is worth what the furthest of these is.
+    assert max(row["viability"] for row in curve) <= 1 / (1 + np.exp(-4)) + 1e-6
     return steerer
 
 
@@ -144,7 +146,6 @@ def test_edits_reach_as_far_as_they_may(starts: Experience) -> None:
     plain = coin.act(observation, torch.Generator().manual_seed(5))
     edit = near.chunk(coin, observation, torch.Generator().manual_seed(5)) - plain
     assert edit.abs().max() <= 0.2 * near.scale * 1.001
-    # What goes beyond all that was executed is worth nothing: only chunks that go away are pulled back.
     away = torch.sign(plain[:, 0, 0]) != torch.from_numpy(np.sign(np.repeat(SIDES, 20)))
     assert (edit[away].mean((1, 2)).abs() > 0.15).all()
     assert torch.equal(torch.sign(edit[away].mean((1, 2))), -torch.sign(plain[away, 0, 0]))
