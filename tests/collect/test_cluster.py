@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +134,39 @@ def test_a_checkpoint_is_read_once_for_all_jobs(
         assert sorted(read) == sorted(files)
         with pytest.raises(VantageError, match=r"nowhere holds no file, and the machines of the cluster"):
             list(pool([replace(jobs[0], actor=tmp_path / "nowhere", journal=tmp_path)]))
+
+
+@dataclass(frozen=True)
+class Chooses:
+    """What makes a policy choose, with a folder of its own."""
+
+    critic: Path
+
+
+@dataclass(frozen=True)
+class Asked:
+    actor: Path
+    acting: Chooses | None
+
+
+def folders_there(asked: Asked) -> list[tuple[str, str]]:
+    """Where the folders of an item are on the other side, and what is in them."""
+    folders = [asked.actor, *([asked.acting.critic] if asked.acting else [])]
+    return [(str(folder), (folder / "weights").read_text()) for folder in folders]
+
+
+def test_folders_of_what_acts_go_along(machines: Machines, tmp_path: Path) -> None:
+    """Best-of-N and steering read a folder beside the checkpoint's, which another machine does not have."""
+    for name in ("actor", "critic"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
+    with open_pool(Ray(machines.address)) as pool:
+        choosing = Asked(tmp_path / "actor", Chooses(tmp_path / "critic"))
+        ((actor, first), (critic, second)) = next(iter(pool.each(folders_there, [choosing])))
+        assert (first, second) == ("actor", "critic")
+        assert str(tmp_path) not in actor and str(tmp_path) not in critic
+        (alone,) = pool.each(folders_there, [Asked(tmp_path / "actor", None)])
+        assert [text for _, text in alone] == ["actor"]
 
 
 def test_what_ray_says_is_a_sentence(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ from vantage.version import __version__
 
 JOURNAL = "journal"
 """The field of an item that names a folder for results; every other path is a folder that is read."""
+ACTING = "acting"
+"""The field of an item that holds a value whose own paths are folders that are read, such as a critic's."""
 RETRIES = 3
 """How often a job is played again whose machine or process was lost."""
 AHEAD = 4
@@ -288,11 +290,21 @@ class Cluster:
 
 
 def _paths(item: Any) -> dict[str, Path]:
-    """The folders that an item names, by field."""
+    """The folders that an item names, by field; ``acting.critic`` is a field of what stands in `ACTING`."""
     if not dataclasses.is_dataclass(item):
         return {}
     values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-    return {name: value for name, value in values.items() if isinstance(value, Path)}
+    inner = {f"{ACTING}.{name}": path for name, path in _paths(values.get(ACTING)).items()}
+    return {name: value for name, value in values.items() if isinstance(value, Path)} | inner
+
+
+def _moved(item: Any, folders: Mapping[str, Path]) -> Any:
+    """The item with other folders in the place of those that it names."""
+    own: dict[str, Any] = {name: path for name, path in folders.items() if "." not in name}
+    inner = {name.removeprefix(f"{ACTING}."): path for name, path in folders.items() if "." in name}
+    if inner:
+        own[ACTING] = _moved(getattr(item, ACTING), inner)
+    return dataclasses.replace(item, **own) if own else item
 
 
 def _journal(item: Any) -> Path:
@@ -358,11 +370,11 @@ def _there(
         for (name, digest), files in zip(digests.items(), contents, strict=True)
     }
     if JOURNAL not in _paths(item):
-        return function(dataclasses.replace(item, **moved) if moved else item), {}
+        return function(_moved(item, moved)), {}
 
     journal = Path(tempfile.mkdtemp(dir=_scratch()))
     try:
-        result = function(dataclasses.replace(item, **moved, journal=journal))
+        result = function(_moved(item, moved | {JOURNAL: journal}))
         return result, {path.name: packed(path.read_bytes()) for path in sorted(journal.iterdir())}
     finally:
         shutil.rmtree(journal)

@@ -373,4 +373,4 @@ def load_steerer(folder: Path, policy: Policy) -> NoiseSteerer | ChunkEditor:
         raise VantageError(
             f"{folder / WEIGHTS} steers a policy of other shapes than the one that acts; {REMEDY}"
         ) from error
-    return steerer.eval()
+    return steerer.to(policy.device).eval()
