@@ -381,7 +381,7 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(
     }
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     words = (tmp_path / "a/results.md").read_text()
-    assert "HABC − SFT, equal steps" in words and "9 cells, 1 seeds, 4 trials a cell" in words
+    assert "HABC − SFT, equal steps" in words and "9 cells, 1 seed, 4 trials a cell" in words
     assert first.read_text().count("<svg") >= 7 and second.exists()
     cells, trials = (tmp_path / "a/cells.svg").read_text(), done[1].tables["trials"]
     for arm in np.unique(trials["arm"]):

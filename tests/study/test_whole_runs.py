@@ -160,7 +160,7 @@ def test_habc_and_ppo_stand_in_one_study(tmp_path: Path) -> None:
 
     write_study(tmp_path / "results", tmp_path / "page")
     words = (tmp_path / "page/results.md").read_text()
-    assert "3 cells, 1 seeds, 2 trials a cell (suite evaluation)" in words
+    assert "3 cells, 1 seed, 2 trials a cell (suite evaluation)" in words
     assert "| HABC − SFT |" in words and "| ppo − HABC |" in words
     assert "reinforcement learning" in (tmp_path / "page/differences.svg").read_text()
 
@@ -232,7 +232,7 @@ def test_the_page_shows_practice(suite: tuple[Path, Results], tmp_path: Path) ->
     _, results = suite
     write_study(results.folder, tmp_path)
     words = (tmp_path / "results.md").read_text()
-    assert "2 cells, 1 seeds, 4 trials a cell (suite evaluation)" in words
+    assert "2 cells, 1 seed, 4 trials a cell (suite evaluation)" in words
     assert "| SFT, 1 demo | 1 |" in words and "| practised | 1 |" in words
     drawn = {path.stem for path in tmp_path.glob("*.svg")}
     assert drawn == {"success", "steps", "cells"}, "one pair of cells is too few for differences"

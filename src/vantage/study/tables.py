@@ -21,7 +21,7 @@ from vantage.study.rows import Results
 from vantage.study.sheet import Sheet
 from vantage.study.spent import rollout_time
 from vantage.study.statistics import Contrast, Rate, contrast, hold_together, rate
-from vantage.study.words import fixed, hours, span
+from vantage.study.words import count, fixed, hours, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,7 +373,8 @@ def cost(results: Results) -> str:
     machines = [f"{machine} cores" if machine else "not recorded" for machine in cells["machine"].tolist()]
     spent, suites = hours(float(cells["seconds"].sum())), " and ".join(results.study.suites)
     return (
-        f"{len(cells['seed'])} cells, {len(np.unique(cells['seed']))} seeds, {per_cell} trials a cell "
+        f"{count(len(cells['seed']), 'cell')}, {count(len(np.unique(cells['seed'])), 'seed')}, "
+        f"{per_cell} trials a cell "
         f"(suite {suites}), {spent} of one core in all; "
         f"machine: {', '.join(dict.fromkeys(machines))}; commits {commits}."
     )

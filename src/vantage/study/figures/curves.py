@@ -18,6 +18,7 @@ from vantage.study.figures.groups import habc_chain
 from vantage.study.measure import PATIENCE, THRESHOLDS, Table
 from vantage.study.plan import Online, Study
 from vantage.study.rows import Results
+from vantage.study.words import count
 
 TASK_COLOUR = ("blue", "red", "teal", "violet", "orange", "grey")
 """Colours of lines that are tasks, in the order of the study."""
@@ -91,12 +92,12 @@ def _by_seed(starts: Table, chosen: Bool[np.ndarray, "M"], of: Shares) -> Interv
 
 def _note(sizes: Sequence[int], lines: Sequence[Sequence[Interval]]) -> str:
     """What the dots stand on; `sizes`: their numbers of seeds, the least first."""
-    n, hollow = f"{sizes[0]}", ""
+    n, hollow = count(sizes[0], "seed"), ""
     if sizes[-1] > sizes[0]:
-        n, hollow = f"{sizes[0]} to {sizes[-1]}", " (hollow: fewer)"
+        n, hollow = f"{sizes[0]} to {sizes[-1]} seeds", " (hollow: fewer)"
     beyond = any(share.low < 0 or share.high > 1 for line in lines for share in line)
     cut = ", cut off at 0 and 100 %" if beyond else ""
-    return f"n = {n} seeds{hollow}, each the mean over its tasks. Bars: 95 %, Student's t over seeds{cut}."
+    return f"n = {n}{hollow}, each the mean over its tasks. Bars: 95 %, Student's t over seeds{cut}."
 
 
 def _rounds_of(study: Study, arms: Sequence[str]) -> str:
