@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
 from vantage.bounds import Count, Share, check
 from vantage.core.stats import Interval, wilson
@@ -44,13 +44,12 @@ class Alarm:
         return np.where(p_v < self.threshold, streak + 1, 0)
 
     def first(self, p_v: Float[np.ndarray, "K"]) -> int | None:
-        """Which of K predictions in a row calls; None: none does."""
-        streak = np.zeros(1, np.int64)
-        for number in range(len(p_v)):
-            streak = self.count(p_v[number : number + 1], streak)
-            if streak[0] >= self.patience:
-                return number
-        return None
+        """Which of K predictions calls; None: none does. The same as counting them one by one."""
+        if len(p_v) < self.patience:
+            return None
+        below = np.convolve(p_v < self.threshold, np.ones(self.patience, np.int64), "valid")
+        calling = np.flatnonzero(below == self.patience)
+        return int(calling[0]) + self.patience - 1 if len(calling) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,19 +129,27 @@ def calibrate(past: Sequence[Watched], price: float, *, prices: Sequence[float] 
     length = np.array([watched.steps for watched in known])
     saved = np.where(called & ~solved, length - step, 0.0)
 
+    lost, total = called[:, solved].sum(1), saved.sum(1)
+    won, others = int(solved.sum()), int((~solved).sum())
+
     offers: list[Offer] = []
     calls: dict[int, int | None] = {}
     for allowed in sorted({*prices, price}):
+        # Without an episode means without what it lost and saved.
         without = [
-            _choose(called, saved, solved, np.arange(len(known)) != number, allowed)
+            _choose(
+                lost - (called[:, number] & solved[number]),
+                total - saved[:, number],
+                won - int(solved[number]),
+                allowed,
+            )
             for number in range(len(known))
         ]
         own = called[without, np.arange(len(known))]
-        won, others = int(solved.sum()), int((~solved).sum())
         offers.append(
             Offer(
                 price=allowed,
-                alarm=grid[_choose(called, saved, solved, np.ones(len(known), np.bool_), allowed)],
+                alarm=grid[_choose(lost, total, won, allowed)],
                 lost=wilson(int((own & solved).sum()), won),
                 caught=wilson(int((own & ~solved).sum()), others),
                 saved=int(saved[without, np.arange(len(known))].sum()),
@@ -161,21 +168,13 @@ def calibrate(past: Sequence[Watched], price: float, *, prices: Sequence[float] 
     return Calibration(alarm=chosen.alarm, offers=tuple(offers), price=price, calls=calls)
 
 
-def _choose(
-    called: Bool[np.ndarray, "G E"],
-    saved: Float64[np.ndarray, "G E"],
-    solved: Bool[np.ndarray, "E"],
-    among: Bool[np.ndarray, "E"],
-    price: float,
-) -> int:
-    """The row of the grid that saves most, of those that lose at most `price` of the successes `among`.
+def _choose(lost: Int64[np.ndarray, "G"], saved: Float64[np.ndarray, "G"], won: int, price: float) -> int:
+    """The row of the grid that saves most, of those that lose at most `price` of `won` successes.
 
     Of equal ones that which loses least, and then the lowest threshold.
     """
-    lost = called[:, solved & among].sum(1)
-    total = saved[:, among].sum(1)
-    affordable = lost <= price * int((solved & among).sum()) + 1e-9
-    order = np.lexsort((np.arange(len(lost)), lost, -np.where(affordable, total, -1.0)))
+    affordable = lost <= price * won + 1e-9
+    order = np.lexsort((np.arange(len(lost)), lost, -np.where(affordable, saved, -1.0)))
     return int(order[0])
 
 
