@@ -155,6 +155,17 @@ def folders_there(asked: Asked) -> list[tuple[str, str]]:
     return [(str(folder), (folder / "weights").read_text()) for folder in folders]
 
 
+def test_a_policy_that_acts_on_a_gpu_does_not_wait_for_one_for_ever(
+    machines: Machines, jobs: list[Job], tmp_path: Path
+) -> None:
+    there = replace(jobs[0], device="cuda:0", journal=tmp_path)
+    with (
+        pytest.raises(VantageError, match="acts on cuda:0, and no machine of the cluster has a GPU"),
+        open_pool(Ray(machines.address)) as pool,
+    ):
+        list(pool([there]))
+
+
 def test_folders_of_what_acts_go_along(machines: Machines, tmp_path: Path) -> None:
     """Best-of-N and steering read a folder beside the checkpoint's, which another machine does not have."""
     for name in ("actor", "critic"):

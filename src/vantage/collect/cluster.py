@@ -230,6 +230,11 @@ class Cluster:
         self._send_modules(item)
         self._send_modules(function)
         gpu = GPU_SHARE if str(getattr(item, "device", "cpu")).startswith("cuda") else 0
+        if gpu and not self._ray.cluster_resources().get("GPU"):  # it would wait for one for ever
+            raise VantageError(
+                f"the policy acts on {item.device}, and no machine of the cluster has a GPU; add one "
+                "(`ray status` lists them), or have all of it computed on --compute.device cpu"
+            )
         try:
             folders = {name: self._send(path) for name, path in _paths(item).items() if name != JOURNAL}
             digests = {name: digest for name, (digest, _) in folders.items()}
