@@ -229,7 +229,7 @@ def test_worlds_that_are_played_in_turn_share_nothing() -> None:
     def moves(seed: int, steps: int) -> "list[float]":
         world = spec()
         world.reset(seed)
-        driver = _ChunkedPolicy(policy, torch.Generator().manual_seed(seed))
+        driver = _ChunkedPolicy(policy, torch.Generator().manual_seed(seed), policy.execute)
         for _ in range(steps):
             action = driver.next_action(world, None)
             world.step(action)
