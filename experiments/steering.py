@@ -8,7 +8,8 @@ It writes docs/results/steering.parquet, and prints the tables; it goes on in th
 A supervised policy has played 300 rollouts that nobody rescued. Of it, and of what HABC makes of them, a
 critic of chunks is trained; from that critic a small network, which leads the policy when it acts. Beside
 them stand the policy as it samples, at zero noise (where noise steering begins), and best of 8 by the same
-critic. Edits are of the chunk of zero noise. All are tried on the same development starts.
+critic; and supervised training of as many steps as HABC's. Edits are of the chunk of zero noise. All are
+tried on the same development starts.
 
 A task that is in the folder is not played again, and the table is written after every task.
 """
@@ -21,6 +22,7 @@ import numpy as np
 
 from experiments.outcomes_alone import (
     CHOICE,
+    CONTROL,
     TASKS,
     Plan,
     columns,
@@ -31,7 +33,7 @@ from experiments.outcomes_alone import (
     try_out,
 )
 from experiments.rank_chunks import Begun, alone, begin
-from vantage.core.weights import HABC
+from vantage.core.weights import HABC, ImitDAgger
 from vantage.disk.tables import read_parquet, write_parquet
 from vantage.errors import VantageError
 from vantage.learn.critic.chunks import train_chunk_critic
@@ -50,20 +52,20 @@ from vantage.progress import silence
 from vantage.threads import one_thread
 
 OUT = Path("docs/results/steering.parquet")
-CONTROL = "SFT, zero noise"
-PAIRS = tuple(
-    (f"{policy}, {way}", f"{policy}, {beside}")
-    for policy in ("SFT", "HABC")
-    for way in ("steered noise", "edited chunks")
-    for beside in ("zero noise", "best of 8")
+PAIRS = (
+    *(
+        (f"{policy}, {way}", f"{policy}, {beside}")
+        for policy in ("SFT", "HABC")
+        for way in ("steered noise", "edited chunks")
+        for beside in ("zero noise", "best of 8")
+    ),
+    *((f"HABC, {way}", f"{CONTROL}, zero noise") for way in ("steered noise", "edited chunks")),
 )
 """Pairs whose difference is printed: does leading do more than zero noise, and than choosing among eight?"""
 
 
-def led(
-    begun: Begun, name: str, policy: Policy, plan: Plan, fit: SteeringFit
-) -> tuple[dict[str, Policy], dict[str, float]]:
-    """Every way to act with one policy; and the mean viability that its critics see, before and after."""
+def led(begun: Begun, name: str, policy: Policy, plan: Plan, fit: SteeringFit) -> dict[str, Policy]:
+    """Every way to act with one policy."""
     features = compute_features(begun.experience, policy)
     critic, trained = train_chunk_critic(
         begun.experience,
@@ -81,13 +83,12 @@ def led(
         f"{name}, best of {CHOICE}": BestOf(policy, critic, CHOICE).eval(),
     }
 
-    promised: dict[str, float] = {}
     settings: Mapping[str, Steering] = {
         "steered noise": NoiseSteering(fit=fit),
         "edited chunks": ChunkEdits(fit=fit),
     }
     for way, steering in settings.items():
-        steerer, curve = train_steering(
+        steerer, _ = train_steering(
             begun.experience,
             features,
             rows,
@@ -98,8 +99,7 @@ def led(
             seed=begun.settings.seed,
         )
         ways[f"{name}, {way}"] = Steered(calm, steerer).eval()
-        promised[f"{name}, {way}"] = curve[-1]["viability"] - curve[0]["viability"]
-    return ways, promised
+    return ways
 
 
 def measure(plan: Plan, work: Path, fit: SteeringFit = SteeringFit()) -> dict[str, np.ndarray]:
@@ -109,38 +109,31 @@ def measure(plan: Plan, work: Path, fit: SteeringFit = SteeringFit()) -> dict[st
         for task in plan.tasks:
             for seed in plan.seeds:
                 folder = work / f"{task}-{seed}"
-                kept = folder / "steering.parquet"
-                if not kept.is_file():
-                    write_parquet(kept, columns(_tried(plan, folder, task, seed, fit)))
-                tables.append(read_parquet(kept))
+                for name, tried in (("equal-steps", _controls), ("steering", _ways)):
+                    kept = folder / f"{name}.parquet"
+                    if not kept.is_file():
+                        begun = begin(folder, plan.run(task, seed), plan.critic)
+                        rows = [
+                            {"task": task, "seed": seed, "way": way} | row
+                            for way, policy in tried(begun, plan, folder / "ways", fit).items()
+                            for row in try_out(begun, policy, plan)
+                        ]
+                        write_parquet(kept, columns(rows))
+                    tables.append(read_parquet(kept))
+                print(task, seed, file=sys.stderr, flush=True)
     return joined(tables)
 
 
-def _tried(plan: Plan, folder: Path, task: str, seed: int, fit: SteeringFit) -> list[dict[str, object]]:
-    """One row per way and start, of one task and seed."""
-    begun = begin(folder, plan.run(task, seed), plan.critic)
-    policies = {"SFT": begun.policy, "HABC": learned(begun, HABC(), plan, folder / "ways" / "HABC")}
-    rows: list[dict[str, object]] = []
-    for name, policy in policies.items():
-        ways, promised = led(begun, name, policy, plan, fit)
-        for way, acting in ways.items():
-            known = {"task": task, "seed": seed, "way": way, "promised": promised.get(way, 0.0)}
-            rows += [known | row for row in try_out(begun, acting, plan)]
-    print(task, seed, file=sys.stderr, flush=True)
-    return rows
+def _controls(begun: Begun, plan: Plan, folder: Path, fit: SteeringFit) -> dict[str, Policy]:
+    """The supervised policy, trained on for as many steps as HABC."""
+    more = learned(begun, ImitDAgger(), plan, folder / "SFT-equal-steps")
+    return {CONTROL: more.eval(), f"{CONTROL}, zero noise": more.with_noise(0.0).eval()}
 
 
-def promises(rows: Mapping[str, np.ndarray]) -> str:
-    """What the critics of chunks promised of leading, at recorded states, in points of viability."""
-    tasks = [str(task) for task in dict.fromkeys(rows["task"].tolist())]
-    lines = ["| way | " + " | ".join(tasks) + " |", "|" + "---|" * (1 + len(tasks))]
-    for way in dict.fromkeys(rows["way"].tolist()):
-        own = rows["way"] == way
-        if not rows["promised"][own].any():  # nothing leads it
-            continue
-        cells = [f"{rows['promised'][own & (rows['task'] == task)].mean():+.3f}" for task in tasks]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _ways(begun: Begun, plan: Plan, folder: Path, fit: SteeringFit) -> dict[str, Policy]:
+    """Every way to act with the supervised policy, and with HABC's."""
+    improved = learned(begun, HABC(), plan, folder / "HABC")
+    return led(begun, "SFT", begun.policy, plan, fit) | led(begun, "HABC", improved, plan, fit)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -153,7 +146,7 @@ def main(arguments: Sequence[str]) -> None:
         for done in range(len(tasks)):
             write_parquet(OUT, measure(Plan(run=alone, tasks=tasks[: done + 1]), Path(arguments[0])))
     rows = read_parquet(OUT)
-    print("\n\n".join((table(rows, CONTROL), contrasts(rows, PAIRS), promises(rows))))
+    print("\n\n".join((table(rows), contrasts(rows, PAIRS))))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def trained(
     fold = np.arange(len(starts)) % len(critic.panel.folds)
     rows = np.arange(len(starts))
     steerer, curve = train_steering(starts, features, rows, policy, critic, fold, settings, seed=0)
-    assert curve[0]["step"] == 0 and curve[-1]["step"] == settings.fit.steps - 1
+    assert curve[0]["step"] == 0 and curve[-1]["step"] == settings.fit.steps
+    assert curve[-1]["viability"] > curve[0]["viability"]
     # A chunk that goes further than any that was executed is worth what the furthest of these is.
     assert max(row["viability"] for row in curve) <= 1 / (1 + np.exp(-4)) + 1e-6
     return steerer

@@ -41,6 +41,8 @@ CONFIG, WEIGHTS = "config.json", "steering.safetensors"
 REMEDY = "restore it, or delete that folder and train it again"
 DRAWN = 4
 """Chunks of the policy that edits are learned on, at every recorded state."""
+WATCHED = 2048
+"""Recorded states of the curve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,8 +228,9 @@ def train_steering(
     """Climb the viability of the chunks at recorded states, on the CPU.
 
     `features`: phi(s) of every frame, of `policy`. `rows`: the states. `fold`: whose turn it is, of every
-    frame (`TrainedPanel.fold`). Returns the network and its curve: mean viability of a batch. Raises
-    VantageError for a policy that cannot be led so, and where the viability is no number.
+    frame (`TrainedPanel.fold`). Returns the network and its curve: mean viability at the same states, at most
+    `WATCHED` of them, before the first step and after every fiftieth. Raises VantageError for a policy that
+    cannot be led so, and where the viability is no number.
     """
     fit = settings.fit
     with one_thread(), global_generator_kept(seed_for("steering", seed)):
@@ -237,9 +240,12 @@ def train_steering(
         adam = torch.optim.Adam(steerer.layers.parameters(), lr=fit.lr)
         rng = np.random.default_rng([seed, 23])
 
+        watched = np.random.default_rng([seed, 29]).permutation(len(rows))[:WATCHED]
         curve: list[dict[str, float]] = []
         with bar("steering", fit.steps, "steps") as advance:
             for step in range(fit.steps):
+                if step % 50 == 0:
+                    curve.append({"step": step, "viability": problem.watch(steerer, watched)})
                 picked = rng.integers(len(rows), size=fit.batch)
                 viability = problem.viability(steerer, picked, rng).mean()
                 if not viability.isfinite():
@@ -250,9 +256,8 @@ def train_steering(
                 adam.zero_grad()
                 (-viability).backward()
                 adam.step()
-                if step % 50 == 0 or step == fit.steps - 1:
-                    curve.append({"step": step, "viability": viability.item()})
                 advance(1)
+        curve.append({"step": fit.steps, "viability": problem.watch(steerer, watched)})
     return steerer.eval(), curve
 
 
@@ -322,6 +327,11 @@ class _Problem:
         first = chunk[:, : self.critic.length].clamp(self.low, self.high)
         read = torch.cat([features, first.flatten(1)], dim=1)
         return torch.sigmoid(self._z_v(read, self.fold[picked]))
+
+    @torch.no_grad()
+    def watch(self, steerer: NoiseSteerer | ChunkEditor, picked: Int64[np.ndarray, "B"]) -> float:
+        """Mean viability at these states, of the same chunks every time."""
+        return self.viability(steerer, picked, np.random.default_rng(0)).mean().item()
 
     def _z_v(self, read: Float[Tensor, "B D"], fold: Int64[np.ndarray, "B"]) -> Float[Tensor, "B"]:
         """Viability logit with gradient, the mean of the critics of each row's fold."""
