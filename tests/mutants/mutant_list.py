@@ -371,8 +371,8 @@ LEARN_MUTANTS = (
         "tests/algorithms/test_best_of.py",
         nobody_chooses=("tried.acting_critic if tried.acting_critic.is_dir() else None", "None"),
         critic_of_another_policy_chooses=(
-            "current.actor,\n            current.acting_critic,\n            settings",
-            "before(current).actor,\n            current.acting_critic,\n            settings",
+            "trained.actor,\n        kept.acting_critic,\n        settings",
+            "before(trained).actor,\n        kept.acting_critic,\n        settings",
         ),
     ),
     *_in(
@@ -843,9 +843,14 @@ COLLECT_MUTANTS = (
         "tests/algorithms/test_best_of.py",
         nothing_leads=("tried.steering if tried.steering.is_dir() else None", "None"),
         led_by_another_seed=(
-            "noise=tried.noise,\n            seed=train_seed(current, settings.seed)",
-            "noise=tried.noise,\n            seed=1 + train_seed(current, settings.seed)",
+            "noise=tried.noise,\n            seed=seed",
+            "noise=tried.noise,\n            seed=1 + seed",
         ),
+    ),
+    *_in(
+        "algorithms/habc.py",
+        "tests/study/test_cells.py",
+        what_leads_is_kept_with_the_policy=("kept.steering,\n", "trained.steering,\n"),
     ),
     *_in(
         "stages/starts.py",

@@ -6,6 +6,7 @@ import pytest
 
 from vantage.core.weights import AWR, HABC, FilteredBC
 from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.steering import ChunkEdits, NoiseSteering
 from vantage.recipes.study import study_debug, study_pixels, study_screen, study_state
 from vantage.recipes.study_exploration import study_exploration
 from vantage.stages.fit_policy import PolicyFit
@@ -72,6 +73,8 @@ def test_a_plan_with_names_of_its_own() -> None:
             Online(name="again", weighing=Weighing(rule=AWR()), from_scratch=True),
             Acting(name="quiet", after="again"),
             Acting(name="loud", after="again", noise=0.5),
+            Acting(name="led", after="again", steering=NoiseSteering()),
+            Acting(name="edited", after="again", steering=ChunkEdits()),
             Online(name="longer", weighing=Weighing(rule=AWR()), fit=PolicyFit(steps=1234)),
             Gathered(name="pot"),
             Offline(name="once", after="pot", weighing=Weighing(rule=FilteredBC())),
@@ -86,6 +89,8 @@ def test_a_plan_with_names_of_its_own() -> None:
         "zero-noise-scratch-shared, from scratch",
         "zero-noise-scratch-shared, from scratch, zero-noise",
         "zero-noise-scratch-shared, from scratch, noise 0.5",
+        "zero-noise-scratch-shared, from scratch, steered noise",
+        "zero-noise-scratch-shared, from scratch, edited chunks",
         "zero-noise-scratch-shared, 1,234 steps a round",
         "pot",
         "once, shared data",
@@ -93,6 +98,7 @@ def test_a_plan_with_names_of_its_own() -> None:
         "folds",
         "certainty-price",
     ]
+    assert "a small network leads the policy" in short_terms(study, ["led"])
     families = {arm.name: describe(study, arm.name).family for arm in study.arms}
     assert families["sft"] == Family.SUPERVISED
     assert families["quiet"] == families["once"] == Family.BASELINE

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from tiny_base import OPERATOR, tiny_base
 
+from vantage.algorithms.habc import fit_acting
 from vantage.algorithms.made import meanings
 from vantage.collect.pool import play_here
 from vantage.commands.compare import study_merge, study_report
@@ -27,7 +28,9 @@ from vantage.commands.studies import check_cell, find_study, start_study, workin
 from vantage.core.stats import wilson
 from vantage.core.weights import HABC, FilteredBC
 from vantage.disk.files import sha256_file, sha256_folder
+from vantage.disk.layout import Round
 from vantage.disk.tables import read_arrow, read_parquet
+from vantage.learn.critic.steering import NoiseSteering, SteeringFit
 from vantage.stages.collect import Rollouts
 from vantage.stages.evaluate import Evaluation, evaluate
 from vantage.stages.fit_policy import PolicyFit
@@ -71,6 +74,7 @@ def tiny_study() -> Study:
                 weighing=Weighing(rule=HABC(reweight_interventions=True)),
             ),
             Acting(name="habc-zero-noise", after="habc"),
+            Acting(name="habc-led", after="habc", steering=NoiseSteering(fit=SteeringFit(steps=3))),
             Acting(name="sft-more-zero-noise", after="sft-more"),
             Gathered(name="shared", rollouts=Rollouts(per_world=8, operator=OPERATOR)),
             Offline(name="shared-habc", after="shared"),
@@ -118,6 +122,17 @@ def test_every_arm_has_its_trials_on_the_same_starts(done: tuple[Path, Results])
     assert len(seeds) > 5 and all(each == seeds[0] for each in seeds)
 
 
+def test_a_policy_that_is_led_is_led_by_what_its_parent_recorded(done: tuple[Path, Results]) -> None:
+    work = done[0] / TASK / "seed-00"
+    trained = Round.of(work / "habc", 2)
+    settings = tiny_study().settings(tiny_study().arm("habc"), tiny_study().tasks[0], 0)
+    again = Round(work / "again")
+    fit_acting(trained, again, settings, Evaluation(steering=NoiseSteering(fit=SteeringFit(steps=3))))
+    kept = work / "habc-led" / "more" / "5-steering" / "steering.safetensors"
+    assert kept.read_bytes() == (again.steering / kept.name).read_bytes()
+    assert not (trained.folder / "5-steering").exists() and not (trained.folder / "5-chunk-critic").exists()
+
+
 def test_arms_share_what_they_stand_on_and_nothing_else(done: tuple[Path, Results]) -> None:
     work = done[0] / TASK / "seed-00"
     assert (work / "habc/round-00").resolve() == work / "sft/round-00"
@@ -153,8 +168,11 @@ def test_zero_noise_tries_the_last_policy_of_its_parent(
     shutil.copytree(work, tmp_path / "work", symlinks=True)
     tried: list[tuple[Path, float | None]] = []
 
-    def look(actor: Path, out: Path, worlds: object, settings: Evaluation, *, pool: object) -> None:
+    def look(
+        actor: Path, out: Path, worlds: object, settings: Evaluation, *, pool: object, steering: Path
+    ) -> None:
         tried.append((actor.resolve(), settings.noise))
+        assert settings.steering is None and not steering.exists()
         evaluate(actor, out, results.study.tasks[0].worlds, settings, pool=play_here)
 
     monkeypatch.setattr(cells, "evaluate", look)
@@ -381,7 +399,7 @@ def test_everything_is_drawn_from_the_rows_alone_and_the_same_twice(
     }
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     words = (tmp_path / "a/results.md").read_text()
-    assert "HABC − SFT, equal steps" in words and "9 cells, 1 seed, 4 trials a cell" in words
+    assert "HABC − SFT, equal steps" in words and "10 cells, 1 seed, 4 trials a cell" in words
     assert first.read_text().count("<svg") >= 7 and second.exists()
     cells, trials = (tmp_path / "a/cells.svg").read_text(), done[1].tables["trials"]
     for arm in np.unique(trials["arm"]):

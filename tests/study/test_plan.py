@@ -8,6 +8,7 @@ import pytest
 from vantage.collect.operators import Demonstrate, DemonstrateStock, NoOne
 from vantage.commands.studies import find_study, start_study
 from vantage.core.weights import HABC
+from vantage.learn.critic.steering import ChunkEdits
 from vantage.recipes import RECIPES, STUDIES
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
@@ -57,6 +58,7 @@ def test_rounds_are_counted_along_the_ancestry() -> None:
         ((Online(name="a"), Offline(name="rule", after="a")), "'rule' cannot come after 'a'"),
         ((Gathered(name="shared"), Online(name="on", after="shared")), "'on' cannot come after 'shared'"),
         ((Gathered(name="shared"), Acting(name="calm", after="shared")), "'calm' cannot come after 'shared'"),
+        ((Acting(name="led", after="sft", steering=ChunkEdits()),), "'led' cannot come after 'sft'"),
     ],
 )
 def test_a_plan_that_stands_on_nothing_is_refused(arms: tuple[object, ...], says: str) -> None:

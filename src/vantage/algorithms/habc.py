@@ -252,31 +252,41 @@ def improver(current: Round, settings: HABCRun) -> Improver:
 def evaluate_round(current: Round, settings: HABCRun, pool: Pool) -> None:
     """6-eval.parquet, and before it the critic that chooses when acting, or what leads the policy, where one
     is asked for."""
-    tried = settings.evaluation
-    if current.number and (tried.best_of is not None or tried.steering is not None):
-        fit_chunk_critic(
-            sources_up_to(current, settings.interface),
-            current.actor,
-            current.acting_critic,
-            settings.improvement.chunk_critic,
-            t_max=settings.t_max,
-            seed=train_seed(current, settings.seed),
-            compute=settings.compute,
-        )
-        note_made(current)
-    if current.number and tried.steering is not None:
+    if current.number:
+        fit_acting(current, current, settings, settings.evaluation)
+    _evaluate(current, settings, pool, title=f"evaluation, round {current.number}")
+
+
+def fit_acting(trained: Round, kept: Round, settings: HABCRun, tried: Evaluation) -> None:
+    """What stands beside the policy of the round `trained` when it is `tried`, if anything does: a critic
+    that chooses, or what leads it, on all that was recorded up to there. It is kept in the folder of `kept`.
+    """
+    if tried.best_of is None and tried.steering is None:
+        return
+
+    sources, seed = sources_up_to(trained, settings.interface), train_seed(trained, settings.seed)
+    fit_chunk_critic(
+        sources,
+        trained.actor,
+        kept.acting_critic,
+        settings.improvement.chunk_critic,
+        t_max=settings.t_max,
+        seed=seed,
+        compute=settings.compute,
+    )
+    note_made(kept)
+    if tried.steering is not None:
         fit_steering(
-            sources_up_to(current, settings.interface),
-            current.actor,
-            current.acting_critic,
-            current.steering,
+            sources,
+            trained.actor,
+            kept.acting_critic,
+            kept.steering,
             tried.steering,
             noise=tried.noise,
-            seed=train_seed(current, settings.seed),
+            seed=seed,
             compute=settings.compute,
         )
-        note_made(current)
-    _evaluate(current, settings, pool, title=f"evaluation, round {current.number}")
+        note_made(kept)
 
 
 def train_control(run: Path, settings: HABCRun, pool: Pool) -> None:

@@ -18,6 +18,7 @@ from vantage.algorithms.habc import HABCRun
 from vantage.algorithms.run import gradient_steps
 from vantage.core.weights import HABC, HABCV
 from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.steering import ChunkEdits, NoiseSteering, Steering
 from vantage.stages.weigh import Weighing
 from vantage.study.plan import (
     Acting,
@@ -92,6 +93,8 @@ class Label:
     noise: float | None = None
     """The scale of the noise that a trained policy acts from, where that is another than in training; 0 is
     zero-noise inference."""
+    steering: Steering | None = None
+    """What leads it when it acts."""
 
     @property
     def name(self) -> str:
@@ -116,8 +119,8 @@ class Label:
             words.append("from scratch")
         if self.rounds:
             words.append(f"{self.rounds} rounds")
-        if self.noise is not None:
-            words.append(self._acting(short=True))
+        if acting := self._acting(short=True):
+            words.append(acting)
         return ", ".join(words)
 
     @property
@@ -128,11 +131,20 @@ class Label:
             words.append("one update on shared data")
         if self.scratch:
             words.append("training from scratch each round")
-        if self.noise is not None:
-            words.append(self._acting(short=False))
+        if acting := self._acting(short=False):
+            words.append(acting)
         return ", ".join(words)
 
     def _acting(self, *, short: bool) -> str:
+        match self.steering:
+            case NoiseSteering():
+                return "steered noise"
+            case ChunkEdits():
+                return "edited chunks"
+            case None:
+                pass
+        if self.noise is None:
+            return ""
         if self.noise:
             return f"noise {self.noise:g}"
         return "zero-noise" if short else "zero-noise inference"
@@ -149,7 +161,7 @@ def describe(study: Study, name: str) -> Label:
         case WholeRun():
             return Label(method=TITLES.get(arm.name, arm.name), family=_family_of_run(arm))
         case Acting():
-            return replace(describe(study, arm.after), noise=arm.noise)
+            return replace(describe(study, arm.after), noise=arm.tried.noise, steering=arm.steering)
         case Offline():
             return Label(method=_method(study, arm), family=_family(arm.weighing, arm.critic), shared=True)
         case Online():
@@ -174,8 +186,10 @@ def short_terms(study: Study, names: Iterable[str]) -> str:
     sentences: list[str] = []
     if any(label.scratch for label in labels):
         sentences.append("From scratch: training from scratch each round.")
-    if any(label.noise == 0 for label in labels):
+    if any(label.noise == 0 and label.steering is None for label in labels):
         sentences.append("Zero-noise: zero-noise inference.")
+    if any(label.steering is not None for label in labels):
+        sentences.append("Steered noise, edited chunks: a small network leads the policy when it acts.")
     return " ".join(sentences)
 
 

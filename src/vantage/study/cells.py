@@ -26,6 +26,7 @@ from vantage.algorithms.chunked_ppo import ChunkedPPORun
 from vantage.algorithms.habc import (
     collect_round,
     evaluate_round,
+    fit_acting,
     improve_policy,
     improver,
     supervise_round,
@@ -249,13 +250,24 @@ def _make(study: Study, arm: Part, task: StudyTask | Suite, seed: int, folder: P
             evaluate(more.actor, more.evaluation, settings.worlds, settings.evaluation, pool=play_here)
             return []
 
-        case Acting(after=after, noise=noise):
+        case Acting(after=after):
             trained = Round.of(folder, first - 1)
             if isinstance(study.arm(after), MoreSupervised):  # whose policy is that of no round
                 trained = Round(folder.parent / _folder_name(after) / MORE)
-            evaluation = replace(settings.evaluation, noise=noise)
-            tried = Round(folder / MORE).evaluation
-            evaluate(trained.actor, tried, settings.worlds, evaluation, pool=play_here)
+            evaluation = replace(settings.evaluation, noise=arm.tried.noise, steering=arm.steering)
+            more = Round(folder / MORE)
+            if arm.steering is not None:
+                parent = study.arm(after)
+                assert isinstance(parent, Online), "nothing else has rollouts to be led by"
+                fit_acting(trained, more, study.settings(parent, task, seed), evaluation)
+            evaluate(
+                trained.actor,
+                more.evaluation,
+                settings.worlds,
+                evaluation,
+                pool=play_here,
+                steering=more.steering,
+            )
             return []
 
         case Gathered():

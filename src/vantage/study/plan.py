@@ -27,8 +27,10 @@ from vantage.bounds import Count, NotNegative, Whole, check
 from vantage.collect.operators import OperatorSpec, Rescues
 from vantage.config import brief
 from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.steering import NoiseSteering, Steering
 from vantage.policies.build import PolicySpec
 from vantage.stages.collect import Rollouts
+from vantage.stages.evaluate import Evaluation
 from vantage.stages.fit_policy import PolicyFit
 from vantage.stages.weigh import Weighing
 from vantage.study.view import PracticeView
@@ -109,11 +111,20 @@ class Offline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acting:
-    """The policy of `after`, not trained on, acting from noise of another scale."""
+    """The policy of `after`, not trained on, acting from noise of another scale, or led (`steering`)."""
 
     name: str
     after: str
     noise: NotNegative = 0.0
+    """Of its own where a `NoiseSteering` chooses it."""
+    steering: Steering | None = None
+    """What leads it, trained on all that the rounds of `after` have recorded; None: nothing."""
+
+    @property
+    def tried(self) -> Evaluation:
+        """How it acts; the rest is the study's."""
+        chosen = isinstance(self.steering, NoiseSteering)
+        return Evaluation(noise=None if chosen else self.noise, steering=self.steering)
 
     def __post_init__(self) -> None:
         """Raise `VantageError` for numbers out of their bounds."""
@@ -319,7 +330,8 @@ class Study:
 
     def trains_on(self, arm: Arm) -> bool:
         """Whether another arm learns from what this one has recorded."""
-        return any(other.after == arm.name and not isinstance(other, Acting) for other in self.arms)
+        followers = [other for other in self.arms if other.after == arm.name]
+        return any(not isinstance(other, Acting) or other.steering is not None for other in followers)
 
     def first_round(self, arm: Arm) -> int:
         """How many rounds the arm finds when it begins (0: none, round 0 included)."""
@@ -420,7 +432,8 @@ def _may_follow(arm: Arm, parent: Arm) -> bool:
     if isinstance(arm, Offline):
         return isinstance(parent, Gathered)
     if isinstance(arm, Acting):
-        return isinstance(parent, Supervised | MoreSupervised | Online)
+        others = () if arm.steering else (Supervised, MoreSupervised)  # they have no rollouts to be led by
+        return isinstance(parent, (Online, *others))
     return isinstance(parent, Supervised | Online)
 
 
