@@ -116,6 +116,9 @@ TESTS = {
     "tests/experiments/test_outcomes_alone.py": {
         "python -m experiments.outcomes_alone": "test_ways_are_compared",
     },
+    "tests/experiments/test_steering.py": {
+        "python -m experiments.steering": "test_ways_to_lead_are_compared",
+    },
     "tests/experiments/test_rank_chunks.py": {
         "python -m experiments.rank_chunks": "test_ranks_are_measured",
     },

@@ -17,6 +17,7 @@ from experiments import (
     publish_study,
     quickstart_table,
     rank_chunks,
+    steering,
     training_start,
 )
 from vantage.disk.tables import read_parquet
@@ -55,6 +56,8 @@ def test_the_tables_of_experiments() -> None:
     assert outcomes_alone.table(read_parquet(outcomes_alone.OUT)) in results
     assert outcomes_alone.contrasts(read_parquet(outcomes_alone.OUT)) in results
     assert outcomes_alone.trust_table(read_parquet(outcomes_alone.CRITICS)) in results
+    assert steering.table(read_parquet(steering.OUT)) in results
+    assert steering.contrasts(read_parquet(steering.OUT), steering.PAIRS) in results
     assert rank_chunks.table(read_parquet(rank_chunks.OUT)) in results
 
 

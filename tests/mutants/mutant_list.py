@@ -827,7 +827,7 @@ COLLECT_MUTANTS = (
     ),
     *_in(
         "learn/critic/steering.py",
-        "tests/learn/test_steering.py",
+        "tests/learn/test_critic_steering.py",
         steered_downhill=("(-viability).backward()", "viability.backward()"),
         steered_from_noise=(
             "nn.init.zeros_(self.layers[-1].weight)",
