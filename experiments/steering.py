@@ -84,8 +84,8 @@ def led(begun: Begun, name: str, policy: Policy, plan: Plan, fit: SteeringFit) -
     }
 
     settings: Mapping[str, Steering] = {
-        "steered noise": NoiseSteering(fit=fit),
-        "edited chunks": ChunkEdits(fit=fit),
+        "steered noise": NoiseSteering(reach=1.0, fit=fit),
+        "edited chunks": ChunkEdits(reach=0.2, fit=fit),
     }
     for way, steering in settings.items():
         steerer, _ = train_steering(

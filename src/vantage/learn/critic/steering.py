@@ -69,7 +69,7 @@ class NoiseSteering:
     Here the actor climbs the critic of chunks through the Euler steps, on what was recorded.
     """
 
-    reach: Positive = 1.0
+    reach: Positive = 0.5
     """Largest noise of a step and dimension, in standard deviations of the noise in training."""
     fit: SteeringFit = SteeringFit()
 
