@@ -76,7 +76,7 @@ def test_an_episode_begins_where_its_lead_ends_and_has_its_whole_limit() -> None
     away = np.full((4, 1), -np.sign(world.goal - world.x), np.float32)
     for action in away:
         world.step(action)
-    states, _, info = on_a_line(beginning=Beginning(3, away))
+    states, _, info = on_a_line(beginning=Beginning(3, away, world.environment_state()))
     assert np.allclose(states[0], world.environment_state()) and info == {"lead": 4}
     assert len(states) == 12
     assert on_a_line()[2] == {}
@@ -85,9 +85,10 @@ def test_an_episode_begins_where_its_lead_ends_and_has_its_whole_limit() -> None
 def test_a_world_that_does_not_repeat_itself_is_one_sentence() -> None:
     world = Line()
     world.reset(3)
-    there = np.full((40, 1), np.sign(world.goal - world.x), np.float32)
-    with pytest.raises(VantageError, match="played again from start 3, and succeeded"):
-        on_a_line(beginning=Beginning(3, there))
+    still = np.zeros((4, 1), np.float32)
+    on_a_line(beginning=Beginning(3, still, world.environment_state()))
+    with pytest.raises(VantageError, match="again from start 3 is elsewhere after 4 control steps"):
+        on_a_line(beginning=Beginning(3, still, world.environment_state() + np.float32(0.01)))
 
 
 # ---- which episodes are gone on with, by hand

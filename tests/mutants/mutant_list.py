@@ -813,6 +813,7 @@ COLLECT_MUTANTS = (
         EXPLORATION,
         chunk_length_of_its_own_forgotten=("execute or policy.execute", "policy.execute"),
         lead_not_played=("for action in beginning.lead:", "for action in beginning.lead[:0]:"),
+        wherever_the_lead_ends=("beginning.state, atol=1e-5", "beginning.state, atol=1e9"),
         lead_from_any_start=("world.reset(beginning.seed)", "world.reset(seed)"),
     ),
     *_in(

@@ -38,6 +38,8 @@ class Beginning:
     lead: Float32[np.ndarray, "T A"]
     """What is done from there before the episode begins: part of what was recorded from this start. It is not
     part of the episode, and does not count towards the limit."""
+    state: Float32[np.ndarray, "E"]
+    """True state that was recorded where the episode begins."""
 
 
 @dataclass(slots=True)
@@ -136,12 +138,13 @@ def _begin(world: World, seed: int, beginning: Beginning | None) -> dict[str, in
 
     world.reset(beginning.seed)
     for action in beginning.lead:
-        if world.step(action):
-            raise VantageError(
-                f"an episode that failed was played again from start {beginning.seed}, and succeeded: the "
-                "world does not repeat itself, which rollouts.exploration.starts BeforeFailure needs; "
-                "give other starts"
-            )
+        world.step(action)
+    if not np.allclose(world.environment_state(), beginning.state, atol=1e-5, equal_nan=True):
+        raise VantageError(
+            f"an episode that was played again from start {beginning.seed} is elsewhere after "
+            f"{len(beginning.lead)} control steps: the world does not repeat itself, which "
+            "rollouts.exploration.starts BeforeFailure needs; give other starts"
+        )
     return {LEAD: len(beginning.lead)}
 
 

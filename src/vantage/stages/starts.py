@@ -141,6 +141,8 @@ class _Failure:
     seed: int
     actions: Float32[np.ndarray, "T A"]
     """What was executed."""
+    states: Float32[np.ndarray, "T E"]
+    """The true state before each action."""
     moments: Int64[np.ndarray, "M"]
     """Control steps of which one is gone on from: the last viable one, or all of them."""
 
@@ -151,6 +153,7 @@ def _failures(before: Round, viable: float) -> dict[str, list[_Failure]]:
     What began in the middle of another episode cannot be found again from its own seed and actions.
     """
     table = read_table(before.episodes, videos=False)
+    assert table.environment_state is not None, "every world's rollouts record it"
     ours = read_parquet(before.episodes / OURS_FILE, ("seed", "task", "success", "info"))
     p_v = _judged(before, len(table))
     failures: dict[str, list[_Failure]] = {}
@@ -162,7 +165,9 @@ def _failures(before: Round, viable: float) -> dict[str, list[_Failure]]:
         moments = np.flatnonzero(p_v[rows] >= viable)[-1:]
         if not len(moments):
             moments = np.arange(rows.stop - rows.start)
-        failure = _Failure(int(ours["seed"][number]), table.action[rows], moments)
+        failure = _Failure(
+            int(ours["seed"][number]), table.action[rows], table.environment_state[rows], moments
+        )
         failures.setdefault(str(ours["task"][number]), []).append(failure)
     return failures
 
@@ -183,4 +188,4 @@ def _resumed(seed: int, failures: Sequence[_Failure], starts: BeforeFailure) -> 
         return Place(seed)
     failure = failures[int(rng.integers(len(failures)))]
     steps = int(failure.moments[rng.integers(len(failure.moments))])
-    return Place(seed, Beginning(failure.seed, failure.actions[:steps]))
+    return Place(seed, Beginning(failure.seed, failure.actions[:steps], failure.states[steps]))
