@@ -41,6 +41,7 @@ from vantage.learn.critic.extraction import BestOf
 from vantage.learn.critic.steering import (
     ChunkEdits,
     NoiseSteering,
+    RecordedStates,
     Steered,
     Steering,
     SteeringFit,
@@ -75,8 +76,15 @@ def led(begun: Begun, name: str, policy: Policy, plan: Plan, fit: SteeringFit) -
         t_max=begun.settings.t_max,
         seed=begun.settings.seed,
     )
-    rows = np.flatnonzero(begun.experience.labels.viability_mask)
     calm = policy.with_noise(0.0).eval()
+    states = RecordedStates(
+        experience=begun.experience,
+        features=features,
+        rows=np.flatnonzero(begun.experience.labels.viability_mask),
+        policy=calm,
+        critic=critic,
+        fold=trained.fold,
+    )
     ways: dict[str, Policy] = {
         name: policy.eval(),
         f"{name}, zero noise": calm,
@@ -88,16 +96,7 @@ def led(begun: Begun, name: str, policy: Policy, plan: Plan, fit: SteeringFit) -
         "edited chunks": ChunkEdits(reach=0.2, fit=fit),
     }
     for way, steering in settings.items():
-        steerer, _ = train_steering(
-            begun.experience,
-            features,
-            rows,
-            calm,
-            critic,
-            trained.fold,
-            steering,
-            seed=begun.settings.seed,
-        )
+        steerer, _ = train_steering(states, steering, seed=begun.settings.seed)
         ways[f"{name}, {way}"] = Steered(calm, steerer).eval()
     return ways
 

@@ -17,10 +17,15 @@ from vantage import ranks
 from vantage.config import from_json
 from vantage.disk.layout import Round
 from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.critic.chunks import ChunkCriticFit
+from vantage.learn.critic.fit import CriticFit
+from vantage.learn.critic.steering import ChunkEdits, SteeringFit
 from vantage.learn.start import FromCheckpoint, FromScratch
 from vantage.learn.step import Compute
 from vantage.policies.lerobot.spec import LeRobotScratch
+from vantage.stages.fit_chunk_critic import fit_chunk_critic
 from vantage.stages.fit_policy import PolicyFit, fit_policy
+from vantage.stages.fit_steering import fit_steering
 from vantage.types import VantageError
 
 ACT = LeRobotScratch(
@@ -41,13 +46,19 @@ ACT = LeRobotScratch(
 
 
 def improve(run: Path, compute: Compute) -> None:
-    """Round 1 by all of HABC's stages, and an ACT of LeRobot's on its weights."""
+    """Round 1 by all of HABC's stages, an ACT of LeRobot's on its weights, and what leads its policy."""
     replace(recorded.improver(run, 1), compute=compute).learn()
 
     current = Round.of(run, 1)
     fit = PolicyFit(steps=12, batch=32, log_every=1)
     start = FromScratch(ACT, 0)
-    fit_policy(recorded.sources(run, 1), current.weights, start, run / "act", fit, seed=1, compute=compute)
+    sources = recorded.sources(run, 1)
+    fit_policy(sources, current.weights, start, run / "act", fit, seed=1, compute=compute)
+
+    few = ChunkCriticFit(critic=CriticFit(steps=4, folds=2, batch=16))
+    critic, edits = current.acting_critic, ChunkEdits(fit=SteeringFit(steps=3, batch=16))
+    fit_chunk_critic(sources, current.actor, critic, few, t_max=100, seed=1, compute=compute)
+    fit_steering(sources, current.actor, critic, current.steering, edits, noise=0.0, seed=1, compute=compute)
 
 
 def overflow(run: Path, compute: Compute) -> None:

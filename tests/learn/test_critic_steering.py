@@ -19,6 +19,7 @@ from vantage.learn.critic.steering import (
     ChunkEdits,
     NoiseSteerer,
     NoiseSteering,
+    RecordedStates,
     SteerBy,
     Steered,
     SteeringFit,
@@ -109,7 +110,10 @@ def trained(
     features = policy.features(seen(starts.environment_state[:, 1])).numpy()
     fold = np.arange(len(starts)) % len(critic.panel.folds)
     rows = np.arange(len(starts))
-    steerer, curve = train_steering(starts, features, rows, policy, critic, fold, settings, seed=0)
+    states = RecordedStates(
+        experience=starts, features=features, rows=rows, policy=policy, critic=critic, fold=fold
+    )
+    steerer, curve = train_steering(states, settings, seed=0)
     assert curve[0]["step"] == 0 and curve[-1]["step"] == settings.fit.steps
     assert curve[-1]["viability"] > curve[0]["viability"]
     # A chunk that goes further than any that was executed is worth what the furthest of these is.
@@ -160,7 +164,10 @@ def test_every_state_is_judged_by_the_critics_of_its_own_fold(starts: Experience
     left = (features[:, 1] < 0).astype(np.int64)
     rows = np.arange(len(starts))
     settings = ChunkEdits(reach=2.5, fit=FIT)
-    steerer, _ = train_steering(starts, features, rows, coin, critic, left, settings, seed=0)
+    states = RecordedStates(
+        experience=starts, features=features, rows=rows, policy=coin, critic=critic, fold=left
+    )
+    steerer, _ = train_steering(states, settings, seed=0)
     ways = steerer.chunk(coin, seen(SIDES.repeat(10)), torch.Generator().manual_seed(0))[:, 0, 0]
     assert (ways > 0.9).all(), "right where the goal is on the right, and away from it on the left"
 

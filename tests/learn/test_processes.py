@@ -135,6 +135,10 @@ def test_two_processes_train_what_one_does(together: Together, alone: Path, shar
     ours, theirs = (load_file(folder / "round-01/3-critic/critic.safetensors") for folder in (run, alone))
     for name, tensor in ours.items():
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4, msg=f"critic: {name}")
+    for name in ("5-chunk-critic/critic", "5-steering/steering"):
+        ours, theirs = (load_file(folder / "round-01" / f"{name}.safetensors") for folder in (run, alone))
+        for part, tensor in ours.items():
+            torch.testing.assert_close(tensor, theirs[part], rtol=1e-3, atol=1e-3, msg=f"{name}: {part}")
     shared, one = (read_parquet(folder / "round-01/4-weights.parquet") for folder in (run, alone))
     for name in ("p_v", "weight"):
         np.testing.assert_allclose(shared[name], one[name], rtol=0, atol=1e-4, err_msg=name)

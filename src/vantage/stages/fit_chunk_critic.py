@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vantage import ranks
 from vantage.core.weights import sigmoid
 from vantage.data.experience import load_experience
 from vantage.disk.files import whole_folder, write_json
@@ -40,7 +41,8 @@ def fit_chunk_critic(
     judged_chunks: int = 0,
 ) -> None:
     """Train the critic of states and chunks on every labelled window of `sources`; write it, its curve and
-    its quality on episodes that the judging critics never saw.
+    its quality on episodes that the judging critics never saw. Several processes compute the features
+    together, and the first one trains it alone.
 
     `judged_chunks`: also draw so many chunks of the policy at every labelled state, and keep which of them is
     the most viable, and how much more viable than their mean what was executed is (judged.safetensors).
@@ -49,22 +51,27 @@ def fit_chunk_critic(
     executes. `t_max`: the longest possible episode in control steps. Raises VantageError if no frame carries
     an outcome.
     """
-    if out.exists():
+    if ranks.agreed(int(out.exists()), f"whether {out} is there"):
         return
     experience, actor = load_experience(sources), load_policy(policy)
     features = compute_features(experience, actor, compute)
-    critic, trained = train_chunk_critic(
-        experience, features, settings, length=actor.execute, t_max=t_max, seed=seed, compute=compute
-    )
-    values = critic.values(features, executed_chunks(experience, critic.length), trained.fold)
 
-    with whole_folder(out) as folder:
-        save_chunk_critic(folder, critic, settings, t_max)
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trained.curve))
-        write_json(folder / "quality.json", assess(values.z_v, values.v_e, trained.problem))
-        if judged_chunks:
-            rows = np.flatnonzero(experience.labels.viability_mask)
-            judged = judge_recorded(
-                experience, rows, actor, critic, trained.fold, count=judged_chunks, seed=seed
-            )
-            save_judged(folder / JUDGED, judged, sigmoid(values.z_v[rows]), experience.fingerprint)
+    @ranks.first_alone
+    def train_and_write() -> None:
+        critic, trained = train_chunk_critic(
+            experience, features, settings, length=actor.execute, t_max=t_max, seed=seed, compute=compute
+        )
+        values = critic.values(features, executed_chunks(experience, critic.length), trained.fold)
+
+        with whole_folder(out) as folder:
+            save_chunk_critic(folder, critic, settings, t_max)
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trained.curve))
+            write_json(folder / "quality.json", assess(values.z_v, values.v_e, trained.problem))
+            if judged_chunks:
+                rows = np.flatnonzero(experience.labels.viability_mask)
+                judged = judge_recorded(
+                    experience, rows, actor, critic, trained.fold, count=judged_chunks, seed=seed
+                )
+                save_judged(folder / JUDGED, judged, sigmoid(values.z_v[rows]), experience.fingerprint)
+
+    train_and_write()

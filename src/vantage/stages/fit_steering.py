@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vantage import ranks
 from vantage.data.experience import load_experience
 from vantage.disk.files import whole_folder
 from vantage.disk.layout import Source
 from vantage.learn.critic.chunks import load_chunk_critic
 from vantage.learn.critic.problem import deal_folds
-from vantage.learn.critic.steering import Steering, save_steerer, train_steering
+from vantage.learn.critic.steering import RecordedStates, Steering, save_steerer, train_steering
 from vantage.learn.features import compute_features
 from vantage.learn.step import Compute
 from vantage.policies.load import load_policy
@@ -31,29 +32,33 @@ def fit_steering(
     seed: int,
     compute: Compute = Compute(),
 ) -> None:
-    """Train what leads `policy` when it acts; write it and its curve.
+    """Train what leads `policy` when it acts; write it and its curve. Several processes compute the features
+    together, and the first one trains it alone.
 
     `critic`: a critic of chunks trained on the same sources, seed and policy. `noise`: the scale of the noise
     that the policy acts from; None: its own. Raises VantageError for a policy that cannot be led so.
     """
-    if out.exists():
+    if ranks.agreed(int(out.exists()), f"whether {out} is there"):
         return
     experience, actor = load_experience(sources), load_policy(policy)
     if noise is not None:
         actor = actor.with_noise(noise)
     judge = load_chunk_critic(critic)
     features = compute_features(experience, actor, compute)
-    steerer, curve = train_steering(
-        experience,
-        features,
-        np.flatnonzero(experience.labels.viability_mask),
-        actor.cpu(),
-        judge,
-        deal_folds(experience, len(judge.panel.folds), seed),
-        settings,
-        seed=seed,
-    )
 
-    with whole_folder(out) as folder:
-        save_steerer(folder, steerer, settings)
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))
+    @ranks.first_alone
+    def train_and_write() -> None:
+        states = RecordedStates(
+            experience=experience,
+            features=features,
+            rows=np.flatnonzero(experience.labels.viability_mask),
+            policy=actor.cpu(),
+            critic=judge,
+            fold=deal_folds(experience, len(judge.panel.folds), seed),
+        )
+        steerer, curve = train_steering(states, settings, seed=seed)
+        with whole_folder(out) as folder:
+            save_steerer(folder, steerer, settings)
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))
+
+    train_and_write()

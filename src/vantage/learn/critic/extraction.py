@@ -19,12 +19,13 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
-from vantage.batch import Batch, Observation
+from vantage.batch import Observation
 from vantage.core.weights import sigmoid
 from vantage.data.experience import Experience
 from vantage.disk.checkpoint import load_tensors
 from vantage.learn.critic.chunks import ChunkCritic, load_chunk_critic
-from vantage.policies.protocol import Draw, Policy, PolicyLoss
+from vantage.policies.around import Around
+from vantage.policies.protocol import Policy
 from vantage.seeding import seed_for
 from vantage.types import VantageError
 
@@ -32,26 +33,13 @@ JUDGED = "judged.safetensors"
 """In the folder of a critic of chunks."""
 
 
-class BestOf(Policy):
+class BestOf(Around):
     """A policy that executes the most viable of `count` chunks of another policy."""
 
     def __init__(self, policy: Policy, critic: ChunkCritic, count: int) -> None:
         """`critic`: trained on the features of this very `policy`."""
-        super().__init__()
-        self.policy, self.critic, self.count = policy, critic, count
-        self.interface, self.feature_dim = policy.interface, policy.feature_dim
-
-    def draw(self, batch_size: int, generator: Generator) -> Draw:
-        """As the policy inside draws."""
-        return self.policy.draw(batch_size, generator)
-
-    def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
-        """The loss of the policy inside."""
-        return self.policy(batch, draw)
-
-    def features(self, observation: Observation) -> Float[Tensor, "B D"]:
-        """phi(s) of the policy inside."""
-        return self.policy.features(observation)
+        super().__init__(policy)
+        self.critic, self.count = critic, count
 
     @torch.no_grad()
     def act(self, observation: Observation, generator: Generator) -> Float[Tensor, "B C A"]:
@@ -61,10 +49,6 @@ class BestOf(Policy):
         features = self.policy.features(observation).repeat_interleave(self.count, 0)
         judged = self.critic.judge(features, chunks.flatten(0, 1)).z_v.reshape(size, self.count)
         return chunks[torch.arange(size), torch.from_numpy(judged.argmax(1))]
-
-    def save(self, folder: Path) -> None:
-        """Write the policy inside: a checkpoint that acts without the critic."""
-        self.policy.save(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from jaxtyping import Float, Float32, Int64
 from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
-from vantage.batch import Batch, Observation
+from vantage.batch import Observation
 from vantage.bounds import Count, Positive, check
 from vantage.config import from_json, to_json
 from vantage.data.experience import Experience
@@ -30,7 +30,8 @@ from vantage.disk.files import read_json, write_json
 from vantage.learn.critic.chunks import ChunkCritic
 from vantage.learn.critic.extraction import draw_chunks
 from vantage.nets.blocks import Standardise, mlp
-from vantage.policies.protocol import Draw, Policy, PolicyLoss
+from vantage.policies.around import Around
+from vantage.policies.protocol import Policy
 from vantage.policies.small.flow import SmallFlow
 from vantage.progress import bar
 from vantage.seeding import global_generator_kept, seed_for
@@ -157,34 +158,17 @@ class ChunkEditor(_Bounded):
         return self.edited(policy.features(observation), policy.act(observation, generator))
 
 
-class Steered(Policy):
+class Steered(Around):
     """A policy that a small network leads."""
 
     def __init__(self, policy: Policy, steerer: NoiseSteerer | ChunkEditor) -> None:
         """`steerer`: trained on this very `policy`."""
-        super().__init__()
-        self.policy, self.steerer = policy, steerer
-        self.interface, self.feature_dim = policy.interface, policy.feature_dim
-
-    def draw(self, batch_size: int, generator: Generator) -> Draw:
-        """As the policy inside draws."""
-        return self.policy.draw(batch_size, generator)
-
-    def forward(self, batch: Batch, draw: Draw) -> PolicyLoss:
-        """The loss of the policy inside."""
-        return self.policy(batch, draw)
-
-    def features(self, observation: Observation) -> Float[Tensor, "B D"]:
-        """phi(s) of the policy inside."""
-        return self.policy.features(observation)
+        super().__init__(policy)
+        self.steerer = steerer
 
     def act(self, observation: Observation, generator: Generator) -> Float[Tensor, "B C A"]:
         """The chunk that the policy is led to."""
         return self.steerer.chunk(self.policy, observation, generator)
-
-    def save(self, folder: Path) -> None:
-        """Write the policy inside: a checkpoint that acts by itself."""
-        self.policy.save(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,27 +198,35 @@ def flow_of(policy: Policy) -> SmallFlow[Any]:
 # ---- training
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecordedStates:
+    """What steering is trained on."""
+
+    experience: Experience
+    features: Float32[np.ndarray, "N D"]
+    """phi(s) of every frame, of `policy`."""
+    rows: Int64[np.ndarray, "M"]
+    """The states, as rows of the experience."""
+    policy: Policy
+    """Who is led; it is not trained."""
+    critic: ChunkCritic
+    """On the features of this policy."""
+    fold: Int64[np.ndarray, "N"]
+    """Whose turn it is, of every frame (`TrainedPanel.fold`)."""
+
+
 def train_steering(
-    experience: Experience,
-    features: Float32[np.ndarray, "N D"],
-    rows: Int64[np.ndarray, "M"],
-    policy: Policy,
-    critic: ChunkCritic,
-    fold: Int64[np.ndarray, "N"],
-    settings: Steering,
-    *,
-    seed: int,
+    states: RecordedStates, settings: Steering, *, seed: int
 ) -> tuple[NoiseSteerer | ChunkEditor, list[dict[str, float]]]:
     """Climb the viability of the chunks at recorded states, on the CPU.
 
-    `features`: phi(s) of every frame, of `policy`. `rows`: the states. `fold`: whose turn it is, of every
-    frame (`TrainedPanel.fold`). Returns the network and its curve: mean viability at the same states, at most
-    `WATCHED` of them, before the first step and after every fiftieth. Raises VantageError for a policy that
-    cannot be led so, and where the viability is no number.
+    Returns the network and its curve: mean viability at the same states, at most `WATCHED` of them, before
+    the first step and after every fiftieth. Raises VantageError for a policy that cannot be led so, and where
+    the viability is no number.
     """
     fit = settings.fit
     with one_thread(), global_generator_kept(seed_for("steering", seed)):
-        problem = _Problem(experience, features, rows, policy, critic, fold, seed)
+        problem, rows = _Problem(states, seed), states.rows
         steerer = problem.network(settings)
         steerer.standardise.fit(problem.inputs())
         adam = torch.optim.Adam(steerer.layers.parameters(), lr=fit.lr)
@@ -264,18 +256,10 @@ def train_steering(
 class _Problem:
     """Recorded states, and what a chunk is worth there."""
 
-    def __init__(
-        self,
-        experience: Experience,
-        features: Float32[np.ndarray, "N D"],
-        rows: Int64[np.ndarray, "M"],
-        policy: Policy,
-        critic: ChunkCritic,
-        fold: Int64[np.ndarray, "N"],
-        seed: int,
-    ) -> None:
-        self.policy, self.critic, self.fold = policy.eval().requires_grad_(False), critic, fold[rows]
-        self.features = torch.from_numpy(features[rows])
+    def __init__(self, states: RecordedStates, seed: int) -> None:
+        experience, policy, rows = states.experience, states.policy, states.rows
+        self.policy, self.critic = policy.eval().requires_grad_(False), states.critic
+        self.features, self.fold = torch.from_numpy(states.features[rows]), states.fold[rows]
         self.rows, self.experience, self.seed = rows, experience, seed
         # Proprioception is all that a chunk in the world's units needs beside the features.
         self.states = experience.loader(policy.chunk, {}, history=policy.interface.history)
