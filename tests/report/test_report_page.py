@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,12 +13,16 @@ import report_world
 from report_world import TASKS, write_run
 
 from vantage.cli import dispatch
+from vantage.config import to_json
 from vantage.disk.files import write_json
 from vantage.disk.tables import read_parquet, write_parquet
+from vantage.learn.critic.steering import ChunkEdits, NoiseSteering
+from vantage.recipes.debug import debug
 from vantage.report.folder import read_run
 from vantage.report.numbers import common_starts, compare
 from vantage.report.page import compose, write_report
 from vantage.report.words import one_line, signed
+from vantage.stages.evaluate import Evaluation
 from vantage.types import VantageError
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "source"}
@@ -128,6 +133,25 @@ def test_a_browser_runs_nothing_of_them(hostile_page, browser):
 def test_drawn_again_it_is_the_same(toy_run, toy_page, tmp_path):
     assert write_report(toy_run, toy_page, episodes=3).read_bytes() == toy_page.read_bytes()
     assert compose(read_run(toy_run), 0, "x") == compose(read_run(toy_run), 0, "x")
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        (
+            Evaluation(steering=NoiseSteering()),
+            "led by a small network, which chose the noise",
+        ),
+        (Evaluation(steering=ChunkEdits()), "led by a small network, which edited their chunks;"),
+        (Evaluation(best_of=8), "executed the most viable of 8 chunks, as a critic judged;"),
+        (Evaluation(noise=0.0), ""),
+    ],
+)
+def test_it_says_what_stood_beside_the_policies(tmp_path, evaluation, said):
+    run = write_run(tmp_path / "run", rounds=1, episodes=8)
+    write_json(run / "recipe.json", {"settings": to_json(replace(debug(), evaluation=evaluation))})
+    words = words_of(write_report(run, tmp_path / "page.html", episodes=1).read_text())
+    assert said in words if said else "no rollouts to learn that from" not in words
 
 
 def test_the_headline_says_the_numbers(toy_run, toy_page):

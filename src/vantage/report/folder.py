@@ -106,6 +106,20 @@ class Run:
             return "HABC"
         return METHODS[str(rule["is"])] + ("+IR" if rule.get("reweight_interventions") else "")
 
+    @property
+    def beside(self) -> str:
+        """What stands beside the policies of rounds when they are tried, in words; empty where nothing does."""
+        tried = next((group for group in _groups(self.recipe) if group.get("is") == "Evaluation"), {})
+        match tried:
+            case {"steering": {"is": "NoiseSteering"}}:
+                return "were led by a small network, which chose the noise of the flow"
+            case {"steering": {"is": "ChunkEdits"}}:
+                return "were led by a small network, which edited their chunks"
+            case {"best_of": int(count)}:
+                return f"executed the most viable of {count} chunks, as a critic judged"
+            case _:
+                return ""
+
 
 def _groups(settings: Any) -> list[Mapping[str, Any]]:
     """Every group of settings in a recipe, outermost first."""

@@ -55,7 +55,7 @@ def compose(run: Run, episodes: int, command: str) -> str:
         "tasks": sorted({str(task) for arm in arms for task in arm.trials.task}),
         "headline": _headline(arms, comparisons),
         "untried": None if arms else untried(run),
-        "success": sections.success_section(arms, comparisons),
+        "success": sections.success_section(arms, comparisons, run.beside),
         "watch": watch_section(run, episodes),
         "steps": sections.steps_section(run, arms, comparisons),
         "rollouts": sections.collected_section(run),

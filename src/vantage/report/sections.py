@@ -44,6 +44,8 @@ class Success:
 
     starts: int
     has_control: bool
+    beside: str
+    """What stands beside the policies of rounds when they are tried, as a clause; empty: nothing."""
     tasks: Sequence[str]
     overall: Drawings
     by_task: Sequence[tuple[str, Markup]]
@@ -51,8 +53,13 @@ class Success:
     pairs: Table | None
 
 
-def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Success | None:
-    """Success by round: `arms` on their common starts, `comparisons` of the last round with the others."""
+def success_section(
+    arms: Sequence[Arm], comparisons: Sequence[Comparison], beside: str = ""
+) -> Success | None:
+    """Success by round: `arms` on their common starts, `comparisons` of the last round with the others.
+
+    `beside`: what stands beside the policies of rounds (`Run.beside`).
+    """
     if not arms:
         return None
 
@@ -79,6 +86,7 @@ def success_section(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> S
     return Success(
         starts=len(arms[0].trials),
         has_control=any(arm.control for arm in arms),
+        beside=beside,
         tasks=tasks,
         overall=[charts.success(arms, width, 260) for width in WIDTHS],
         by_task=by_task,
