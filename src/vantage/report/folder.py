@@ -108,7 +108,7 @@ class Run:
 
     @property
     def beside(self) -> str:
-        """What stands beside the policies of rounds when they are tried, in words; empty where nothing does."""
+        """What stands beside the policies of rounds when they are tried, in words; empty: nothing."""
         tried = next((group for group in _groups(self.recipe) if group.get("is") == "Evaluation"), {})
         match tried:
             case {"steering": {"is": "NoiseSteering"}}:
