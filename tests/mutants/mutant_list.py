@@ -1158,7 +1158,6 @@ POLICY_MUTANTS = (
         ),
         any_version_will_do=("if there != __version__:", "if False:"),
         checkpoints_read_for_every_job=("if key not in self._sent:", "if True:"),
-        a_gpu_is_waited_for=('if gpu and not self._ray.cluster_resources().get("GPU"):', "if False:"),
         folders_of_what_acts_stay_behind=(
             "if isinstance(value, Path)} | inner",
             "if isinstance(value, Path)}",
